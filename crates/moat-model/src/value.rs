@@ -64,6 +64,9 @@ pub struct Entry {
 }
 
 impl Value {
+    /// Nothing, nowhere: stands in for a missing field.
+    pub const NULL: Value = Value { pos: Pos { line: 0, column: 0 }, data: Data::Null };
+
     /// The value of a key, when this is a mapping that has it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {

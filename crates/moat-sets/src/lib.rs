@@ -8,9 +8,11 @@ mod ids;
 mod intervals;
 mod labels;
 mod ports;
+mod terms;
 
 pub use cidr::{AddrSet, Cidr, CidrError, Family};
 pub use ids::IdSet;
 pub use intervals::{Intervals, Point};
 pub use labels::{Labels, Operator, Requirement, Selector, Unmet};
 pub use ports::{PortSet, Protocol, ServicePoint};
+pub use terms::{DomainPattern, NamespaceTerm, PodTerm};
