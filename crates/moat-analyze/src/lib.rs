@@ -1,1 +1,7 @@
-//! (being written)
+//! Questions over the compiled form: explain, matrix, exposure, diff, policy tests.
+//!
+//! Sees the compiled form only, never policies or Kubernetes objects, so no answer here can mean something else than the verdict.
+
+pub mod explain;
+pub mod query;
+pub mod reach;

@@ -9,7 +9,9 @@ mod classes;
 mod compile;
 mod dialect;
 mod programs;
+mod services;
 
 pub use bind::bind;
 pub use compile::compile;
 pub use dialect::{Choice, Dialect, HostNetwork, Matching};
+pub use services::services;

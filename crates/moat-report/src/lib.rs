@@ -1,1 +1,6 @@
-//! (being written)
+//! What leaves the process: text, JSON, graphs, SARIF. Schemas here are stable and versioned; core types are never serialized.
+
+pub mod explain;
+pub mod style;
+
+pub use style::Style;

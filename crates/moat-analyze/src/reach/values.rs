@@ -1,0 +1,156 @@
+//! Port sets as small numbers: certain and possible ports of a pair, interned once, combined by table.
+
+use moat_sets::{PortSet, Protocol};
+use rustc_hash::FxHashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Index of a [`Value`] in the [`Values`] of a matrix.
+pub type ValueId = u32;
+
+/// Nothing is allowed.
+pub const NOTHING: ValueId = 0;
+/// Everything is allowed.
+pub const EVERYTHING: ValueId = 1;
+
+/// Which ports a pair may use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Value {
+    /// Ports that are certainly allowed.
+    pub allow: PortSet,
+    /// Ports that are allowed or depend on something that is not known.
+    pub upper: PortSet,
+    /// The certain ports as text, for each protocol with ports that has some; by protocol name.
+    pub texts: Vec<(Protocol, Box<str>)>,
+}
+
+impl Value {
+    fn new(allow: PortSet, upper: PortSet) -> Self {
+        // Rows are sorted as text, and so are protocols within a pair.
+        let texts = [Protocol::Sctp, Protocol::Tcp, Protocol::Udp]
+            .into_iter()
+            .map(|protocol| (protocol, allow.text(protocol).into_boxed_str()))
+            .filter(|(_, text)| !text.is_empty())
+            .collect();
+        Self { allow, upper, texts }
+    }
+
+    /// Ports that are neither certainly allowed nor certainly denied.
+    #[must_use]
+    pub fn undefined(&self) -> PortSet {
+        self.upper.minus(&self.allow)
+    }
+
+    /// Whether some port is neither certainly allowed nor certainly denied.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.upper != self.allow
+    }
+}
+
+/// All values of a matrix; shared by threads, which keep what they have seen in a [`Local`].
+#[derive(Debug)]
+pub struct Values(RwLock<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    all: Vec<Arc<Value>>,
+    ids: FxHashMap<(PortSet, PortSet), ValueId>,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        let values = Self(RwLock::default());
+        values.intern(PortSet::empty(), PortSet::empty());
+        values.intern(PortSet::all(), PortSet::all());
+        values
+    }
+}
+
+impl Values {
+    /// The id of a value; `upper` is widened to contain `allow`.
+    pub fn intern(&self, allow: PortSet, upper: PortSet) -> ValueId {
+        let upper = if allow.is_subset(&upper) { upper } else { upper.union(&allow) };
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let next = u32::try_from(table.all.len()).unwrap_or(u32::MAX);
+        let id = *table.ids.entry((allow.clone(), upper.clone())).or_insert(next);
+        if id == next {
+            table.all.push(Arc::new(Value::new(allow, upper)));
+        }
+        id
+    }
+
+    /// A value.
+    pub fn get(&self, id: ValueId) -> Arc<Value> {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        table.all.get(id as usize).cloned().unwrap_or_else(|| Arc::new(Value::new(PortSet::empty(), PortSet::empty())))
+    }
+}
+
+/// One thread's view of the values: answers that it has seen once cost no lock.
+#[derive(Debug)]
+pub struct Local<'m> {
+    values: &'m Values,
+    seen: Vec<Option<Arc<Value>>>,
+    both: FxHashMap<(ValueId, ValueId), ValueId>,
+    either: FxHashMap<(ValueId, ValueId), ValueId>,
+}
+
+impl<'m> Local<'m> {
+    /// A view that has seen nothing yet.
+    pub fn new(values: &'m Values) -> Self {
+        Self { values, seen: Vec::new(), both: FxHashMap::default(), either: FxHashMap::default() }
+    }
+
+    /// A value.
+    pub fn get(&mut self, id: ValueId) -> &Value {
+        let at = id as usize;
+        if self.seen.len() <= at {
+            self.seen.resize(at + 1, None);
+        }
+        self.seen[at].get_or_insert_with(|| self.values.get(id))
+    }
+
+    /// Ports that both sides allow.
+    pub fn both(&mut self, a: ValueId, b: ValueId) -> ValueId {
+        match (a, b) {
+            (NOTHING, _) | (_, NOTHING) => NOTHING,
+            (EVERYTHING, other) | (other, EVERYTHING) => other,
+            _ if a == b => a,
+            _ => {
+                let key = (a.min(b), a.max(b));
+                if let Some(&known) = self.both.get(&key) {
+                    return known;
+                }
+                let (left, right) = (self.values.get(a), self.values.get(b));
+                let id = self.values.intern(left.allow.intersect(&right.allow), left.upper.intersect(&right.upper));
+                self.both.insert(key, id);
+                id
+            }
+        }
+    }
+
+    /// Ports that one of two ways allows.
+    pub fn either(&mut self, a: ValueId, b: ValueId) -> ValueId {
+        match (a, b) {
+            (NOTHING, other) | (other, NOTHING) => other,
+            (EVERYTHING, _) | (_, EVERYTHING) => EVERYTHING,
+            _ if a == b => a,
+            _ => {
+                let key = (a.min(b), a.max(b));
+                if let Some(&known) = self.either.get(&key) {
+                    return known;
+                }
+                let (left, right) = (self.values.get(a), self.values.get(b));
+                let id = self.values.intern(left.allow.union(&right.allow), left.upper.union(&right.upper));
+                self.either.insert(key, id);
+                id
+            }
+        }
+    }
+
+    /// The same certain ports, and every other port in doubt if `asked` holds it.
+    pub fn doubted(&mut self, id: ValueId, asked: &PortSet) -> ValueId {
+        let value = self.values.get(id);
+        self.values.intern(value.allow.clone(), asked.clone())
+    }
+}

@@ -1,0 +1,46 @@
+//! Explanations, as text and as data.
+
+mod dto;
+mod text;
+
+pub use dto::{explanation, flow_line};
+pub use text::render;
+
+use moat_ir::{ClauseIdx, SymbolicIr};
+
+/// `from[0]` or `to[2]`: which peer of the rule; empty when the rule names none.
+fn peer_text(symbolic: &SymbolicIr, clause: ClauseIdx) -> String {
+    let sym = symbolic.clause(clause);
+    let rule = symbolic.rule(sym.rule);
+    let key = if rule.direction == moat_ir::Direction::Ingress { "from" } else { "to" };
+    sym.peer_index.map(|idx| format!("{key}[{idx}]")).unwrap_or_default()
+}
+
+/// `netpol b/db ingress[0] from[1]`.
+fn rule_text(symbolic: &SymbolicIr, clause: ClauseIdx) -> String {
+    let rule = symbolic.rule(symbolic.clause(clause).rule);
+    let name = rule.name.as_ref().map(|name| format!(" \"{name}\"")).unwrap_or_default();
+    let peer = peer_text(symbolic, clause);
+    let blank = if peer.is_empty() { "" } else { " " };
+    format!("{} {}[{}]{name}{blank}{peer}", symbolic.policy(rule.policy), rule.direction, rule.index)
+}
+
+/// What a clause means, in words: peers and ports.
+fn clause_text(symbolic: &SymbolicIr, clause: ClauseIdx) -> String {
+    use moat_ir::SymPeer;
+    let clause = symbolic.clause(clause);
+    let peer = match &clause.peer {
+        SymPeer::Everyone => "anyone".to_owned(),
+        SymPeer::Nobody => "no one".to_owned(),
+        SymPeer::Pods(term) => term.to_string(),
+        SymPeer::Block(set) | SymPeer::Networks(set) => {
+            let cidrs = set.cidrs();
+            let shown: Vec<String> = cidrs.iter().take(3).map(ToString::to_string).collect();
+            let more = if cidrs.len() > shown.len() { format!(" … {} more", cidrs.len() - shown.len()) } else { String::new() };
+            format!("addresses {}{more}", shown.join(" "))
+        }
+        SymPeer::Nodes(selector) => format!("nodes {selector}"),
+        SymPeer::Domain(domain) => format!("domain {domain}"),
+    };
+    format!("{peer}, {}", clause.ports)
+}

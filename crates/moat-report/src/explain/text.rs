@@ -1,0 +1,175 @@
+//! An explanation for a terminal.
+
+use super::{clause_text, rule_text};
+use crate::style::Style;
+use core::fmt::Write as _;
+use moat_analyze::explain::{Edit, Explanation, FlowExplanation, Opened, halves};
+use moat_ir::{Bound, Direction, Exemption, Half, HalfReason, Then, Verdict};
+
+/// Most names that one flow's line lists.
+const NAMES_MAX: usize = 4;
+
+/// The whole explanation. `caveats` are things that were not read and could change the verdict.
+#[must_use]
+pub fn render(bound: &Bound, explanation: &Explanation, caveats: &[String], style: Style) -> String {
+    let mut out = String::new();
+    let several = explanation.flows.len() > 1;
+    let point = match explanation.flows.as_slice() {
+        [one] => format!(":{}", one.flow.point).replace(":ICMP", " ICMP"),
+        _ => String::new(),
+    };
+    let _ = writeln!(
+        out,
+        "{}  {} -> {}{}",
+        verdict(explanation.verdict, style),
+        style.bold(&explanation.from),
+        style.bold(&explanation.to),
+        if explanation.service.is_some() { String::new() } else { point }
+    );
+    if let Some(service) = &explanation.service {
+        let _ = writeln!(out, "\n  service: {}", service.text);
+    }
+    for flow in &explanation.flows {
+        out.push('\n');
+        if several || explanation.service.is_some() {
+            let _ = writeln!(
+                out,
+                "  {} {} -> {}:{}",
+                verdict(flow.answer.verdict, style).trim_end(),
+                names(&flow.from),
+                names(&flow.to),
+                flow.flow.point
+            );
+        }
+        flow_text(&mut out, bound, flow, style);
+    }
+    for note in &explanation.notes {
+        let _ = writeln!(out, "\n  {} {note}", style.doubt("note:"));
+    }
+    for caveat in caveats {
+        let _ = writeln!(out, "\n  {} {caveat}", style.doubt("caveat:"));
+    }
+    out
+}
+
+fn verdict(verdict: Verdict, style: Style) -> String {
+    match verdict {
+        Verdict::Allowed => style.good("ALLOWED"),
+        Verdict::Denied => style.bad("DENIED "),
+        Verdict::Undefined => style.doubt("UNDEFINED"),
+    }
+}
+
+fn names(list: &[String]) -> String {
+    let shown: Vec<&str> = list.iter().take(NAMES_MAX).map(String::as_str).collect();
+    let more = list.len() - shown.len();
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
+
+fn flow_text(out: &mut String, bound: &Bound, flow: &FlowExplanation, style: Style) {
+    for (direction, half) in halves(&flow.answer) {
+        let subject = names(if direction == Direction::Egress { &flow.from } else { &flow.to });
+        let word = match half.verdict {
+            Verdict::Allowed => style.good("allowed"),
+            Verdict::Denied => style.bad("denied"),
+            Verdict::Undefined => style.doubt("undefined"),
+        };
+        let _ = writeln!(out, "  {direction} of {subject}: {word}{}", short_reason(half));
+        long_reason(out, bound, half, style);
+        let near: Vec<_> = flow.near.iter().filter(|miss| miss.direction == direction).collect();
+        if !near.is_empty() {
+            let _ = writeln!(out, "    nearest rule{}:", if near.len() == 1 { "" } else { "s" });
+            for miss in near {
+                let sym = bound.symbolic.clause(miss.clause);
+                line(out, 6, &rule_text(&bound.symbolic, miss.clause), &bound.symbolic.place(sym.origin), style);
+                for lack in &miss.lacks {
+                    let _ = writeln!(out, "        - {lack}");
+                }
+            }
+        }
+        let edits: Vec<&Edit> = flow.edits.iter().filter(|edit| edit.direction == direction).collect();
+        if !edits.is_empty() {
+            let _ = writeln!(out, "    to allow it{}:", if edits.len() == 1 { "" } else { ", one of" });
+            for (idx, edit) in edits.into_iter().enumerate() {
+                edit_text(out, idx + 1, edit, style);
+            }
+        }
+    }
+}
+
+fn short_reason(half: &Half) -> &'static str {
+    match &half.reason {
+        HalfReason::Unmanaged => ", policies do not apply to this end",
+        HalfReason::Exempt(Exemption::SamePod) => ", a pod always reaches itself",
+        HalfReason::Exempt(Exemption::OwnNode) => ", a node always reaches its own pods",
+        HalfReason::Default => ", no policy decides and the default is to allow",
+        HalfReason::Rules(_) => " by",
+        HalfReason::Isolated(_) => ", the pod is isolated and no rule matches",
+    }
+}
+
+fn long_reason(out: &mut String, bound: &Bound, half: &Half, style: Style) {
+    let symbolic = &bound.symbolic;
+    match &half.reason {
+        HalfReason::Rules(rules) => {
+            for rule in rules {
+                let clause = symbolic.clause(rule.clause);
+                let then = match clause.then {
+                    Then::Allow => "",
+                    Then::Deny => " (Deny)",
+                    Then::Pass => " (Pass)",
+                };
+                let perhaps = if rule.certain { "" } else { ", perhaps" };
+                let text = format!("{}{then}{perhaps}", rule_text(symbolic, rule.clause));
+                line(out, 4, &text, &symbolic.place(clause.origin), style);
+                let _ = writeln!(out, "      {}", style.dim(&clause_text(symbolic, rule.clause)));
+            }
+        }
+        HalfReason::Isolated(policies) => {
+            let _ = writeln!(out, "    isolated by:");
+            for &policy in policies.iter() {
+                let policy = symbolic.policy(policy);
+                line(out, 6, &policy.to_string(), &symbolic.place(policy.origin), style);
+            }
+        }
+        _ => {}
+    }
+    if !half.doubts.is_empty() {
+        let _ = writeln!(out, "    in doubt:");
+        for &clause in &half.doubts {
+            line(out, 6, &rule_text(symbolic, clause), &symbolic.place(symbolic.clause(clause).origin), style);
+            let _ = writeln!(out, "        {}", style.dim(&clause_text(symbolic, clause)));
+        }
+    }
+}
+
+/// A text with its place at the right, aligned where it fits.
+fn line(out: &mut String, indent: usize, text: &str, place: &str, style: Style) {
+    let _ = writeln!(out, "{:indent$}{text:<width$}  {}", "", style.dim(place), width = 56usize.saturating_sub(indent));
+}
+
+fn edit_text(out: &mut String, number: usize, edit: &Edit, style: Style) {
+    let _ = match &edit.place {
+        Some(place) => writeln!(out, "      {number}. {}  {}", edit.text, style.dim(place)),
+        None => writeln!(out, "      {number}. {}", edit.text),
+    };
+    for yaml in edit.yaml.iter().flat_map(|yaml| yaml.lines()) {
+        let _ = writeln!(out, "           {yaml}");
+    }
+    let _ = writeln!(out, "         {}", opened_text(&edit.opened));
+    for effect in &edit.opened.side_effects {
+        let _ = writeln!(out, "         side effect: {effect}");
+    }
+}
+
+fn opened_text(opened: &Opened) -> String {
+    let least = if opened.truncated { "at least " } else { "" };
+    if opened.n_pairs == 0 {
+        return format!("opens {}nothing else", if opened.truncated { "almost " } else { "" });
+    }
+    let examples: Vec<String> = opened.examples.iter().map(|(from, to, port)| format!("{from} -> {to}:{port}")).collect();
+    let more = opened.n_pairs - examples.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let plural = if opened.n_pairs == 1 { "" } else { "s" };
+    format!("also opens {least}{} pair{plural}: {}{more}", opened.n_pairs, examples.join(", "))
+}
