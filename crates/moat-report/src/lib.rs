@@ -1,6 +1,8 @@
 //! What leaves the process: text, JSON, graphs, SARIF. Schemas here are stable and versioned; core types are never serialized.
 
 pub mod explain;
+pub mod reach;
 pub mod style;
+pub mod yaml;
 
 pub use style::Style;

@@ -236,31 +236,32 @@ impl<'b> Matrix<'b> {
 
     /// Renders rows on all cores and hands the pieces on in order.
     ///
-    /// `render` appends the row of one source; memory stays within a few pieces.
-    pub fn render<E>(
+    /// `render` appends the row of one source, with a `State` of its thread's own; memory stays within a few pieces.
+    pub fn render<State: Default + Send, E>(
         &self,
-        render: impl Fn(&mut Scan<'_>, EndId, &mut Vec<u8>) -> Tally + Sync,
+        render: impl Fn(&mut State, &mut Scan<'_>, EndId, &mut Vec<u8>) -> Tally + Sync,
         mut sink: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<Tally, E> {
         // Small pieces keep memory low when every pod reaches every other.
         const SOURCES: usize = 8;
         let n_slots = rayon::current_num_threads() * 2;
-        let mut slots: Vec<(Scan<'_>, Vec<u8>, Tally)> = (0..n_slots).map(|_| (self.scan(), Vec::new(), Tally::default())).collect();
+        let mut slots: Vec<(State, Scan<'_>, Vec<u8>, Tally)> =
+            (0..n_slots).map(|_| (State::default(), self.scan(), Vec::new(), Tally::default())).collect();
         let sources: Vec<EndId> = (0..index(self.ends.len())).collect();
         let pieces: Vec<&[EndId]> = sources.chunks(SOURCES).collect();
         for batch in pieces.chunks(n_slots) {
-            slots.par_iter_mut().zip(batch.par_iter()).for_each(|((scan, buffer, tally), piece)| {
+            slots.par_iter_mut().zip(batch.par_iter()).for_each(|((state, scan, buffer, tally), piece)| {
                 buffer.clear();
                 for &source in *piece {
-                    *tally += render(scan, source, buffer);
+                    *tally += render(state, scan, source, buffer);
                 }
             });
-            for (_, buffer, _) in slots.iter().take(batch.len()) {
+            for (_, _, buffer, _) in slots.iter().take(batch.len()) {
                 sink(buffer)?;
             }
         }
         let mut sum = Tally::default();
-        for (_, _, tally) in slots {
+        for (_, _, _, tally) in slots {
             sum += tally;
         }
         Ok(sum)

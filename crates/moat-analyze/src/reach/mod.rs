@@ -9,11 +9,11 @@ mod scan;
 mod sides;
 mod values;
 
-
-
+#[cfg(test)]
+mod tests;
 
 pub use matrix::{End, EndId, Matrix, Tally};
-pub use scan::Scan;
+pub use scan::{Scan, Seen};
 pub use values::{EVERYTHING, NOTHING, Value, ValueId};
 
 use moat_ir::{Bound, Direction, PodIdx};

@@ -2,7 +2,7 @@
 
 use crate::reach::matrix::{End, EndId, Matrix};
 use crate::reach::sides::{SideId, index};
-use crate::reach::values::{EVERYTHING, Local, NOTHING, Value, ValueId};
+use crate::reach::values::{Local, NOTHING, Value, ValueId};
 use moat_ir::{ClassIdx, Direction, Management, PodIdx};
 use moat_sets::Family;
 

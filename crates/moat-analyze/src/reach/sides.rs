@@ -90,10 +90,6 @@ impl Sides {
         }
         sides
     }
-
-    pub(crate) fn side(&self, class: ClassIdx) -> &Side {
-        &self.all[self.of_class[class as usize] as usize]
-    }
 }
 
 struct Reader<'a> {

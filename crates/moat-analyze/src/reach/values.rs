@@ -49,7 +49,7 @@ impl Value {
 
 /// All values of a matrix; shared by threads, which keep what they have seen in a [`Local`].
 #[derive(Debug)]
-pub struct Values(RwLock<Table>);
+pub(crate) struct Values(RwLock<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
@@ -68,7 +68,7 @@ impl Default for Values {
 
 impl Values {
     /// The id of a value; `upper` is widened to contain `allow`.
-    pub fn intern(&self, allow: PortSet, upper: PortSet) -> ValueId {
+    pub(crate) fn intern(&self, allow: PortSet, upper: PortSet) -> ValueId {
         let upper = if allow.is_subset(&upper) { upper } else { upper.union(&allow) };
         let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let next = u32::try_from(table.all.len()).unwrap_or(u32::MAX);
@@ -80,7 +80,7 @@ impl Values {
     }
 
     /// A value.
-    pub fn get(&self, id: ValueId) -> Arc<Value> {
+    pub(crate) fn get(&self, id: ValueId) -> Arc<Value> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
         table.all.get(id as usize).cloned().unwrap_or_else(|| Arc::new(Value::new(PortSet::empty(), PortSet::empty())))
     }
@@ -88,7 +88,7 @@ impl Values {
 
 /// One thread's view of the values: answers that it has seen once cost no lock.
 #[derive(Debug)]
-pub struct Local<'m> {
+pub(crate) struct Local<'m> {
     values: &'m Values,
     seen: Vec<Option<Arc<Value>>>,
     both: FxHashMap<(ValueId, ValueId), ValueId>,
@@ -97,12 +97,12 @@ pub struct Local<'m> {
 
 impl<'m> Local<'m> {
     /// A view that has seen nothing yet.
-    pub fn new(values: &'m Values) -> Self {
+    pub(crate) fn new(values: &'m Values) -> Self {
         Self { values, seen: Vec::new(), both: FxHashMap::default(), either: FxHashMap::default() }
     }
 
     /// A value.
-    pub fn get(&mut self, id: ValueId) -> &Value {
+    pub(crate) fn get(&mut self, id: ValueId) -> &Value {
         let at = id as usize;
         if self.seen.len() <= at {
             self.seen.resize(at + 1, None);
@@ -111,7 +111,7 @@ impl<'m> Local<'m> {
     }
 
     /// Ports that both sides allow.
-    pub fn both(&mut self, a: ValueId, b: ValueId) -> ValueId {
+    pub(crate) fn both(&mut self, a: ValueId, b: ValueId) -> ValueId {
         match (a, b) {
             (NOTHING, _) | (_, NOTHING) => NOTHING,
             (EVERYTHING, other) | (other, EVERYTHING) => other,
@@ -130,7 +130,7 @@ impl<'m> Local<'m> {
     }
 
     /// Ports that one of two ways allows.
-    pub fn either(&mut self, a: ValueId, b: ValueId) -> ValueId {
+    pub(crate) fn either(&mut self, a: ValueId, b: ValueId) -> ValueId {
         match (a, b) {
             (NOTHING, other) | (other, NOTHING) => other,
             (EVERYTHING, _) | (_, EVERYTHING) => EVERYTHING,
@@ -149,7 +149,7 @@ impl<'m> Local<'m> {
     }
 
     /// The same certain ports, and every other port in doubt if `asked` holds it.
-    pub fn doubted(&mut self, id: ValueId, asked: &PortSet) -> ValueId {
+    pub(crate) fn doubted(&mut self, id: ValueId, asked: &PortSet) -> ValueId {
         let value = self.values.get(id);
         self.values.intern(value.allow.clone(), asked.clone())
     }

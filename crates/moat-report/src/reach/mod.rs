@@ -1,0 +1,3 @@
+//! Reachability for readers and machines.
+
+pub mod csv;

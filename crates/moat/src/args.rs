@@ -1,0 +1,304 @@
+//! Flags and help texts; the manual and the completions are made from these.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Kubernetes network policy, from YAML to kernel: who can talk to whom, on which port, and why.
+#[derive(Debug, Parser)]
+#[command(name = "moat", version, disable_version_flag = true, propagate_version = true, after_help = AFTER)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER: &str = "\
+Exit codes:
+  0  yes: allowed, clean, no difference
+  1  no: denied or undefined, findings, differences, failed tests
+  2  bad input: a question that cannot be understood, manifests that cannot be read
+  3  environment: no permission, no such tool
+
+Start with:
+  moat demo                                     a small world, explained
+  moat explain -f k8s/ shop/web shop/db:5432    why is this allowed or denied?
+  moat reach -f k8s/                            who can reach whom?
+  moat lint -f k8s/                             what is wrong with these files?";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say whether FROM can open a connection to TO, and why
+    #[command(after_help = "\
+Names:
+  shop/web              a pod, or the only workload of that name
+  shop/deployment/web   a workload
+  shop/svc/db           a Service: the question goes through its ports to its pods
+  10.0.0.7, ::1         an address; one of a pod or Service means that pod or Service
+  10.0.0.0/8            every address of a prefix
+  domain/api.example.com  a domain name outside the cluster
+
+Examples:
+  moat explain -f k8s/ shop/web shop/db:5432
+  moat explain -f k8s/ shop/web shop/svc/db:5432/TCP
+  moat explain -f k8s/ 203.0.113.9 shop/deployment/web:https
+  kubectl get pods,ns,netpol,svc,nodes -A -o yaml | moat explain -f - shop/web 8.8.8.8:53/UDP
+  moat explain -f k8s/ --flows flows.jsonl -o jsonl
+
+Exit codes: 0 allowed, 1 denied or undefined, 2 bad input. With --flows: 0 when every line was answered.")]
+    Explain(Explain),
+    /// Show who can reach whom
+    #[command(after_help = "\
+Examples:
+  moat reach -f k8s/
+  moat reach -f k8s/ --focus shop/db --port 5432
+  moat reach -f k8s/ --flat -o csv > matrix.csv
+  moat reach -f k8s/ --focus shop/web --hops 3
+  moat reach -f k8s/ --exposure
+  moat reach -f k8s/ -o html > reach.html")]
+    Reach(Reach),
+    /// Show what a change of manifests opens and closes
+    #[command(after_help = "\
+OLD and NEW are directories, files, or git revisions written REV or REV:PATH.
+
+Examples:
+  moat diff old/ new/
+  moat diff main:k8s k8s/
+  moat diff HEAD~1:deploy HEAD:deploy -o json
+
+Exit codes: 0 no difference, 1 differences, 2 bad input.")]
+    Diff(Diff),
+    /// Test policies against what they should allow and deny
+    #[command(after_help = "\
+A test file:
+  tests:
+  - name: only the web tier reaches the database
+    only:
+      from: [shop/deployment/web]
+      to: shop/deployment/db
+      port: 5432
+  - name: nobody reaches the database from outside
+    deny: {from: 0.0.0.0/0, to: shop/deployment/db, port: 5432}
+  - name: web answers the world
+    allow: {from: 0.0.0.0/0, to: shop/deployment/web, port: 443}
+
+Examples:
+  moat test policy-tests.yaml -f k8s/
+  moat test policy-tests.yaml -f k8s/ -o junit > report.xml
+  moat test policy-tests.yaml -f k8s/ --mutate
+
+Exit codes: 0 all pass, 1 a test fails (or, with --mutate, a rule is untested), 2 bad input.")]
+    Test(Test),
+    /// Report what is wrong with manifests and policies
+    #[command(after_help = "\
+Examples:
+  moat lint -f k8s/
+  moat lint -f k8s/ -o sarif > moat.sarif
+  moat rule MOAT006
+
+Exit codes: 0 no errors or warnings, 1 findings, 2 bad input.")]
+    Lint(Lint),
+    /// Explain one lint rule, or list all
+    Rule(Rule),
+    /// Show the main job on a small built-in world
+    Demo(Demo),
+    /// List every choice Kubernetes leaves open, and what each dialect chooses
+    Dialects,
+    /// Print the compiled form of the policies
+    #[command(hide = true)]
+    Ir(Ir),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in roff
+    Man,
+    /// Print the version
+    Version,
+}
+
+/// What every command that reads manifests takes.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct Common {
+    /// Manifests: a file, a directory, or - for standard input; may be repeated
+    #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-")]
+    pub(crate) files: Vec<String>,
+    /// The namespace of objects and names that give none
+    #[arg(short = 'n', long, default_value = "default")]
+    pub(crate) namespace: String,
+    /// Whose choices to follow where Kubernetes leaves one open (see `moat dialects`)
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) dialect: DialectName,
+    /// Prefix that pod addresses come from, when manifests do not say; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) pod_cidr: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DialectName {
+    /// Moat's own agent and cluster
+    #[default]
+    Moat,
+    /// The API text alone: what it leaves open is undefined
+    Spec,
+    /// Calico
+    Calico,
+    /// Cilium
+    Cilium,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Who opens the connection
+    #[arg(value_name = "FROM", required_unless_present = "flows")]
+    pub(crate) from: Option<String>,
+    /// To whom, with port and protocol (TCP unless said)
+    #[arg(value_name = "TO[:PORT[/PROTOCOL]]", required_unless_present = "flows")]
+    pub(crate) to: Option<String>,
+    /// Answer one flow a line from a file, or - for standard input: {"from":"ns/pod","to":"ns/pod","port":80,"protocol":"TCP"}
+    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["from", "to"])]
+    pub(crate) flows: Option<String>,
+    /// The form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: ExplainOutput,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainOutput {
+    #[default]
+    Text,
+    Json,
+    Yaml,
+    /// One JSON object a line; only with --flows
+    Jsonl,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Reach {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// One row for each pair of workloads or pods instead of groups
+    #[arg(long)]
+    pub(crate) flat: bool,
+    /// Only what this pod or workload reaches or is reached by; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) focus: Vec<String>,
+    /// Only this destination port, such as 443 or 53/UDP
+    #[arg(long, value_name = "PORT[/PROTOCOL]")]
+    pub(crate) port: Option<String>,
+    /// With --focus: only what it reaches (egress) or is reached by (ingress)
+    #[arg(long, value_enum)]
+    pub(crate) direction: Option<DirectionName>,
+    /// Only pairs with an end in this namespace; may be repeated
+    #[arg(long = "in-namespace", value_name = "NAMESPACE")]
+    pub(crate) in_namespace: Vec<String>,
+    /// With --focus: what can be reached in up to this many steps
+    #[arg(long, value_name = "N", requires = "focus")]
+    pub(crate) hops: Option<u32>,
+    /// What pods that do not exist yet could reach or be reached by
+    #[arg(long)]
+    pub(crate) exposure: bool,
+    /// The form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: ReachOutput,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DirectionName {
+    Ingress,
+    Egress,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReachOutput {
+    #[default]
+    Text,
+    Wide,
+    Json,
+    Yaml,
+    Csv,
+    Dot,
+    Mermaid,
+    Svg,
+    Html,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Diff {
+    /// The state before: a directory, a file, or a git revision REV[:PATH]
+    pub(crate) old: String,
+    /// The state after
+    pub(crate) new: String,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: DataOutput,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Test {
+    /// Test files
+    #[arg(required = true, value_name = "SPEC")]
+    pub(crate) specs: Vec<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// List the rules whose removal no test notices
+    #[arg(long)]
+    pub(crate) mutate: bool,
+    /// The form of the report
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: TestOutput,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TestOutput {
+    #[default]
+    Text,
+    Json,
+    Junit,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Lint {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The form of the report
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: LintOutput,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LintOutput {
+    #[default]
+    Text,
+    Json,
+    Sarif,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Rule {
+    /// A code such as MOAT006, or a rule's name; without it all rules are listed
+    pub(crate) code: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Demo {
+    /// Write the demo's manifests into this directory, to try other commands on them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) write: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ir {
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DataOutput {
+    #[default]
+    Text,
+    Json,
+    Yaml,
+}

@@ -1,0 +1,23 @@
+//! One file a command.
+
+mod explain;
+mod flows;
+mod info;
+
+use crate::args::{Args, Command};
+use crate::exit::Outcome;
+
+pub(crate) fn run(args: Args) -> Outcome {
+    match args.command {
+        Command::Explain(args) => match &args.flows {
+            Some(flows) => flows::run(&args, flows),
+            None => explain::run(&args),
+        },
+        Command::Dialects => info::dialects(),
+        Command::Ir(args) => info::ir(&args),
+        Command::Completions { shell } => info::completions(shell),
+        Command::Man => info::man(),
+        Command::Version => info::version(),
+        _ => Err(crate::exit::Failure::input("being built")),
+    }
+}

@@ -1,0 +1,39 @@
+//! Standard output and standard error, and what terminals want.
+
+use moat_report::Style;
+use std::io::{IsTerminal as _, Write as _};
+
+/// How text is laid out on standard output.
+pub(crate) fn style() -> Style {
+    let terminal = std::io::stdout().is_terminal();
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    Style { color: terminal && !plain, width: columns.unwrap_or(100) }
+}
+
+/// How text is laid out on standard error.
+pub(crate) fn error_style() -> Style {
+    Style { color: std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(), ..style() }
+}
+
+/// Writes a text to standard output.
+pub(crate) fn print(text: &str) -> Result<(), crate::exit::Failure> {
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// An error on standard error, in the form of all errors.
+pub(crate) fn error(message: &str, help: Option<&str>) {
+    let style = error_style();
+    let mut text = format!("{} {message}\n", style.bad("error:"));
+    if let Some(help) = help {
+        text.push_str(&format!("{} {help}\n", style.bold("help:")));
+    }
+    // Nobody is left to tell when standard error is gone.
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// A remark on standard error.
+pub(crate) fn remark(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
