@@ -60,6 +60,8 @@ pub(super) fn edits(bound: &Bound, flow: &FlowExplanation) -> Vec<Edit> {
         out.extend(add_rule(bound, flow, direction));
     }
     out.dedup();
+    // The change that touches least comes first.
+    out.sort_by_key(|edit: &Edit| (edit.direction == Direction::Ingress, edit.opened.n_pairs + edit.opened.side_effects.len()));
     out
 }
 
@@ -81,7 +83,7 @@ fn mend(bound: &Bound, flow: &FlowExplanation, miss: &NearMiss) -> Option<Edit> 
     let clause = bound.symbolic.clause(miss.clause);
     let rule = bound.symbolic.rule(clause.rule);
     let policy = bound.symbolic.policy(rule.policy);
-    let (subject, peer) = ends(flow, miss.direction);
+    let (_, peer) = ends(flow, miss.direction);
     match miss.lacks.as_slice() {
         [Lack::Port(_)] => {
             let point = flow.flow.point;
@@ -123,10 +125,7 @@ fn mend(bound: &Bound, flow: &FlowExplanation, miss: &NearMiss) -> Option<Edit> 
                 opened: namespace_relabelled(bound, flow, &info.namespace, &labels),
             })
         }
-        _ => {
-            let _ = subject;
-            None
-        }
+        _ => None,
     }
 }
 

@@ -184,13 +184,9 @@ fn points(names: &Names<'_>, end: &End, question: &Question) -> Result<Vec<Servi
             }
             Ok(found)
         }
-        Port::Any => Ok(Vec::from(samples(question.protocol))),
+        // Only a Service's DNS name comes here without a port; it stands for any, and domains are not told apart by port.
+        Port::Any => Ok(vec![ServicePoint::new(question.protocol, 443)]),
     }
-}
-
-/// Without a port the question is about all; these stand in and the caller adds the exact sets.
-fn samples(protocol: Protocol) -> [ServicePoint; 1] {
-    [ServicePoint::new(protocol, u16::MAX)]
 }
 
 /// The families two ends can talk by.
@@ -209,7 +205,7 @@ pub(super) fn families(names: &Names<'_>, from: &End, to: &End) -> Vec<Family> {
 }
 
 /// Why flows of one question end differently.
-pub(super) fn mixed(names: &Names<'_>, to: &Target, flows: &[FlowExplanation]) -> String {
+pub(super) fn mixed(to: &Target, flows: &[FlowExplanation]) -> String {
     let allowed: usize = flows.iter().filter(|flow| flow.answer.verdict == Verdict::Allowed).map(|flow| flow.to.len() * flow.from.len()).sum();
     let all: usize = flows.iter().map(|flow| flow.to.len() * flow.from.len()).sum();
     match to {
@@ -217,15 +213,27 @@ pub(super) fn mixed(names: &Names<'_>, to: &Target, flows: &[FlowExplanation]) -
         _ => {
             let dual = flows.iter().any(|flow| flow.flow.family != flows.first().map_or(Family::V4, |first| first.flow.family));
             let what = if dual { "the IP family" } else { "which of them it is" };
-            let _ = names;
             format!("it depends on {what}: {allowed} of {all} flows are allowed")
         }
     }
 }
 
-/// Every port that a flow between two ends may use, for questions without a port.
-#[must_use]
-pub fn allowed_ports(bound: &Bound, from: &End, to: &End, family: Family) -> PortSet {
+/// Points that stand for all ports between two ends: one that passes and one that does not. Which ports pass is noted.
+pub(super) fn every_port(names: &Names<'_>, from: &End, to: &End, family: Family, target: &Target, notes: &mut Vec<String>) -> Vec<ServicePoint> {
+    let allowed = allowed_ports(names.bound(), from, to, family);
+    let name = |end: &End| self::end(names, end, target);
+    notes.push(format!("{} -> {}: {allowed} may pass", name(from), name(to)));
+    let denied = PortSet::all().minus(&allowed);
+    // Port 0 stands for no one; the next point of a range that begins there does.
+    let first = |set: &PortSet| {
+        let usable = set.edges().find(|point| point.port > 0 || point.protocol == Protocol::Other);
+        usable.filter(|point| set.contains(*point))
+    };
+    [first(&allowed), first(&denied)].into_iter().flatten().collect()
+}
+
+/// Every port that a flow between two ends may use.
+fn allowed_ports(bound: &Bound, from: &End, to: &End, family: Family) -> PortSet {
     let half = |direction: Direction, subject: &End, peer: &End| -> PortSet {
         let End::Pod(pod) = subject else { return PortSet::all() };
         let class = bound.class_of(*pod);

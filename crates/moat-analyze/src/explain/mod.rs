@@ -91,12 +91,23 @@ pub fn explain(names: &Names<'_>, question: &Question) -> Result<Explanation, Qu
         });
     }
     let sources = expand::sources(names, &from);
-    let destinations = expand::destinations(names, &to, question, &mut explanation)?;
+    let any_port = question.port == Port::Any && !matches!(to, Target::Service(_));
     let mut flows: Vec<(End, End, ServicePoint, Family)> = Vec::new();
-    for (end, point) in &destinations {
-        for source in &sources {
-            for family in expand::families(names, source, end) {
-                flows.push((source.clone(), end.clone(), *point, family));
+    if any_port {
+        for end in expand::sources(names, &to) {
+            for source in &sources {
+                for family in expand::families(names, source, &end) {
+                    let points = expand::every_port(names, source, &end, family, &to, &mut explanation.notes);
+                    flows.extend(points.into_iter().map(|point| (source.clone(), end.clone(), point, family)));
+                }
+            }
+        }
+    } else {
+        for (end, point) in &expand::destinations(names, &to, question, &mut explanation)? {
+            for source in &sources {
+                for family in expand::families(names, source, end) {
+                    flows.push((source.clone(), end.clone(), *point, family));
+                }
             }
         }
     }
@@ -116,8 +127,10 @@ pub fn explain(names: &Names<'_>, question: &Question) -> Result<Explanation, Qu
     explanation.verdict = match verdicts.as_slice() {
         [] => Verdict::Denied,
         [one] => *one,
+        // Asked about any port, one that passes is enough.
+        _ if any_port && verdicts.contains(&Verdict::Allowed) => Verdict::Allowed,
         _ => {
-            explanation.notes.push(expand::mixed(names, &to, &explanation.flows));
+            explanation.notes.push(expand::mixed(&to, &explanation.flows));
             Verdict::Undefined
         }
     };

@@ -123,9 +123,10 @@ impl Assembly<'_> {
         let at = value.at(&["metadata", "name"]).unwrap_or(value);
         reader.step(crate::read::Step::Key("metadata"), |reader| {
             reader.step(crate::read::Step::Key("name"), |reader| {
-                if name.is_empty() {
+                let checked = role != Role::Unknown && role != Role::Irrelevant;
+                if name.is_empty() && checked {
                     reader.invalid(at, "Required value: name or generateName is required");
-                } else if text("name").is_some() && role != Role::Unknown && role != Role::Irrelevant && let Some(reason) = check(name) {
+                } else if text("name").is_some() && checked && let Some(reason) = check(name) {
                     reader.invalid(at, format!("Invalid value: \"{name}\": {reason}"));
                 }
             });

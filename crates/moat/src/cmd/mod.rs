@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod demo;
 mod explain;
 mod flows;
 mod info;
@@ -13,6 +14,7 @@ pub(crate) fn run(args: Args) -> Outcome {
             Some(flows) => flows::run(&args, flows),
             None => explain::run(&args),
         },
+        Command::Demo(args) => demo::run(&args),
         Command::Dialects => info::dialects(),
         Command::Ir(args) => info::ir(&args),
         Command::Completions { shell } => info::completions(shell),
