@@ -169,12 +169,12 @@ impl<'a> Programs<'a> {
         let (classes, atoms) = (self.classes, &self.peers.class_atoms);
         self.resolved.entry((protocol, name.clone())).or_insert_with(|| {
             let mut by_ports: Vec<(PortSet, IdSet)> = Vec::new();
-            for class in 0..classes.keys.len() {
+            for (class, own) in atoms.iter().enumerate() {
                 let ports = classes.named(index(class), protocol, name);
                 if ports.is_empty() {
                     continue;
                 }
-                let own = atoms[class].into_iter().flatten();
+                let own = own.iter().flatten().copied();
                 match by_ports.iter_mut().find(|(have, _)| *have == ports) {
                     Some((_, set)) => set.extend(own),
                     None => by_ports.push((ports, own.collect())),

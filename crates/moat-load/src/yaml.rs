@@ -1,54 +1,278 @@
-//! YAML events to values.
-use moat_model::{Data, Diagnostic, Entry, Pos, SourceId, Span, Value, codes};
-use saphyr_parser::{Event, Parser, ScalarStyle};
+//! YAML documents, from the parser's events straight to values.
 
-enum Open { List(Pos, Vec<Value>), Map(Pos, Vec<Entry>, Option<(Box<str>, Pos)>) }
+use crate::limits::{ALIAS_TEXT_BYTES, MAX_ALIAS_NODES, MAX_DEPTH};
+use crate::scalar;
+use crate::tree::{Builder, Fault, Parsed};
+use moat_model::{Data, Pos, Value};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-pub(crate) fn parse(text: &str, source: SourceId, out: &mut Vec<Value>, findings: &mut Vec<Diagnostic>) {
-    let mut stack: Vec<Open> = Vec::new();
-    for event in Parser::new_from_str(text) {
-        let (event, span) = match event {
-            Ok(event) => event,
-            Err(error) => {
-                let at = error.marker();
-                let pos = Pos { line: u32::try_from(at.line()).unwrap_or(0), column: u32::try_from(at.col()).unwrap_or(0) + 1 };
-                findings.push(Diagnostic::error(codes::SYNTAX, Span { source, pos }, error.info().to_owned()));
-                return;
+/// Whether a text may copy anchored values.
+pub(crate) fn may_alias(text: &str) -> bool {
+    text.contains('&') && text.contains('*')
+}
+
+/// Parses a text whose first line is line `first_line` of its source. Anchors and aliases are paid for with `budget` nodes.
+pub(crate) fn parse(text: &str, first_line: u32, budget: &mut u64) -> Parsed {
+    let mut parsed = Parsed::default();
+    let mut parser = Parser::new_from_str(text);
+    let mut document = Document::new(first_line, may_alias(text), budget);
+    while let Some(next) = parser.next_event() {
+        let taken = match next {
+            Ok((Event::StreamEnd, _)) => break,
+            Ok((Event::DocumentStart(_), _)) => {
+                document = Document::new(first_line, document.has_aliases, document.budget);
+                Ok(())
             }
+            Ok((Event::DocumentEnd, _)) => {
+                let mut builder = std::mem::take(&mut document.builder);
+                parsed.push(Ok(builder.finish()), builder);
+                Ok(())
+            }
+            Ok((event, span)) => document.take(event, document.pos(span.start)),
+            Err(error) => Err(scan_fault(error.info(), document.pos(*error.marker()))),
         };
-        let pos = Pos { line: u32::try_from(span.start.line()).unwrap_or(0), column: u32::try_from(span.start.col()).unwrap_or(0) + 1 };
-        let done = match event {
-            Event::SequenceStart(..) => { stack.push(Open::List(pos, Vec::new())); None }
-            Event::MappingStart(..) => { stack.push(Open::Map(pos, Vec::new(), None)); None }
-            Event::SequenceEnd | Event::MappingEnd => match stack.pop() {
-                Some(Open::List(pos, items)) => Some(Value { pos, data: Data::List(items) }),
-                Some(Open::Map(pos, entries, _)) => Some(Value { pos, data: Data::Map(entries) }),
-                None => None,
-            },
-            Event::Scalar(text, style, ..) => Some(Value { pos, data: scalar(&text, style) }),
-            _ => None,
-        };
-        let Some(value) = done else { continue };
-        match stack.last_mut() {
-            None => out.push(value),
-            Some(Open::List(_, items)) => items.push(value),
-            Some(Open::Map(_, entries, key)) => match key.take() {
-                None => {
-                    let text = match value.data { Data::String(text) => text, Data::Int(n) => n.to_string().into(), Data::Bool(b) => b.to_string().into(), _ => "".into() };
-                    *key = Some((text, value.pos));
-                }
-                Some((key, key_pos)) => entries.push(Entry { key, key_pos, value }),
-            },
+        if let Err(fault) = taken {
+            parsed.push(Err(fault), document.builder);
+            return parsed;
         }
+    }
+    parsed
+}
+
+/// A document being read.
+struct Document<'b> {
+    builder: Builder,
+    first_line: u32,
+    has_aliases: bool,
+    /// Complete nodes with an anchor, by the parser's anchor id.
+    anchored: BTreeMap<usize, Anchored>,
+    /// The anchor ids of the open lists and mappings; 0 for none.
+    open_anchors: Vec<usize>,
+    /// Nodes that may still be copied, in all documents and in this one.
+    budget: &'b mut u64,
+    own_budget: u64,
+}
+
+struct Anchored {
+    value: Value,
+    size: Size,
+}
+
+/// How much a value takes.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    nodes: u64,
+    depth: usize,
+}
+
+impl<'b> Document<'b> {
+    fn new(first_line: u32, has_aliases: bool, budget: &'b mut u64) -> Self {
+        Self {
+            builder: Builder::default(),
+            first_line,
+            has_aliases,
+            anchored: BTreeMap::new(),
+            open_anchors: Vec::new(),
+            budget,
+            own_budget: MAX_ALIAS_NODES,
+        }
+    }
+
+    fn pos(&self, marker: Marker) -> Pos {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Pos {
+            line: self.first_line.saturating_add(number(marker.line().saturating_sub(1))),
+            column: number(marker.col()).saturating_add(1),
+        }
+    }
+
+    fn take(&mut self, event: Event<'_>, pos: Pos) -> Result<(), Fault> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => self.scalar(text, style, anchor, tag.as_deref(), pos),
+            Event::SequenceStart(anchor, _) => {
+                self.open_anchors.push(anchor);
+                self.builder.open_list(pos)
+            }
+            Event::MappingStart(anchor, _) => {
+                self.open_anchors.push(anchor);
+                self.builder.open_map(pos)
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let value = self.builder.close();
+                let anchor = self.open_anchors.pop().unwrap_or_default();
+                self.remember(anchor, &value)?;
+                self.builder.value(value)
+            }
+            Event::Alias(anchor) => self.alias(anchor, pos),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
+                Ok(())
+            }
+        }
+    }
+
+    fn scalar(
+        &mut self,
+        text: Cow<'_, str>,
+        style: ScalarStyle,
+        anchor: usize,
+        tag: Option<&Tag>,
+        pos: Pos,
+    ) -> Result<(), Fault> {
+        let is_plain = style == ScalarStyle::Plain;
+        let is_key = self.builder.wants_key();
+        // `isMerge` of goyaml.v2: `n.value == "<<" && (n.implicit == true || n.tag == yaml_MERGE_TAG)`.
+        if is_key && text == "<<" && tag.map_or(is_plain, |tag| core_tag(tag) == Some("merge")) {
+            self.builder.key(text.into(), pos, true);
+            return Ok(());
+        }
+        let data = match tag {
+            Some(tag) => tagged(&text, tag, pos)?,
+            None if is_plain => scalar::resolve(&text),
+            None => Data::String(text.into()),
+        };
+        let value = Value { pos, data };
+        self.remember(anchor, &value)?;
+        if is_key { self.key(value) } else { self.builder.value(value) }
+    }
+
+    fn key(&mut self, value: Value) -> Result<(), Fault> {
+        let (pos, what) = (value.pos, value.kind());
+        let Some(text) = scalar::key_text(value.data) else {
+            return Err(Fault::syntax(pos, format!("a key must be text, not {what}"))
+                .help("give the key a name, or quote it to use it as text"));
+        };
+        self.builder.key(text, pos, false);
+        Ok(())
+    }
+
+    fn alias(&mut self, anchor: usize, pos: Pos) -> Result<(), Fault> {
+        let Some(Anchored { value, size }) = self.anchored.get(&anchor) else {
+            return Err(Fault::syntax(pos, "an alias stands inside what it names")
+                .help("a value cannot contain itself; write the inner part out"));
+        };
+        if self.builder.depth() + size.depth > MAX_DEPTH {
+            return Err(Fault::too_deep(pos));
+        }
+        pay(self.budget, &mut self.own_budget, size.nodes, pos)?;
+        let mut value = value.clone();
+        value.pos = pos;
+        if self.builder.wants_key() { self.key(value) } else { self.builder.value(value) }
+    }
+
+    /// Keeps a copy of a value that has an anchor.
+    fn remember(&mut self, anchor: usize, value: &Value) -> Result<(), Fault> {
+        if anchor != 0 && self.has_aliases {
+            let size = size_of(value);
+            pay(self.budget, &mut self.own_budget, size.nodes, value.pos)?;
+            self.anchored.insert(anchor, Anchored { value: value.clone(), size });
+        }
+        Ok(())
     }
 }
 
-fn scalar(text: &str, style: ScalarStyle) -> Data {
-    if style != ScalarStyle::Plain { return Data::String(text.into()); }
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => Data::Null,
-        "true" | "True" | "TRUE" => Data::Bool(true),
-        "false" | "False" | "FALSE" => Data::Bool(false),
-        _ => match text.parse::<i64>() { Ok(n) => Data::Int(n), Err(_) => Data::String(text.into()) },
+fn pay(budget: &mut u64, own_budget: &mut u64, nodes: u64, pos: Pos) -> Result<(), Fault> {
+    if nodes > *own_budget {
+        return Err(Fault::limit(pos, format!("aliases make more than {MAX_ALIAS_NODES} values in one document"))
+            .help("write out what the document repeats, or leave it out; no manifest needs that many"));
+    }
+    if nodes > *budget {
+        return Err(Fault::limit(pos, "aliases make too many values in everything loaded together")
+            .help("load fewer files at a time, or write out what the documents repeat"));
+    }
+    *own_budget -= nodes;
+    *budget -= nodes;
+    Ok(())
+}
+
+/// Recursion is fine here: no value is deeper than [`MAX_DEPTH`].
+fn size_of(value: &Value) -> Size {
+    let text = |text: &str| text.len() as u64 / ALIAS_TEXT_BYTES;
+    let children: Vec<Size> = match &value.data {
+        Data::Null | Data::Bool(_) | Data::Int(_) => return Size { nodes: 1, depth: 0 },
+        Data::Float(number) => return Size { nodes: 1 + text(number), depth: 0 },
+        Data::String(string) => return Size { nodes: 1 + text(string), depth: 0 },
+        Data::List(items) => items.iter().map(size_of).collect(),
+        Data::Map(entries) => entries
+            .iter()
+            .map(|entry| {
+                let size = size_of(&entry.value);
+                Size { nodes: size.nodes + text(&entry.key), ..size }
+            })
+            .collect(),
+    };
+    let depth = children.iter().map(|size| size.depth).max().unwrap_or_default() + 1;
+    Size { nodes: children.iter().map(|size| size.nodes).sum::<u64>() + 1, depth }
+}
+
+fn core_tag(tag: &Tag) -> Option<&str> {
+    tag.is_yaml_core_schema().then_some(tag.suffix.as_str())
+}
+
+/// A scalar with a tag: the tags of numbers and words are honoured, all others make text.
+fn tagged(text: &str, tag: &Tag, pos: Pos) -> Result<Data, Fault> {
+    let what = match core_tag(tag) {
+        Some("int") => "a whole number",
+        Some("float") => "a number",
+        Some("bool") => "true or false",
+        Some("null") => "nothing",
+        _ => return Ok(Data::String(text.into())),
+    };
+    let data = scalar::resolve(text);
+    let fits = match &data {
+        Data::Int(_) => matches!(core_tag(tag), Some("int" | "float")),
+        Data::Float(number) => core_tag(tag) == Some("float") || number.bytes().all(|byte| byte.is_ascii_digit()),
+        Data::Bool(_) => core_tag(tag) == Some("bool"),
+        Data::Null => core_tag(tag) == Some("null"),
+        Data::String(_) | Data::List(_) | Data::Map(_) => false,
+    };
+    if fits {
+        return Ok(data);
+    }
+    Err(Fault::syntax(pos, format!("`{text}` is not {what}, which its tag `!!{}` says", tag.suffix))
+        .help("remove the tag, or correct the value"))
+}
+
+/// The parser's error, in words for people.
+fn scan_fault(info: &str, pos: Pos) -> Fault {
+    let fault = |message: &'static str, help: &'static str| Fault::syntax(pos, message).help(help);
+    let has = |part: &str| info.contains(part);
+    if has("recursion limit") {
+        Fault::too_deep(pos)
+    } else if has("tab cannot be used") || has("tabs disallowed") || has("found a tab") || has("start with a tab") {
+        fault("a tab in the indentation", "indent with spaces")
+    } else if has("mapping values are not allowed") {
+        fault(
+            "a `key: value` cannot stand here",
+            "quote a value that contains `: `, or correct the indentation of this line or the next one",
+        )
+    } else if has("did not find expected key") {
+        fault("this line does not line up with its mapping", "start all keys of one mapping in the same column")
+    } else if has("did not find expected '-'") {
+        fault("this line does not line up with its list", "start all items of one list with `-` in the same column")
+    } else if has("simple key expect") {
+        fault("the text before this is neither a `key: value` nor a list item", "add the `:` after the key")
+    } else if has("block sequence entries are not allowed") {
+        fault("a list item cannot stand here", "put the items on the lines after their key")
+    } else if has("quoted scalar, found unexpected") || has("in quoted scalar") {
+        fault("a quote is not closed", "close it, and indent the lines on which a quoted text goes on")
+    } else if has("hexadecimal") || has("escape") && has("quoted scalar") {
+        fault("a wrong escape in a double-quoted text", "double the backslash, or use single quotes")
+    } else if has("content after double-quoted") {
+        fault("text after the closing quote", "quote all of the value, and write a quote inside it as `\\\"`")
+    } else if has("flow mapping, did not find") {
+        fault("expected `,` or `}` in the mapping", "close the mapping that `{` opens; quote text that starts with `{`")
+    } else if has("flow sequence, expected") {
+        fault("expected `,` or `]` in the list", "close the list that `[` opens; quote text that starts with `[`")
+    } else if has("misplaced bracket") {
+        fault("a closing bracket without its opening one", "remove it, or quote the text")
+    } else if has("unknown anchor") {
+        fault("an alias of an anchor that is not defined before it", "define `&name` first, or quote text that starts with `*`")
+    } else if let Some(character) = info.strip_prefix("unexpected character: `").and_then(|rest| rest.chars().next()) {
+        Fault::syntax(pos, format!("a value cannot start with `{character}`")).help("quote it")
+    } else {
+        let words = ["while scanning ", "while parsing "].iter().find_map(|start| info.strip_prefix(start)).unwrap_or(info);
+        Fault::syntax(pos, format!("invalid YAML: {words}")).help("check the indentation, quotes and brackets of this line")
     }
 }

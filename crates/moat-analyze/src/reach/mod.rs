@@ -4,7 +4,12 @@
 //! somebody asks for them, so that memory does not grow with the square of the number of pods. What a row says is defined by
 //! [`Bound::decide`]; a test compares them on random worlds.
 
+mod coarse;
+mod exposure;
+mod groups;
+mod hops;
 mod matrix;
+mod names;
 mod scan;
 mod sides;
 mod values;
@@ -12,6 +17,11 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use coarse::{CoarseLine, Place};
+pub use exposure::{Exposed, Opening};
+pub use groups::{Grouped, Line, Node, NodeId, Summary};
+pub use hops::Reached;
+pub use names::{Namer, Part, Which, count, join};
 pub use matrix::{End, EndId, Matrix, Tally};
 pub use scan::{Scan, Seen};
 pub use values::{EVERYTHING, NOTHING, Value, ValueId};

@@ -60,13 +60,20 @@ impl Assembly<'_> {
         let (api_version, kind) = match (text("apiVersion"), text("kind"), inherited) {
             (Some(api_version), Some(kind), _) => (api_version, kind),
             (None, None, Some(types)) if matches!(value.data, Data::Map(_)) => types,
+            (None, None, _) => {
+                // Application settings and package files lie beside manifests; what claims nothing cannot change a verdict.
+                let finding = Diagnostic::note(codes::NOT_AN_OBJECT, span, "not a Kubernetes object: it has neither `apiVersion` nor `kind`")
+                    .effect("the document is passed over");
+                self.out.diagnostics.push(finding);
+                return;
+            }
             (api_version, _, _) => {
                 let missing = if api_version.is_none() { "apiVersion" } else { "kind" };
                 let finding = Diagnostic::error(codes::NOT_AN_OBJECT, span, format!("not a Kubernetes object: `{missing}` is missing"))
-                    .help("every document needs `apiVersion`, `kind` and `metadata.name`")
+                    .help("every object needs `apiVersion`, `kind` and `metadata.name`")
                     .effect("the document is not part of any verdict");
                 self.out.diagnostics.push(finding);
-                self.taint(TaintScope::Everything, span, "a document that is no Kubernetes object".to_owned());
+                self.taint(TaintScope::Everything, span, format!("a document without `{missing}`"));
                 return;
             }
         };
@@ -109,7 +116,7 @@ impl Assembly<'_> {
     }
 
     /// The namespace and name of an object, validated.
-    fn identify<'v>(&mut self, source: SourceId, value: &'v Value, kind: &str, role: Role) -> (Arc<str>, Arc<str>) {
+    fn identify(&mut self, source: SourceId, value: &Value, kind: &str, role: Role) -> (Arc<str>, Arc<str>) {
         let text = |key: &str| value.at(&["metadata", key]).and_then(Value::as_str).filter(|text| !text.is_empty());
         let name = text("name").or_else(|| text("generateName")).unwrap_or_default();
         let namespace: Arc<str> = match text("namespace") {
@@ -360,11 +367,10 @@ fn settle_pods(pods: BTreeMap<(Arc<str>, PodKind, Arc<str>), Pod>, nodes: &[crat
         .map(|pod| {
             let mut pod = pod.clone();
             pod.owner = top(&pod);
-            if let Some((kind, name)) = &pod.owner {
-                if pod.kind == PodKind::Pod && pod.phase == Phase::Active {
+            if let Some((kind, name)) = &pod.owner
+                && pod.kind == PodKind::Pod && pod.phase == Phase::Active {
                     with_pods.insert((pod.namespace.clone(), kind.clone(), name.clone()));
                 }
-            }
             if pod.host_network
                 && pod.addresses.is_empty()
                 && let Some(node) = nodes.iter().find(|node| Some(&node.name) == pod.node.as_ref())

@@ -45,7 +45,7 @@ fn expression<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Requi
         reader.invalid_field(value, "key", format!("Invalid value: \"{key}\": {reason}"));
     }
     let values: Vec<&str> = reader
-        .field(value, "values", |reader, list| reader.each(list, |reader, item| reader.string(item)))
+        .field(value, "values", |reader, list| reader.each(list, super::super::read::Reader::string))
         .unwrap_or_default()
         .into_iter()
         .flatten()

@@ -6,6 +6,8 @@ use core::fmt::Write as _;
 use moat_analyze::explain::{Edit, Explanation, FlowExplanation, Opened, halves};
 use moat_ir::{Bound, Direction, Exemption, Half, HalfReason, Then, Verdict};
 
+/// Caveats told in full.
+const CAVEATS_MAX: usize = 3;
 /// Most names that one flow's line lists.
 const NAMES_MAX: usize = 4;
 
@@ -46,8 +48,11 @@ pub fn render(bound: &Bound, explanation: &Explanation, caveats: &[String], styl
     for note in &explanation.notes {
         let _ = writeln!(out, "\n  {} {note}", style.doubt("note:"));
     }
-    for caveat in caveats {
+    for caveat in caveats.iter().take(CAVEATS_MAX) {
         let _ = writeln!(out, "\n  {} {caveat}", style.doubt("caveat:"));
+    }
+    if caveats.len() > CAVEATS_MAX {
+        let _ = writeln!(out, "\n  … {} more caveats; `moat lint` shows all that was not read", caveats.len() - CAVEATS_MAX);
     }
     out
 }

@@ -1,3 +1,5 @@
 //! Reachability for readers and machines.
 
 pub mod csv;
+pub mod text;
+pub mod view;

@@ -1,0 +1,43 @@
+//! One rule per file. The file's documentation comment is what `moat rule CODE` shows.
+
+mod allows_everything;
+mod duplicate_key;
+mod duplicate_object;
+mod egress_without_dns;
+mod equal_priority;
+mod foreign_policy;
+mod invalid_syntax;
+mod invalid_value;
+mod oversized_input;
+mod peer_selects_no_pod;
+mod pod_template_only;
+mod policy_selects_no_pod;
+mod skipped_file;
+mod typeless_document;
+mod uninterpreted_kind;
+mod unknown_field;
+mod unreadable_source;
+mod unrendered_template;
+mod unserved_api_version;
+mod wrong_type;
+
+pub use allows_everything::AllowsEverything;
+pub use duplicate_key::DuplicateKey;
+pub use duplicate_object::DuplicateObject;
+pub use egress_without_dns::EgressWithoutDns;
+pub use equal_priority::EqualPriority;
+pub use foreign_policy::ForeignPolicy;
+pub use invalid_syntax::InvalidSyntax;
+pub use invalid_value::InvalidValue;
+pub use oversized_input::OversizedInput;
+pub use peer_selects_no_pod::PeerSelectsNoPod;
+pub use pod_template_only::PodTemplateOnly;
+pub use policy_selects_no_pod::PolicySelectsNoPod;
+pub use skipped_file::SkippedFile;
+pub use typeless_document::TypelessDocument;
+pub use uninterpreted_kind::UninterpretedKind;
+pub use unknown_field::UnknownField;
+pub use unreadable_source::UnreadableSource;
+pub use unrendered_template::UnrenderedTemplate;
+pub use unserved_api_version::UnservedApiVersion;
+pub use wrong_type::WrongType;

@@ -1,0 +1,41 @@
+//! MOAT016 oversized-input.
+
+use crate::rule::rule;
+use moat_model::codes;
+
+rule! {
+    /// ## What it does
+    /// Reports input that is larger or deeper than Moat reads: a limit of the loader was hit.
+    ///
+    /// ## Why is this bad?
+    /// What lies beyond the limit is part of no answer. The limits are far above real manifests, so that a mistaken path or a hostile
+    /// file cannot use up memory.
+    ///
+    /// ## Example
+    /// ```text
+    /// moat lint -f /
+    /// ```
+    ///
+    /// ## Use instead
+    /// ```text
+    /// moat lint -f policies/
+    /// ```
+    ///
+    /// ## When to allow
+    /// Never: name the directory that holds the manifests.
+    ///
+    /// ## References
+    /// - `moat lint --help`, under `-f`
+    OversizedInput { code: codes::LIMIT, name: "oversized-input", severity: Error, lifecycle: Stable, found: while_reading }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::check_passes_through;
+
+    #[test]
+    fn passes_through() {
+        check_passes_through(&OversizedInput::RULE);
+    }
+}

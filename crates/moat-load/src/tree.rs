@@ -1,0 +1,250 @@
+//! Building a tree of values from a stream of scalars, openings and closings: without recursion, with the path of every fault.
+
+use crate::limits::MAX_DEPTH;
+use moat_model::{Code, Data, Diagnostic, Entry, Pos, SourceId, Span, Value, codes};
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Why a document has no value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Fault {
+    pub(crate) code: Code,
+    pub(crate) pos: Pos,
+    pub(crate) message: Cow<'static, str>,
+    pub(crate) help: Option<Cow<'static, str>>,
+    pub(crate) path: String,
+}
+
+/// What came of a chunk: a value per document, `None` where it is empty or bad.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    pub(crate) values: Vec<Option<Value>>,
+    /// The source of their spans is filled in by the caller.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// The document being built.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    open: Vec<Node>,
+    root: Option<Value>,
+    /// Repeated keys.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// A list or mapping that is still open.
+#[derive(Debug)]
+struct Node {
+    pos: Pos,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    List(Vec<Value>),
+    Map {
+        entries: Vec<Entry>,
+        /// The key whose value comes next.
+        key: Option<Key>,
+        /// Which entries came through a merge key, ascending; these may be overridden silently.
+        merged: Vec<usize>,
+    },
+}
+
+#[derive(Debug)]
+struct Key {
+    text: Box<str>,
+    pos: Pos,
+    is_merge: bool,
+}
+
+impl Fault {
+    pub(crate) fn syntax(pos: Pos, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: codes::SYNTAX, pos, message: message.into(), help: None, path: String::new() }
+    }
+
+    pub(crate) fn limit(pos: Pos, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: codes::LIMIT, ..Self::syntax(pos, message) }
+    }
+
+    pub(crate) fn too_deep(pos: Pos) -> Self {
+        Self::limit(pos, format!("nested deeper than {MAX_DEPTH} levels"))
+            .help("no Kubernetes object needs that; split the document, or leave it out")
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl Parsed {
+    /// Ends a document.
+    pub(crate) fn push(&mut self, document: Result<Value, Fault>, builder: Builder) {
+        match document {
+            Ok(value) => self.values.push((!value.is_null()).then_some(value)),
+            Err(mut fault) => {
+                fault.path = builder.path();
+                self.values.push(None);
+                self.faults.push(fault);
+            }
+        }
+        self.diagnostics.extend(builder.diagnostics);
+    }
+}
+
+impl Builder {
+    /// How many lists and mappings are open.
+    pub(crate) fn depth(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether the next scalar is a key.
+    pub(crate) fn wants_key(&self) -> bool {
+        matches!(self.open.last(), Some(Node { content: Content::Map { key: None, .. }, .. }))
+    }
+
+    /// Whether the innermost open node is a mapping.
+    pub(crate) fn in_map(&self) -> bool {
+        matches!(self.open.last(), Some(Node { content: Content::Map { .. }, .. }))
+    }
+
+    pub(crate) fn open_list(&mut self, pos: Pos) -> Result<(), Fault> {
+        self.open(pos, Content::List(Vec::new()))
+    }
+
+    pub(crate) fn open_map(&mut self, pos: Pos) -> Result<(), Fault> {
+        self.open(pos, Content::Map { entries: Vec::new(), key: None, merged: Vec::new() })
+    }
+
+    fn open(&mut self, pos: Pos, content: Content) -> Result<(), Fault> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(Fault::too_deep(pos));
+        }
+        if self.wants_key() {
+            let what = if matches!(content, Content::List(_)) { "a list" } else { "a mapping" };
+            return Err(Fault::syntax(pos, format!("a key must be text, not {what}"))
+                .help("quote a text that starts with a bracket or a brace"));
+        }
+        self.open.push(Node { pos, content });
+        Ok(())
+    }
+
+    /// Takes a key.
+    pub(crate) fn key(&mut self, text: Box<str>, pos: Pos, is_merge: bool) {
+        if let Some(Node { content: Content::Map { key, .. }, .. }) = self.open.last_mut() {
+            *key = Some(Key { text, pos, is_merge });
+        }
+    }
+
+    /// Takes a complete value: an item, the value of the key before, or the document.
+    pub(crate) fn value(&mut self, value: Value) -> Result<(), Fault> {
+        match self.open.last_mut() {
+            None => self.root = Some(value),
+            Some(Node { content: Content::List(items), .. }) => items.push(value),
+            Some(Node { content: Content::Map { entries, key, merged }, .. }) => {
+                if key.as_ref().is_some_and(|key| key.is_merge) {
+                    merge(value, entries, merged)?;
+                    *key = None;
+                } else if let Some(Key { text, pos, .. }) = key.take() {
+                    entries.push(Entry { key: text, key_pos: pos, value });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the innermost list or mapping, and hands it over for [`Builder::value`].
+    pub(crate) fn close(&mut self) -> Value {
+        let Some(Node { pos, content }) = self.open.pop() else { return Value::NULL };
+        let data = match content {
+            Content::List(items) => Data::List(items),
+            Content::Map { mut entries, merged, .. } => {
+                self.drop_repeated(&mut entries, &merged);
+                Data::Map(entries)
+            }
+        };
+        Value { pos, data }
+    }
+
+    /// The document, when everything is closed.
+    pub(crate) fn finish(&mut self) -> Value {
+        self.root.take().unwrap_or(Value::NULL)
+    }
+
+    /// The field being read, such as `spec.ingress[0].from`.
+    pub(crate) fn path(&self) -> String {
+        let mut path = String::new();
+        for node in &self.open {
+            let _ = match &node.content {
+                Content::List(items) => write!(path, "[{}]", items.len()),
+                Content::Map { key: Some(key), .. } => write!(path, "{}{}", dot(&path), key.text),
+                Content::Map { key: None, .. } => Ok(()),
+            };
+        }
+        path
+    }
+
+    /// Keeps the last of entries with the same key, as the API server does, and reports those that were written twice.
+    fn drop_repeated(&mut self, entries: &mut Vec<Entry>, merged: &[usize]) {
+        const FEW: usize = 12;
+        if entries.len() <= FEW {
+            let key = |idx: usize| &entries[idx].key;
+            if !(1..entries.len()).any(|later| (0..later).any(|idx| key(idx) == key(later))) {
+                return;
+            }
+        }
+        let mut order: Vec<usize> = (0..entries.len()).collect();
+        order.sort_by(|&a, &b| entries[a].key.cmp(&entries[b].key).then(a.cmp(&b)));
+        let mut dropped = vec![false; entries.len()];
+        let mut reports = Vec::new();
+        for same in order.chunk_by(|&a, &b| entries[a].key == entries[b].key).filter(|same| same.len() > 1) {
+            let (last, earlier) = same.split_last().unwrap_or((&0, &[]));
+            earlier.iter().for_each(|&idx| dropped[idx] = true);
+            let written = |idx: &&usize| merged.binary_search(idx).is_err();
+            if let (Some(&first), true) = (earlier.iter().find(written), written(&last)) {
+                reports.push((*last, first));
+            }
+        }
+        reports.sort_unstable();
+        for (last, first) in reports {
+            let (entry, first) = (&entries[last], &entries[first]);
+            let path = self.path();
+            let span = Span { source: SourceId::default(), pos: entry.key_pos };
+            let message = format!("key `{}` is already on line {}; the last one wins", entry.key, first.key_pos.line);
+            self.diagnostics.push(
+                Diagnostic::warning(codes::DUPLICATE_KEY, span, message)
+                    .path(format!("{path}{}{}", dot(&path), entry.key))
+                    .help("keep one of them; to give several values, use a list or mapping under one key"),
+            );
+        }
+        let mut dropped = dropped.into_iter();
+        entries.retain(|_| !dropped.next().unwrap_or(false));
+    }
+}
+
+fn dot(path: &str) -> &'static str {
+    if path.is_empty() { "" } else { "." }
+}
+
+/// Takes over the entries of the value of a merge key.
+///
+/// As `goyaml.v2/decode.go`: keys are set in the order of the text, so that a merge overrides what is written before it and is
+/// overridden by what is written after it; in a list of mappings, `// Step backwards as earlier nodes take precedence`.
+fn merge(value: Value, entries: &mut Vec<Entry>, merged: &mut Vec<usize>) -> Result<(), Fault> {
+    let pos = value.pos;
+    let mappings = match value.data {
+        Data::List(items) => items.into_iter().rev().map(|item| item.data).collect(),
+        data => vec![data],
+    };
+    for mapping in mappings {
+        let Data::Map(more) = mapping else {
+            return Err(Fault::syntax(pos, "a merge key `<<` needs a mapping or a list of mappings")
+                .help("give it an alias of a mapping, such as `<<: *defaults`"));
+        };
+        merged.extend(entries.len()..entries.len() + more.len());
+        entries.extend(more);
+    }
+    Ok(())
+}
