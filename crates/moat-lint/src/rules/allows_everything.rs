@@ -3,7 +3,7 @@
 use crate::context::{object, rule_path};
 use crate::rule::rule;
 use crate::{Check, Context};
-use moat_model::{Action, Code, Diagnostic, Direction, Peers, Ports};
+use moat_model::{Action, Code, Diagnostic, Direction, Peers, Ports, Tier};
 
 rule! {
     /// ## What it does
@@ -57,12 +57,16 @@ impl Check for AllowsEverything {
                     Direction::Ingress => ("everyone in on every port", "from", "`ingress: []` allows nothing"),
                     Direction::Egress => ("everything out on every port", "to", "`egress: []` allows nothing"),
                 };
+                let effect = match policy.tier {
+                    Tier::Namespace => format!("no other NetworkPolicy rule for {} of these pods changes anything", rule.direction),
+                    Tier::Admin { .. } | Tier::Baseline { .. } => format!("no later policy is asked about {} of these pods", rule.direction),
+                };
                 let finding = Self::RULE
                     .finding(rule.span, format!("rule lets {whom}"))
                     .object(object(policy))
                     .path(rule_path(rule))
                     .help(format!("name peers with `{key}`, or drop the rule: {nothing}"))
-                    .effect(format!("no other rule restricts {} of the pods of `{}`", rule.direction, policy.id));
+                    .effect(effect);
                 out.push(finding);
             }
         }

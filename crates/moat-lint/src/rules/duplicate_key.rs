@@ -46,10 +46,11 @@ rule! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::check_passes_through;
+    use crate::testing::check_examples;
+    use expect_test::expect;
 
     #[test]
-    fn passes_through() {
-        check_passes_through(&DuplicateKey::RULE);
+    fn bad_and_good() {
+        check_examples(&DuplicateKey::RULE, &expect![[""]]);
     }
 }

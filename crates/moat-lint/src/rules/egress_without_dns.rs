@@ -113,7 +113,7 @@ fn unresolved(ctx: &Context<'_>, policy: &Policy, resolvers: &[&PodTerm]) -> Opt
     if !selects {
         // Without its pods it is not known which other policies apply to them: one that could counts as one that does.
         let helped = resolvers.iter().any(|term| may_meet(term, &policy.subject));
-        return (!helped).then(|| format!("{} would be isolated and", policy.subject));
+        return (!helped).then(|| policy.subject.to_string());
     }
     if n_pods == 0 {
         return None;

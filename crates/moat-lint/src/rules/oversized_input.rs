@@ -32,10 +32,13 @@ rule! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::check_passes_through;
+    use crate::testing::World;
+    use moat_load::limits;
 
     #[test]
-    fn passes_through() {
-        check_passes_through(&OversizedInput::RULE);
+    fn bad_and_good() {
+        let nested = |depth: usize| World::read(&format!("a: {}{}", "[".repeat(depth), "]".repeat(depth))).findings(&OversizedInput::RULE);
+        assert!(nested(limits::N_DEPTH_MAX + 1).contains("error"));
+        assert_eq!(nested(1), "");
     }
 }

@@ -11,30 +11,43 @@ rule! {
     /// It is no YAML before it is rendered, and what it renders to depends on values. The file is part of no answer.
     ///
     /// ## Example
-    /// ```text
-    /// moat lint -f chart/
+    /// ```yaml
+    /// apiVersion: networking.k8s.io/v1
+    /// kind: NetworkPolicy
+    /// metadata:
+    ///   name: {{ .Release.Name }}-db
+    /// spec:
+    ///   podSelector: {}
     /// ```
     ///
     /// ## Use instead
-    /// ```text
-    /// helm template chart/ | moat lint -f -
+    /// `helm template chart/ | moat lint -f -`, which reads this:
+    ///
+    /// ```yaml
+    /// apiVersion: networking.k8s.io/v1
+    /// kind: NetworkPolicy
+    /// metadata:
+    ///   name: main-db
+    /// spec:
+    ///   podSelector: {}
     /// ```
     ///
     /// ## When to allow
-    /// When the rendered objects are among the sources too.
+    /// Never: keep charts out of the sources, and lint what they render to.
     ///
     /// ## References
     /// - `helm template`: <https://helm.sh/docs/helm/helm_template/>
-    UnrenderedTemplate { code: codes::TEMPLATE, name: "unrendered-template", severity: Warning, lifecycle: Stable, found: while_reading }
+    UnrenderedTemplate { code: codes::TEMPLATE, name: "unrendered-template", severity: Error, lifecycle: Stable, found: while_reading }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::check_passes_through;
+    use crate::testing::check_examples;
+    use expect_test::expect;
 
     #[test]
-    fn passes_through() {
-        check_passes_through(&UnrenderedTemplate::RULE);
+    fn bad_and_good() {
+        check_examples(&UnrenderedTemplate::RULE, &expect![[""]]);
     }
 }

@@ -4,6 +4,7 @@ mod demo;
 mod explain;
 mod flows;
 mod info;
+mod reach;
 
 use crate::args::{Args, Command};
 use crate::exit::Outcome;
@@ -15,6 +16,7 @@ pub(crate) fn run(args: Args) -> Outcome {
             None => explain::run(&args),
         },
         Command::Demo(args) => demo::run(&args),
+        Command::Reach(args) => reach::run(&args),
         Command::Dialects => info::dialects(),
         Command::Ir(args) => info::ir(&args),
         Command::Completions { shell } => info::completions(shell),
