@@ -49,7 +49,7 @@ fn tab(fault: &Fault, chunk: Chunk<'_>) -> Option<Pos> {
     tabs.find(|pos| pos.line >= fault.pos.line).filter(|pos| is_about_tabs || pos.line == fault.pos.line)
 }
 
-fn numbered<'t>(chunk: Chunk<'t>) -> impl Iterator<Item = (u32, &'t str)> {
+fn numbered(chunk: Chunk<'_>) -> impl Iterator<Item = (u32, &str)> {
     (chunk.line..).zip(split::lines(chunk.text))
 }
 

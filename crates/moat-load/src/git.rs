@@ -5,7 +5,7 @@ use crate::limits::MAX_SOURCE_BYTES;
 use crate::read::{self, Problem, Read};
 use moat_model::codes;
 use std::ffi::OsStr;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -70,17 +70,19 @@ fn is_wanted(of: &str, path: Option<&str>) -> bool {
 }
 
 fn read_blobs(cwd: &Path, rev: &str, blobs: &[Blob]) -> io::Result<Vec<Read>> {
-    let mut child = git(cwd).args(["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut command = git(cwd);
+    command.args(["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
     let (Some(mut to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::Error::other("no pipe"));
     };
-    let mut from = BufReader::new(from);
     let reads = std::thread::scope(|scope| {
         // From another thread: git answers before it has read every request.
         scope.spawn(move || blobs.iter().try_for_each(|blob| writeln!(to, "{}", blob.id)));
+        // In here, so that the pipe is closed before the other thread is waited for, should reading fail.
+        let mut from = BufReader::new(from);
         blobs.iter().map(|blob| read_blob(&mut from, format!("{rev}:{}", blob.path))).collect()
     });
-    drop(from);
     child.wait()?;
     reads
 }

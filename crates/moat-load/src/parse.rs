@@ -2,7 +2,7 @@
 
 use crate::limits::MAX_ALIAS_NODES_TOTAL;
 use crate::split::{self, Chunk};
-use crate::tree::{Fault, Parsed};
+use crate::tree::Parsed;
 use crate::{Source, explain, json, source_id, yaml};
 use moat_model::{SourceId, codes};
 use rayon::prelude::*;
@@ -41,7 +41,7 @@ fn parse(chunk: Chunk<'_>, budget: &mut u64) -> Parsed {
                 as_json
             } else {
                 let as_yaml = yaml::parse(chunk.text, chunk.line, budget);
-                if is_better(&as_yaml, &as_json) { as_yaml } else { as_json }
+                if is_better(&as_yaml, &as_json, !has_quoted_start(&chunk.text[start..])) { as_yaml } else { as_json }
             }
         }
     };
@@ -58,12 +58,13 @@ fn json_start(text: &str) -> Option<usize> {
     body.starts_with(['{', '[']).then(|| text.len() - body.len())
 }
 
-/// Whether the first reading has fewer faults than the second, then more documents, then gets further.
-fn is_better(a: &Parsed, b: &Parsed) -> bool {
-    let rank = |parsed: &Parsed| {
-        let n_values = parsed.values.iter().flatten().count();
-        let first = parsed.faults.first().map(|fault: &Fault| fault.pos);
-        (std::cmp::Reverse(parsed.faults.len()), n_values, first)
-    };
-    rank(a) > rank(b)
+/// Whether a text is JSON as far as its first key or item tells.
+fn has_quoted_start(text: &str) -> bool {
+    text.trim_start_matches(|c: char| matches!(c, '{' | '[') || c.is_ascii_whitespace()).starts_with('"')
+}
+
+/// Whether the first reading has fewer faults than the second, then more documents, then is preferred.
+fn is_better(a: &Parsed, b: &Parsed, is_preferred: bool) -> bool {
+    let rank = |parsed: &Parsed| (std::cmp::Reverse(parsed.faults.len()), parsed.values.iter().flatten().count());
+    rank(a).cmp(&rank(b)).then(is_preferred.cmp(&false)).is_gt()
 }

@@ -265,6 +265,8 @@ fn scan_fault(info: &str, pos: Pos) -> Fault {
         fault("expected `,` or `}` in the mapping", "close the mapping that `{` opens; quote text that starts with `{`")
     } else if has("flow sequence, expected") {
         fault("expected `,` or `]` in the list", "close the list that `[` opens; quote text that starts with `[`")
+    } else if has("expected node content") {
+        fault("a value is missing here", "close what `{` or `[` opens before this, and remove a stray comma")
     } else if has("misplaced bracket") {
         fault("a closing bracket without its opening one", "remove it, or quote the text")
     } else if has("unknown anchor") {

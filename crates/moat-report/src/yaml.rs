@@ -1,91 +1,104 @@
-//! JSON values as YAML that every YAML reader takes for the same values.
+//! JSON values as YAML, for people who read it and machines that read either.
 
+use core::fmt::Write as _;
 use serde_json::Value;
 
-/// The value as a YAML document.
+/// The value as a YAML document in block style.
 #[must_use]
-pub fn to_string(value: &Value) -> String {
+pub fn render(value: &Value) -> String {
     let mut out = String::new();
-    match value {
-        Value::Object(map) if !map.is_empty() => block(value, 0, &mut out),
-        Value::Array(list) if !list.is_empty() => block(value, 0, &mut out),
-        _ => {
-            scalar(value, &mut out);
-            out.push('\n');
-        }
-    }
+    block(value, 0, &mut out);
     out
 }
 
-fn block(value: &Value, indent: usize, out: &mut String) {
+fn block(value: &Value, depth: usize, out: &mut String) {
     match value {
-        Value::Object(map) => {
+        Value::Object(map) if !map.is_empty() => {
             for (key, value) in map {
-                pad(indent, out);
-                text(key, out);
+                indent(depth, out);
+                out.push_str(&text(key));
                 out.push(':');
-                nested(value, indent + 2, out);
+                entry(value, depth, out);
             }
         }
-        Value::Array(list) => {
-            for value in list {
-                pad(indent, out);
+        Value::Array(items) if !items.is_empty() => {
+            for item in items {
+                indent(depth, out);
                 out.push('-');
-                match value {
-                    // The first key of a mapping stands on the dash's line.
+                match item {
                     Value::Object(map) if !map.is_empty() => {
-                        let mut inner = String::new();
-                        block(value, indent + 2, &mut inner);
+                        // The first key stands beside the dash.
+                        let mut own = String::new();
+                        block(item, depth + 1, &mut own);
                         out.push(' ');
-                        out.push_str(inner.trim_start_matches(' '));
+                        out.push_str(own.trim_start());
                     }
-                    _ => nested(value, indent + 2, out),
+                    _ => entry(item, depth, out),
                 }
             }
         }
-        _ => {}
+        _ => {
+            indent(depth, out);
+            out.push_str(&scalar(value));
+            out.push('\n');
+        }
     }
 }
 
-fn nested(value: &Value, indent: usize, out: &mut String) {
-    let is_block = match value {
+fn entry(value: &Value, depth: usize, out: &mut String) {
+    let nested = match value {
         Value::Object(map) => !map.is_empty(),
-        Value::Array(list) => !list.is_empty(),
+        Value::Array(items) => !items.is_empty(),
         _ => false,
     };
-    if is_block {
+    if nested {
         out.push('\n');
-        block(value, indent, out);
+        block(value, depth + 1, out);
     } else {
         out.push(' ');
-        scalar(value, out);
+        out.push_str(&scalar(value));
         out.push('\n');
     }
 }
 
-fn pad(indent: usize, out: &mut String) {
-    out.extend(core::iter::repeat_n(' ', indent));
+fn indent(depth: usize, out: &mut String) {
+    out.extend(std::iter::repeat_n("  ", depth));
 }
 
-fn scalar(value: &Value, out: &mut String) {
+fn scalar(value: &Value) -> String {
     match value {
-        Value::String(string) => text(string, out),
-        // The empty collections, numbers, booleans and null are written alike in both languages.
-        other => out.push_str(&other.to_string()),
+        Value::String(value) => text(value),
+        Value::Array(_) => "[]".to_owned(),
+        Value::Object(_) => "{}".to_owned(),
+        other => other.to_string(),
     }
 }
 
-/// Text is bare only where no reader can take it for something else.
-fn text(string: &str, out: &mut String) {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/');
-    let first = string.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
-    let special = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&string.to_ascii_lowercase().as_str());
-    if first && !special && string.bytes().all(word) {
-        out.push_str(string);
-    } else {
-        // A JSON string is a YAML double-quoted string.
-        out.push_str(&Value::String(string.to_owned()).to_string());
+/// Text is left bare only where no reader of YAML 1.1 or 1.2 can take it for anything else.
+fn text(value: &str) -> String {
+    let safe = |char: char| char.is_ascii_alphanumeric() || matches!(char, '/' | '_' | '-' | '.');
+    let words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    let bare = value.starts_with(|char: char| char.is_ascii_alphabetic())
+        && value.chars().all(safe)
+        && !words.contains(&value.to_ascii_lowercase().as_str());
+    if bare {
+        return value.to_owned();
     }
+    let mut out = String::from("\"");
+    for char in value.chars() {
+        match char {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            char if char.is_control() || matches!(char, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+                let _ = write!(out, "\\u{:04x}", u32::from(char));
+            }
+            char => out.push(char),
+        }
+    }
+    out.push('"');
+    out
 }
 
 #[cfg(test)]
@@ -94,8 +107,30 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn nests_and_quotes() {
-        let value = json!({"a": [{"b": 1, "c": []}, "yes", "10.0.0.0/8"], "d": {}, "e": "x\ny", "f": [[1, 2]]});
-        assert_eq!(to_string(&value), "a:\n  - b: 1\n    c: []\n  - \"yes\"\n  - \"10.0.0.0/8\"\nd: {}\ne: \"x\\ny\"\nf:\n  -\n    - 1\n    - 2\n");
+    fn what_looks_like_something_else_is_quoted() {
+        let value = json!({
+            "a": "yes", "b": "80", "c": "*", "d": "x: y", "e": "team/web", "f": [], "g": {}, "h": null, "i": 3,
+            "no": "a\"b\\\n\u{1}", "list": [{"k": 1, "m": ["x"]}, ["y"], "z"],
+        });
+        expect_test::expect![[r#"
+            a: "yes"
+            b: "80"
+            c: "*"
+            d: "x: y"
+            e: team/web
+            f: []
+            g: {}
+            h: null
+            i: 3
+            "no": "a\"b\\\n\u0001"
+            list:
+              - k: 1
+                m:
+                  - x
+              -
+                - "y"
+              - z
+        "#]]
+        .assert_eq(&render(&value));
     }
 }

@@ -1,1 +1,191 @@
-//! (being written)
+//! The Kubernetes network policy API text, executable.
+//!
+//! This crate decides one flow as slowly and as literally as possible, from the objects as they are on the wire. It shares no code
+//! with the engine, repeats selectors and CIDR arithmetic on purpose, and quotes the sentence it follows: `//# "..."`. Where the text
+//! leaves a choice it takes Moat's own (`product.md`). Objects are presumed to have passed admission; an object that cannot be read at
+//! all is left out, because loading reports it.
+
+mod cidr;
+mod cluster;
+mod cluster_network_policy;
+mod network_policy;
+mod selector;
+#[cfg(test)]
+mod tests;
+
+use cluster::{Cluster, Party};
+use std::net::IpAddr;
+
+/// Everything the cluster holds: objects of any kind, as the API server would return them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct World {
+    /// The objects. Namespaces, Pods, Nodes, NetworkPolicies and ClusterNetworkPolicies count; others are ignored.
+    pub objects: Vec<serde_json::Value>,
+}
+
+/// One end of a flow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// A pod.
+    Pod {
+        /// Its namespace; empty means `default`.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// An address. The address of a pod means that pod.
+    Address(IpAddr),
+    /// A domain name outside the cluster; destination only.
+    Domain(String),
+}
+
+/// IP family of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// A new connection, after destination NAT.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Flow {
+    /// Who opens it.
+    pub from: End,
+    /// To whom.
+    pub to: End,
+    /// `TCP`, `UDP`, `SCTP` or `ICMP`.
+    pub protocol: String,
+    /// Port on the destination pod; ignored for ICMP.
+    pub port: u16,
+    /// Which of their addresses the pods use.
+    pub family: Family,
+}
+
+/// What becomes of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It passes.
+    Allowed,
+    /// It is dropped.
+    Denied,
+}
+
+/// Why one direction decided as it did. Policies are `np/<namespace>/<name>` or `cnp/<name>`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// This end is not a pod that policies apply to.
+    Unmanaged,
+    /// Policies cannot stop this flow: `self` or `own-node`.
+    Exempt(String),
+    /// All NetworkPolicy rules that match, sorted, or the one ClusterNetworkPolicy rule that decides; with index in its direction.
+    Rules(Vec<(String, usize)>),
+    /// These NetworkPolicies, sorted, isolate the pod and none has a rule that matches.
+    Isolated(Vec<String>),
+    /// Nothing applies.
+    Default,
+}
+
+/// What one end's policies say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Half {
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The whole answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// Both halves must allow.
+    pub verdict: Verdict,
+    /// The policies of the source.
+    pub egress: Half,
+    /// The policies of the destination.
+    pub ingress: Half,
+}
+
+/// Which of a pod's rules are asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Direction {
+    Ingress,
+    Egress,
+}
+
+/// What rules match against, besides the peer.
+#[derive(Clone, Copy)]
+pub(crate) struct Traffic<'c> {
+    pub(crate) protocol: &'c str,
+    pub(crate) port: u16,
+    /// Named ports are resolved on the destination, whichever direction is asked.
+    pub(crate) to: &'c Party<'c>,
+}
+
+/// Decides a flow, with reasons.
+#[must_use]
+pub fn decide(world: &World, flow: &Flow) -> Answer {
+    let cluster = Cluster::read(world);
+    let from = cluster.party(&flow.from, flow.family);
+    let to = cluster.party(&flow.to, flow.family);
+    let traffic = Traffic { protocol: &flow.protocol, port: flow.port, to: &to };
+    let (egress, ingress) = match exemption(&cluster, &from, &to) {
+        Some(why) => (exempt(&from, why), exempt(&to, why)),
+        None => (
+            half(&cluster, Direction::Egress, &from, &to, traffic),
+            half(&cluster, Direction::Ingress, &to, &from, traffic),
+        ),
+    };
+    // "For a connection from a source pod to a destination pod to be allowed, both the egress policy on the source pod and the ingress
+    // policy on the destination pod need to allow the connection."
+    let allowed = egress.verdict == Verdict::Allowed && ingress.verdict == Verdict::Allowed;
+    Answer { verdict: if allowed { Verdict::Allowed } else { Verdict::Denied }, egress, ingress }
+}
+
+/// Flows that no policy stops.
+fn exemption(cluster: &Cluster, from: &Party, to: &Party) -> Option<&'static str> {
+    let pod = to.pod?;
+    // The concepts page: "a Pod cannot block access to itself".
+    if from.pod.is_some_and(|from| std::ptr::eq(from, pod)) {
+        return Some("self");
+    }
+    //# "OR if the traffic source is the pod's local node"
+    cluster.is_own_node(from, pod).then_some("own-node")
+}
+
+fn exempt(party: &Party, why: &str) -> Half {
+    match party.pod {
+        Some(_) => Half::allowed(Reason::Exempt(why.to_owned())),
+        None => Half::allowed(Reason::Unmanaged),
+    }
+}
+
+/// What the policies of `subject` say of traffic from or to `peer`.
+fn half(cluster: &Cluster, direction: Direction, subject: &Party, peer: &Party, traffic: Traffic) -> Half {
+    let Some(pod) = subject.pod else { return Half::allowed(Reason::Unmanaged) };
+    //# "Policy tiers are evaluated in the following order:
+    //#  * Admin tier
+    //#  * NetworkPolicy tier
+    //#  * Baseline tier"
+    cluster_network_policy::tier("Admin", cluster, direction, pod, peer, traffic)
+        //# "v1.NetworkPolicy always makes a final decision for selected pods. Further evaluation only happens for Pods not selected by
+        //# a v1.NetworkPolicy."
+        .or_else(|| network_policy::tier(cluster, direction, pod, peer, traffic))
+        .or_else(|| cluster_network_policy::tier("Baseline", cluster, direction, pod, peer, traffic))
+        //# "If a given connection wasn't allowed or denied by any of the tiers, the default kubernetes policy is applied, which says
+        //# that all pods can communicate with each other."
+        .unwrap_or(Half::allowed(Reason::Default))
+}
+
+// === impl Half ===
+
+impl Half {
+    pub(crate) fn allowed(reason: Reason) -> Self {
+        Self { verdict: Verdict::Allowed, reason }
+    }
+
+    pub(crate) fn denied(reason: Reason) -> Self {
+        Self { verdict: Verdict::Denied, reason }
+    }
+}

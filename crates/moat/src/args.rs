@@ -122,7 +122,7 @@ pub(crate) struct Common {
     #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-")]
     pub(crate) files: Vec<String>,
     /// The namespace of objects and names that give none
-    #[arg(short = 'n', long, default_value = "default")]
+    #[arg(short = 'n', long = "default-namespace", value_name = "NAMESPACE", default_value = "default")]
     pub(crate) namespace: String,
     /// Whose choices to follow where Kubernetes leaves one open (see `moat dialects`)
     #[arg(long, value_enum, default_value_t)]
@@ -190,7 +190,7 @@ pub(crate) struct Reach {
     #[arg(long, value_enum)]
     pub(crate) direction: Option<DirectionName>,
     /// Only pairs with an end in this namespace; may be repeated
-    #[arg(long = "in-namespace", value_name = "NAMESPACE")]
+    #[arg(long = "namespace", value_name = "NAMESPACE")]
     pub(crate) in_namespace: Vec<String>,
     /// With --focus: what can be reached in up to this many steps
     #[arg(long, value_name = "N", requires = "focus")]

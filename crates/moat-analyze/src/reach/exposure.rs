@@ -7,7 +7,6 @@ use crate::reach::matrix::Matrix;
 use moat_ir::{Bound, Direction, PodIdx, Program, SymPeer, Then, Why};
 use moat_sets::{Labels, NamespaceTerm, PodTerm, PortSet};
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
 /// The label that the API server gives every namespace.
@@ -58,7 +57,7 @@ impl Matrix<'_> {
             }
             let programs: Vec<(Option<u32>, Vec<PodIdx>)> = by_program.into_iter().filter(|(_, pods)| !pods.is_empty()).collect();
             let openings: Vec<Vec<Opening>> = programs.par_iter().map(|(id, _)| self.openings(*id)).collect();
-            let mut merged: FxHashMap<Vec<Opening>, Vec<PodIdx>> = FxHashMap::default();
+            let mut merged: BTreeMap<Vec<Opening>, Vec<PodIdx>> = BTreeMap::new();
             for ((_, pods), openings) in programs.into_iter().zip(openings) {
                 merged.entry(openings).or_default().extend(pods);
             }

@@ -1,6 +1,7 @@
 //! The flat matrix as CSV: one row for each ordered pair and protocol.
 
 use moat_analyze::reach::{EndId, Matrix, Scan, Seen, Tally, ValueId};
+use moat_sets::Protocol;
 use std::io::{self, Write};
 
 /// The first line of the flat matrix.
@@ -63,4 +64,20 @@ impl Lines {
 #[must_use]
 pub fn field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+/// The grouped matrix as CSV: names of groups, protocols apart.
+#[must_use]
+pub fn grouped(view: &super::view::View) -> String {
+    let mut out = String::from("sources,destinations,protocol,ports,pairs\n");
+    for row in &view.rows {
+        for protocol in [Protocol::Sctp, Protocol::Tcp, Protocol::Udp] {
+            let ports = row.ports.text(protocol);
+            if !ports.is_empty() {
+                let (sources, destinations) = (field(&row.sources.join("; ")), field(&row.destinations.join("; ")));
+                out.push_str(&format!("{sources},{destinations},{protocol},{},{}\n", field(&ports), row.n_pairs));
+            }
+        }
+    }
+    out
 }

@@ -1,5 +1,8 @@
 //! Reachability for readers and machines.
 
 pub mod csv;
+pub mod data;
+pub mod graph;
+pub mod more;
 pub mod text;
 pub mod view;

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Explain) -> Outcome {
         ExplainOutput::Json => {
             format!("{:#}\n", moat_report::explain::explanation(&world.bound, &explanation, &caveats))
         }
-        ExplainOutput::Yaml => moat_report::yaml::to_string(&moat_report::explain::explanation(&world.bound, &explanation, &caveats)),
+        ExplainOutput::Yaml => moat_report::yaml::render(&moat_report::explain::explanation(&world.bound, &explanation, &caveats)),
     };
     crate::out::print(&text)?;
     Ok(if explanation.verdict == Verdict::Allowed { Ended::Yes } else { Ended::No })
