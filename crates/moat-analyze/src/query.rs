@@ -213,15 +213,17 @@ fn nearest<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> Vec<&'n str>
     scored.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
-/// How alike two names are, in shared pairs of characters of their last part and of the whole; `None` when they are strangers.
+/// How alike two names are: their last parts a few slips apart, or sharing most pairs of letters; `None` when they are strangers.
 fn likeness(text: &str, name: &str) -> Option<usize> {
     let last = |name: &str| name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
     let pairs = |name: &str| -> Vec<(u8, u8)> { name.bytes().zip(name.bytes().skip(1)).collect() };
-    let (own, other) = (pairs(&last(text)), pairs(&last(name)));
+    let (own, other) = (last(text), last(name));
+    let slips = moat_sets::mistakes(&own, &other).map(|mistakes| 8usize.saturating_sub(mistakes));
+    let (own, other) = (pairs(&own), pairs(&other));
     let shared = own.iter().filter(|pair| other.contains(pair)).count();
     let alike = shared * 2 >= own.len().max(other.len()) && shared > 0;
     let whole = pairs(text).iter().filter(|pair| pairs(name).contains(pair)).count();
-    alike.then_some(shared * 4 + whole)
+    (alike || slips.is_some()).then_some(shared.max(slips.unwrap_or(0)) * 4 + whole)
 }
 
 /// Takes `TO:PORT[/PROTOCOL]` apart.

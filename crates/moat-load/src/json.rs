@@ -208,8 +208,10 @@ impl Cursor<'_> {
         let found = match self.text[self.at..].chars().next() {
             None => "the end of the text".to_owned(),
             Some('\n' | '\r') => "the end of the line".to_owned(),
-            Some(c) => format!("`{}`", c.escape_debug()),
+            Some(c) if c.is_control() => format!("the character {}", c.escape_unicode()),
+            Some(c) => format!("`{c}`"),
         };
+        let help = if self.at == self.text.len() { "the text is cut off; add what is missing" } else { help };
         Fault::syntax(pos, format!("invalid JSON: expected {want}, found {found}")).help(help)
     }
 

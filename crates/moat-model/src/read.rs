@@ -3,6 +3,8 @@
 use crate::diagnostic::{Diagnostic, codes};
 use crate::value::{Data, SourceId, Span, Value};
 use core::fmt::Write as _;
+use moat_sets::nearest;
+
 
 /// A step of a JSON path.
 #[derive(Clone, Copy, Debug)]
@@ -153,49 +155,5 @@ impl<'v, 'd> Reader<'v, 'd> {
             };
         }
         text
-    }
-}
-
-/// The candidate most like `word`, when one is near enough to be what was meant.
-pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    let lower = word.to_ascii_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(&lower, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|&(distance, candidate)| distance <= (candidate.len() / 3).clamp(1, 3))
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance, in bytes: names here are ASCII.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, byte_a) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (cell, byte_b) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let next = (diagonal + usize::from(byte_a != byte_b)).min(*cell + 1).min(left + 1);
-            diagonal = *cell;
-            *cell = next;
-            left = next;
-        }
-    }
-    row.last().copied().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nearest_finds_typos_and_not_strangers() {
-        let fields = ["matchLabels", "matchExpressions"];
-        assert_eq!(nearest("matchlabels", fields), Some("matchLabels"));
-        assert_eq!(nearest("matchLabel", fields), Some("matchLabels"));
-        assert_eq!(nearest("replicas", fields), None);
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

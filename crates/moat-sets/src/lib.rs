@@ -7,6 +7,7 @@ mod cidr;
 mod ids;
 mod intervals;
 mod labels;
+mod near;
 mod ports;
 mod terms;
 
@@ -14,5 +15,6 @@ pub use cidr::{AddrSet, Cidr, CidrError, Family};
 pub use ids::IdSet;
 pub use intervals::{Intervals, Point};
 pub use labels::{Labels, Operator, Requirement, Selector, Unmet};
+pub use near::{mistakes, nearest};
 pub use ports::{PortSet, Protocol, ServicePoint};
 pub use terms::{DomainPattern, NamespaceTerm, PodTerm};

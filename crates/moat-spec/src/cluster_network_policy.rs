@@ -30,9 +30,8 @@ struct Subject {
     pods: Option<NamespacedPod>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
 struct NamespacedPod {
     namespace_selector: LabelSelector,
     pod_selector: LabelSelector,
@@ -41,6 +40,7 @@ struct NamespacedPod {
 /// A rule. Peers and protocols are read later, because what is unknown in them has a meaning.
 #[derive(Deserialize)]
 struct Rule {
+    #[serde(default)]
     action: String,
     from: Option<Vec<Value>>,
     to: Option<Vec<Value>>,
@@ -130,7 +130,7 @@ pub(crate) fn tier(
                 //# "Pass: Skips all further ClusterNetworkPolicy rules in the current tier for the selected traffic, and passes evaluation
                 //# to the next tier."
                 "Pass" => None,
-                //# "Deny: Drops the selected traffic."
+                //# "Deny: Drops the selected traffic." The text says nothing of an unknown action; fail closed.
                 _ => Some(Half::denied(reason)),
             };
         }

@@ -68,13 +68,9 @@ fn rules(spec: &NetworkPolicySpec, direction: Direction) -> Vec<(&[NetworkPolicy
     //# "If this field is empty then this NetworkPolicy does not allow any traffic (and serves solely to ensure that the pods it selects
     //# are isolated by default)"
     match direction {
-        Direction::Ingress => spec.ingress.iter().flatten().map(|rule| (list(&rule.from), list(&rule.ports))).collect(),
-        Direction::Egress => spec.egress.iter().flatten().map(|rule| (list(&rule.to), list(&rule.ports))).collect(),
+        Direction::Ingress => spec.ingress.iter().flatten().map(|rule| (rule.from.as_deref().unwrap_or_default(), rule.ports.as_deref().unwrap_or_default())).collect(),
+        Direction::Egress => spec.egress.iter().flatten().map(|rule| (rule.to.as_deref().unwrap_or_default(), rule.ports.as_deref().unwrap_or_default())).collect(),
     }
-}
-
-fn list<T>(field: &Option<Vec<T>>) -> &[T] {
-    field.as_deref().unwrap_or_default()
 }
 
 fn matches_peers(cluster: &Cluster, policy: &NetworkPolicy, peers: &[NetworkPolicyPeer], peer: &Party) -> bool {

@@ -3,6 +3,7 @@
 pub mod csv;
 pub mod data;
 pub mod graph;
+pub mod html;
 pub mod more;
 pub mod text;
 pub mod view;
