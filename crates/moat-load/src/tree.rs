@@ -28,6 +28,9 @@ pub(crate) struct Parsed {
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     open: Vec<Node>,
+    /// What the open lists and mappings hold so far, innermost last: a finished one takes its part, in memory of the right size.
+    items: Vec<Value>,
+    entries: Vec<Entry>,
     root: Option<Value>,
     /// Repeated keys.
     pub(crate) diagnostics: Vec<Diagnostic>,
@@ -42,9 +45,13 @@ struct Node {
 
 #[derive(Debug)]
 enum Content {
-    List(Vec<Value>),
+    List {
+        /// Where its items start.
+        start: usize,
+    },
     Map {
-        entries: Vec<Entry>,
+        /// Where its entries start.
+        start: usize,
         /// The key whose value comes next.
         key: Option<Key>,
         /// Which entries came through a merge key, ascending; these may be overridden silently.
@@ -111,11 +118,11 @@ impl Builder {
     }
 
     pub(crate) fn open_list(&mut self, pos: Pos) -> Result<(), Fault> {
-        self.open(pos, Content::List(Vec::new()))
+        self.open(pos, Content::List { start: self.items.len() })
     }
 
     pub(crate) fn open_map(&mut self, pos: Pos) -> Result<(), Fault> {
-        self.open(pos, Content::Map { entries: Vec::new(), key: None, merged: Vec::new() })
+        self.open(pos, Content::Map { start: self.entries.len(), key: None, merged: Vec::new() })
     }
 
     fn open(&mut self, pos: Pos, content: Content) -> Result<(), Fault> {
@@ -123,7 +130,7 @@ impl Builder {
             return Err(Fault::too_deep(pos));
         }
         if self.wants_key() {
-            let what = if matches!(content, Content::List(_)) { "a list" } else { "a mapping" };
+            let what = if matches!(content, Content::List { .. }) { "a list" } else { "a mapping" };
             return Err(Fault::syntax(pos, format!("a key must be text, not {what}"))
                 .help("quote a text that starts with a bracket or a brace"));
         }
@@ -142,13 +149,13 @@ impl Builder {
     pub(crate) fn value(&mut self, value: Value) -> Result<(), Fault> {
         match self.open.last_mut() {
             None => self.root = Some(value),
-            Some(Node { content: Content::List(items), .. }) => items.push(value),
-            Some(Node { content: Content::Map { entries, key, merged }, .. }) => {
+            Some(Node { content: Content::List { .. }, .. }) => self.items.push(value),
+            Some(Node { content: Content::Map { start, key, merged }, .. }) => {
                 if key.as_ref().is_some_and(|key| key.is_merge) {
-                    merge(value, entries, merged)?;
+                    merge(value, &mut self.entries, *start, merged)?;
                     *key = None;
                 } else if let Some(Key { text, pos, .. }) = key.take() {
-                    entries.push(Entry { key: text, key_pos: pos, value });
+                    self.entries.push(Entry { key: text, key_pos: pos, value });
                 }
             }
         }
@@ -159,8 +166,9 @@ impl Builder {
     pub(crate) fn close(&mut self) -> Value {
         let Some(Node { pos, content }) = self.open.pop() else { return Value::NULL };
         let data = match content {
-            Content::List(items) => Data::List(items),
-            Content::Map { mut entries, merged, .. } => {
+            Content::List { start } => Data::List(self.items.split_off(start)),
+            Content::Map { start, merged, .. } => {
+                let mut entries = self.entries.split_off(start);
                 self.drop_repeated(&mut entries, &merged);
                 Data::Map(entries)
             }
@@ -176,9 +184,15 @@ impl Builder {
     /// The field being read, such as `spec.ingress[0].from`.
     pub(crate) fn path(&self) -> String {
         let mut path = String::new();
+        let starts = self.open.iter().filter_map(|node| match node.content {
+            Content::List { start } => Some(start),
+            Content::Map { .. } => None,
+        });
+        // The items of a list end where those of the next one inside it start.
+        let mut ends = starts.skip(1).chain([self.items.len()]);
         for node in &self.open {
             let _ = match &node.content {
-                Content::List(items) => write!(path, "[{}]", items.len()),
+                Content::List { start } => write!(path, "[{}]", ends.next().unwrap_or(*start) - start),
                 Content::Map { key: Some(key), .. } => write!(path, "{}{}", dot(&path), key.text),
                 Content::Map { key: None, .. } => Ok(()),
             };
@@ -228,11 +242,11 @@ fn dot(path: &str) -> &'static str {
     if path.is_empty() { "" } else { "." }
 }
 
-/// Takes over the entries of the value of a merge key.
+/// Takes over the entries of the value of a merge key into the mapping whose entries begin at `start`.
 ///
 /// As `goyaml.v2/decode.go`: keys are set in the order of the text, so that a merge overrides what is written before it and is
 /// overridden by what is written after it; in a list of mappings, `// Step backwards as earlier nodes take precedence`.
-fn merge(value: Value, entries: &mut Vec<Entry>, merged: &mut Vec<usize>) -> Result<(), Fault> {
+fn merge(value: Value, entries: &mut Vec<Entry>, start: usize, merged: &mut Vec<usize>) -> Result<(), Fault> {
     let pos = value.pos;
     let mappings = match value.data {
         Data::List(items) => items.into_iter().rev().map(|item| item.data).collect(),
@@ -243,7 +257,8 @@ fn merge(value: Value, entries: &mut Vec<Entry>, merged: &mut Vec<usize>) -> Res
             return Err(Fault::syntax(pos, "a merge key `<<` needs a mapping or a list of mappings")
                 .help("give it an alias of a mapping, such as `<<: *defaults`"));
         };
-        merged.extend(entries.len()..entries.len() + more.len());
+        let n_before = entries.len() - start;
+        merged.extend(n_before..n_before + more.len());
         entries.extend(more);
     }
     Ok(())

@@ -45,13 +45,17 @@ pub(crate) fn has_named_port(pod: &Pod, port_name: &str, protocol: &str, number:
     //# as a "sidecar" container"
     let is_sidecar = |container: &&Container| container.restart_policy.as_deref() == Some("Always");
     let sidecars = spec.init_containers.iter().flatten().filter(is_sidecar);
-    spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten()).any(|port| {
-        port.name.as_deref() == Some(port_name)
+    spec.containers
+        .iter()
+        .chain(sidecars)
+        .flat_map(|container| container.ports.iter().flatten())
+        .any(|port| {
+            port.name.as_deref() == Some(port_name)
             // ContainerPort.protocol:
             //# "Protocol for port. Must be UDP, TCP, or SCTP. Defaults to "TCP"."
             && port.protocol.as_deref().unwrap_or("TCP") == protocol
             && port.container_port == i32::from(number)
-    })
+        })
 }
 
 fn or_default(namespace: &str) -> &str {
@@ -106,7 +110,11 @@ impl Cluster {
             pods: of_kind(world, "v1", "Pod"),
             nodes: of_kind(world, "v1", "Node"),
             network_policies: of_kind(world, "networking.k8s.io/v1", "NetworkPolicy"),
-            cluster_network_policies: of_kind(world, "policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"),
+            cluster_network_policies: of_kind(
+                world,
+                "policy.networking.k8s.io/v1alpha2",
+                "ClusterNetworkPolicy",
+            ),
         }
     }
 
@@ -114,11 +122,14 @@ impl Cluster {
     pub(crate) fn party<'c>(&'c self, end: &'c End, family: Family) -> Party<'c> {
         match end {
             End::Pod { namespace: of, name: called } => {
-                let found = self.pods.iter().find(|pod| namespace(&pod.metadata) == or_default(of) && name(&pod.metadata) == called);
+                let found = self.pods.iter().find(|pod| {
+                    namespace(&pod.metadata) == or_default(of) && name(&pod.metadata) == called
+                });
                 found.map(|pod| self.pod(pod, family)).unwrap_or_default()
             }
             End::Address(address) => {
-                let live = self.pods.iter().filter(|pod| !uses_host_network(pod) && !has_completed(pod));
+                let live =
+                    self.pods.iter().filter(|pod| !uses_host_network(pod) && !has_completed(pod));
                 match live.into_iter().find(|pod| pod_addresses(pod).contains(address)) {
                     Some(pod) => self.pod(pod, family),
                     None => Party { address: Some(*address), ..Party::default() },
@@ -133,12 +144,23 @@ impl Cluster {
             return Party::default();
         }
         if !uses_host_network(pod) {
-            return Party { pod: Some(pod), address: of_family(pod_addresses(pod), family), ..Party::default() };
+            return Party {
+                pod: Some(pod),
+                address: of_family(pod_addresses(pod), family),
+                ..Party::default()
+            };
         }
         // What policies are to hostNetwork pods is undefined. Moat: they are their node's address, and no selector sees them.
         let node = node_name(pod);
-        let internal = || self.node(node?).and_then(|node| of_family(node_addresses(node, Some("InternalIP")), family));
-        Party { node, address: of_family(host_addresses(pod), family).or_else(internal), ..Party::default() }
+        let internal = || {
+            self.node(node?)
+                .and_then(|node| of_family(node_addresses(node, Some("InternalIP")), family))
+        };
+        Party {
+            node,
+            address: of_family(host_addresses(pod), family).or_else(internal),
+            ..Party::default()
+        }
     }
 
     fn node(&self, called: &str) -> Option<&Node> {
@@ -152,7 +174,8 @@ impl Cluster {
             (None, Some(node), _) => node_name(pod) == Some(node),
             (None, None, Some(address)) => {
                 let node = node_name(pod).and_then(|called| self.node(called));
-                host_addresses(pod).contains(&address) || node.is_some_and(|node| node_addresses(node, None).contains(&address))
+                host_addresses(pod).contains(&address)
+                    || node.is_some_and(|node| node_addresses(node, None).contains(&address))
             }
             (None, None, None) => false,
         }
@@ -160,10 +183,12 @@ impl Cluster {
 
     /// Whether the party is a node that the selector selects.
     pub(crate) fn is_selected_node(&self, party: &Party, selector: &LabelSelector) -> bool {
-        let selected = |node: &&Node| selects(selector, &node.metadata.labels.clone().unwrap_or_default());
+        let selected =
+            |node: &&Node| selects(selector, &node.metadata.labels.clone().unwrap_or_default());
         self.nodes.iter().filter(selected).any(|node| {
             //# "It selects the nodeIPs as the peer type by matching on the IPs present in the node.Status.Addresses field of the node."
-            let by_address = party.address.is_some_and(|address| node_addresses(node, None).contains(&address));
+            let by_address =
+                party.address.is_some_and(|address| node_addresses(node, None).contains(&address));
             party.pod.is_none() && (by_address || party.node == Some(name(&node.metadata)))
         })
     }
@@ -176,7 +201,8 @@ impl Cluster {
     pub(crate) fn namespace_labels(&self, pod: &Pod) -> Labels {
         let called = namespace(&pod.metadata);
         let object = self.namespaces.iter().find(|namespace| name(&namespace.metadata) == called);
-        let mut labels = object.and_then(|namespace| namespace.metadata.labels.clone()).unwrap_or_default();
+        let mut labels =
+            object.and_then(|namespace| namespace.metadata.labels.clone()).unwrap_or_default();
         // The concepts page: "The Kubernetes control plane sets an immutable label kubernetes.io/metadata.name on all namespaces, the
         // value of the label is the namespace name."
         labels.insert("kubernetes.io/metadata.name".to_owned(), called.to_owned());
@@ -185,7 +211,11 @@ impl Cluster {
 }
 
 fn of_kind<'w, T: Deserialize<'w>>(world: &'w World, api_version: &str, kind: &str) -> Vec<T> {
-    let text = |object: &'w serde_json::Value, field| object.get(field).and_then(serde_json::Value::as_str);
-    let ours = world.objects.iter().filter(|object| text(object, "apiVersion") == Some(api_version) && text(object, "kind") == Some(kind));
+    let text = |object: &'w serde_json::Value, field| {
+        object.get(field).and_then(serde_json::Value::as_str)
+    };
+    let ours = world.objects.iter().filter(|object| {
+        text(object, "apiVersion") == Some(api_version) && text(object, "kind") == Some(kind)
+    });
     ours.filter_map(|object| T::deserialize(object).ok()).collect()
 }

@@ -96,7 +96,9 @@ pub(crate) fn tier(
     traffic: Traffic,
 ) -> Option<Half> {
     let all = cluster.cluster_network_policies.iter();
-    let mut policies: Vec<_> = all.filter(|policy| policy.spec.tier == called && policy.applies_to(cluster, subject)).collect();
+    let mut policies: Vec<_> = all
+        .filter(|policy| policy.spec.tier == called && policy.applies_to(cluster, subject))
+        .collect();
     //# "Policies with lower priority values have higher precedence, and are checked before policies with higher priority values in the
     //# same tier." "... the implementation can apply any of the matching policies ..." Moat: by name.
     policies.sort_by_key(|policy| (policy.spec.priority, name(&policy.metadata)));
@@ -121,7 +123,9 @@ pub(crate) fn tier(
             //# "If any element matches the source of incoming traffic then the specified action is applied." "If unspecified,
             //# protocol-specific attributes will not be used to match traffic."
             let by_peer = peers.iter().any(|listed| listed.matches(cluster, peer));
-            if !by_peer || !(protocols.is_empty() || protocols.iter().any(|listed| listed.matches(traffic))) {
+            if !by_peer
+                || !(protocols.is_empty() || protocols.iter().any(|listed| listed.matches(traffic)))
+            {
                 continue;
             }
             return match rule.action.as_str() {
@@ -139,14 +143,20 @@ pub(crate) fn tier(
 }
 
 /// Whether these selectors select the pod by its namespace and itself.
-fn selects_pod(cluster: &Cluster, namespaces: Option<&LabelSelector>, pods: Option<&NamespacedPod>, pod: &Pod) -> bool {
+fn selects_pod(
+    cluster: &Cluster,
+    namespaces: Option<&LabelSelector>,
+    pods: Option<&NamespacedPod>,
+    pod: &Pod,
+) -> bool {
     match (namespaces, pods) {
         //# "Namespaces defines a way to select all pods within a set of Namespaces."
         (Some(selector), None) => selects(selector, &cluster.namespace_labels(pod)),
         //# "NamespaceSelector follows standard label selector semantics; if empty, it selects all Namespaces." "PodSelector is used to
         //# explicitly select pods within a namespace; if empty, it selects all Pods."
         (None, Some(both)) => {
-            selects(&both.namespace_selector, &cluster.namespace_labels(pod)) && selects(&both.pod_selector, &Cluster::pod_labels(pod))
+            selects(&both.namespace_selector, &cluster.namespace_labels(pod))
+                && selects(&both.pod_selector, &Cluster::pod_labels(pod))
         }
         //# "Exactly one field must be set."
         _ => false,
@@ -171,7 +181,12 @@ impl ClusterNetworkPolicy {
     /// The caller asks only for pods that do not use the host's network.
     fn applies_to(&self, cluster: &Cluster, pod: &Pod) -> bool {
         //# "Note that host-networked pods are not included in subject selection."
-        selects_pod(cluster, self.spec.subject.namespaces.as_ref(), self.spec.subject.pods.as_ref(), pod)
+        selects_pod(
+            cluster,
+            self.spec.subject.namespaces.as_ref(),
+            self.spec.subject.pods.as_ref(),
+            pod,
+        )
     }
 }
 
@@ -185,7 +200,9 @@ impl Rule {
             Direction::Ingress => self.from.as_ref()?,
             Direction::Egress => self.to.as_ref()?,
         };
-        let read = |listed| Peer::deserialize(listed).ok().filter(|peer| peer.is_known(direction, &self.action));
+        let read = |listed| {
+            Peer::deserialize(listed).ok().filter(|peer| peer.is_known(direction, &self.action))
+        };
         let peers: Vec<Peer> = peers.iter().map(read).collect::<Option<_>>()?;
         let read = |listed| Protocol::deserialize(listed).ok().filter(Protocol::is_known);
         let protocols = self.protocols.iter().flatten().map(read).collect::<Option<_>>()?;
@@ -204,7 +221,8 @@ impl Peer {
         let of_egress = [self.nodes.is_some(), set(&self.networks), set(&self.domain_names)];
         let one = of_pods.iter().chain(&of_egress).filter(|set| **set).count() == 1;
         let known_here = direction == Direction::Egress || of_egress == [false; 3];
-        let is_cidr = |text: &String| cidr::holds(text, IpAddr::V4(Ipv4Addr::UNSPECIFIED)).is_some();
+        let is_cidr =
+            |text: &String| cidr::holds(text, IpAddr::V4(Ipv4Addr::UNSPECIFIED)).is_some();
         //# "DomainNames is only supported for Accept rules."
         let supported = self.domain_names.is_none() || action == "Accept";
         one && known_here && supported && self.networks.iter().flatten().all(is_cidr)
@@ -212,15 +230,23 @@ impl Peer {
 
     fn matches(&self, cluster: &Cluster, peer: &Party) -> bool {
         //# "Note that host-networked pods are not included in this type of peer."
-        if peer.pod.is_some_and(|pod| selects_pod(cluster, self.namespaces.as_ref(), self.pods.as_ref(), pod)) {
+        if peer.pod.is_some_and(|pod| {
+            selects_pod(cluster, self.namespaces.as_ref(), self.pods.as_ref(), pod)
+        }) {
             return true;
         }
         //# "Nodes defines a way to select a set of nodes in the cluster (based on the node's labels)."
-        let by_node = self.nodes.as_ref().is_some_and(|selector| cluster.is_selected_node(peer, selector));
+        let by_node =
+            self.nodes.as_ref().is_some_and(|selector| cluster.is_selected_node(peer, selector));
         //# "... note that cluster-internal traffic will be checked against the rule as well."
-        let in_network = |network: &String| peer.address.is_some_and(|address| cidr::holds(network, address) == Some(true));
-        let is_named = |pattern: &String| peer.domain.is_some_and(|domain| matches_domain(pattern, domain));
-        by_node || self.networks.iter().flatten().any(in_network) || self.domain_names.iter().flatten().any(is_named)
+        let in_network = |network: &String| {
+            peer.address.is_some_and(|address| cidr::holds(network, address) == Some(true))
+        };
+        let is_named =
+            |pattern: &String| peer.domain.is_some_and(|domain| matches_domain(pattern, domain));
+        by_node
+            || self.networks.iter().flatten().any(in_network)
+            || self.domain_names.iter().flatten().any(is_named)
     }
 }
 
@@ -231,8 +257,10 @@ impl Protocol {
     fn is_known(&self) -> bool {
         //# "Exactly one field must be set." "You must specify either Port or Range."
         let numbered = [&self.tcp, &self.udp, &self.sctp];
-        let n_set = numbered.iter().filter(|field| field.is_some()).count() + usize::from(self.destination_named_port.is_some());
-        let mut ports = numbered.into_iter().flatten().filter_map(|field| field.destination_port.as_ref());
+        let n_set = numbered.iter().filter(|field| field.is_some()).count()
+            + usize::from(self.destination_named_port.is_some());
+        let mut ports =
+            numbered.into_iter().flatten().filter_map(|field| field.destination_port.as_ref());
         n_set == 1 && ports.all(|port| port.number.is_some() != port.range.is_some())
     }
 

@@ -162,7 +162,13 @@ fn exempt(party: &Party, why: &str) -> Half {
 }
 
 /// What the policies of `subject` say of traffic from or to `peer`.
-fn half(cluster: &Cluster, direction: Direction, subject: &Party, peer: &Party, traffic: Traffic) -> Half {
+fn half(
+    cluster: &Cluster,
+    direction: Direction,
+    subject: &Party,
+    peer: &Party,
+    traffic: Traffic,
+) -> Half {
     let Some(pod) = subject.pod else { return Half::allowed(Reason::Unmanaged) };
     //# "Policy tiers are evaluated in the following order:
     //#  * Admin tier
@@ -172,7 +178,9 @@ fn half(cluster: &Cluster, direction: Direction, subject: &Party, peer: &Party, 
         //# "v1.NetworkPolicy always makes a final decision for selected pods. Further evaluation only happens for Pods not selected by
         //# a v1.NetworkPolicy."
         .or_else(|| network_policy::tier(cluster, direction, pod, peer, traffic))
-        .or_else(|| cluster_network_policy::tier("Baseline", cluster, direction, pod, peer, traffic))
+        .or_else(|| {
+            cluster_network_policy::tier("Baseline", cluster, direction, pod, peer, traffic)
+        })
         //# "If a given connection wasn't allowed or denied by any of the tiers, the default kubernetes policy is applied, which says
         //# that all pods can communicate with each other."
         .unwrap_or(Half::allowed(Reason::Default))

@@ -4,12 +4,20 @@ use crate::cluster::{Cluster, Party, has_named_port, name, namespace};
 use crate::selector::selects;
 use crate::{Direction, Half, Reason, Traffic, cidr};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec};
+use k8s_openapi::api::networking::v1::{
+    IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::net::IpAddr;
 
 /// The decision of all NetworkPolicies that select the pod for this direction; `None` if none does.
-pub(crate) fn tier(cluster: &Cluster, direction: Direction, subject: &Pod, peer: &Party, traffic: Traffic) -> Option<Half> {
+pub(crate) fn tier(
+    cluster: &Cluster,
+    direction: Direction,
+    subject: &Pod,
+    peer: &Party,
+    traffic: Traffic,
+) -> Option<Half> {
     let mut isolating = Vec::new();
     let mut matching = Vec::new();
     for policy in &cluster.network_policies {
@@ -44,7 +52,8 @@ fn applies_to(policy: &NetworkPolicy, spec: &NetworkPolicySpec, pod: &Pod) -> bo
     //# "An empty selector matches all pods in the policy's namespace. ... This field is optional. If it is not specified, it defaults
     //# to an empty selector."
     let selector = spec.pod_selector.clone().unwrap_or_default();
-    namespace(&policy.metadata) == namespace(&pod.metadata) && selects(&selector, &Cluster::pod_labels(pod))
+    namespace(&policy.metadata) == namespace(&pod.metadata)
+        && selects(&selector, &Cluster::pod_labels(pod))
 }
 
 fn affects(spec: &NetworkPolicySpec, direction: Direction) -> bool {
@@ -64,22 +73,52 @@ fn affects(spec: &NetworkPolicySpec, direction: Direction) -> bool {
 }
 
 /// Peers and ports of each rule; an absent list is an empty one.
-fn rules(spec: &NetworkPolicySpec, direction: Direction) -> Vec<(&[NetworkPolicyPeer], &[NetworkPolicyPort])> {
+fn rules(
+    spec: &NetworkPolicySpec,
+    direction: Direction,
+) -> Vec<(&[NetworkPolicyPeer], &[NetworkPolicyPort])> {
     //# "If this field is empty then this NetworkPolicy does not allow any traffic (and serves solely to ensure that the pods it selects
     //# are isolated by default)"
     match direction {
-        Direction::Ingress => spec.ingress.iter().flatten().map(|rule| (rule.from.as_deref().unwrap_or_default(), rule.ports.as_deref().unwrap_or_default())).collect(),
-        Direction::Egress => spec.egress.iter().flatten().map(|rule| (rule.to.as_deref().unwrap_or_default(), rule.ports.as_deref().unwrap_or_default())).collect(),
+        Direction::Ingress => spec
+            .ingress
+            .iter()
+            .flatten()
+            .map(|rule| {
+                (
+                    rule.from.as_deref().unwrap_or_default(),
+                    rule.ports.as_deref().unwrap_or_default(),
+                )
+            })
+            .collect(),
+        Direction::Egress => spec
+            .egress
+            .iter()
+            .flatten()
+            .map(|rule| {
+                (rule.to.as_deref().unwrap_or_default(), rule.ports.as_deref().unwrap_or_default())
+            })
+            .collect(),
     }
 }
 
-fn matches_peers(cluster: &Cluster, policy: &NetworkPolicy, peers: &[NetworkPolicyPeer], peer: &Party) -> bool {
+fn matches_peers(
+    cluster: &Cluster,
+    policy: &NetworkPolicy,
+    peers: &[NetworkPolicyPeer],
+    peer: &Party,
+) -> bool {
     //# "Items in this list are combined using a logical OR operation. If this field is empty or missing, this rule matches all sources
     //# (traffic not restricted by source)."
     peers.is_empty() || peers.iter().any(|listed| matches_peer(cluster, policy, listed, peer))
 }
 
-fn matches_peer(cluster: &Cluster, policy: &NetworkPolicy, listed: &NetworkPolicyPeer, peer: &Party) -> bool {
+fn matches_peer(
+    cluster: &Cluster,
+    policy: &NetworkPolicy,
+    listed: &NetworkPolicyPeer,
+    peer: &Party,
+) -> bool {
     match (&listed.ip_block, &listed.namespace_selector, &listed.pod_selector) {
         (Some(block), None, None) => peer.address.is_some_and(|address| in_block(block, address)),
         //# "If this field is set then neither of the other fields can be."
@@ -95,7 +134,8 @@ fn matches_peer(cluster: &Cluster, policy: &NetworkPolicy, listed: &NetworkPolic
                 //# "Otherwise it selects the pods matching podSelector in the policy's own namespace."
                 None => namespace(&pod.metadata) == namespace(&policy.metadata),
             };
-            by_namespace && pods.as_ref().is_none_or(|selector| selects(selector, &Cluster::pod_labels(pod)))
+            by_namespace
+                && pods.as_ref().is_none_or(|selector| selects(selector, &Cluster::pod_labels(pod)))
         }),
     }
 }
@@ -123,7 +163,9 @@ fn matches_port(listed: &NetworkPolicyPort, traffic: Traffic) -> bool {
         (None, None) => true,
         (Some(IntOrString::Int(port)), None) => i32::from(traffic.port) == *port,
         //# "endPort indicates that the range of ports from port to endPort if set, inclusive, should be allowed by the policy."
-        (Some(IntOrString::Int(port)), Some(end)) => (*port..=end).contains(&i32::from(traffic.port)),
+        (Some(IntOrString::Int(port)), Some(end)) => {
+            (*port..=end).contains(&i32::from(traffic.port))
+        }
         //# "This can either be a numerical or named port on a pod."
         (Some(IntOrString::String(called)), None) => {
             traffic.to.pod.is_some_and(|pod| has_named_port(pod, called, protocol, traffic.port))

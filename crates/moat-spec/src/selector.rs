@@ -8,8 +8,10 @@ pub(crate) type Labels = BTreeMap<String, String>;
 /// Whether a selector selects an object with these labels.
 pub(crate) fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
     //# "The result of matchLabels and matchExpressions are ANDed. An empty label selector matches all objects."
-    let by_labels = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
-    by_labels && selector.match_expressions.iter().flatten().all(|requirement| meets(requirement, labels))
+    let by_labels =
+        selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    by_labels
+        && selector.match_expressions.iter().flatten().all(|requirement| meets(requirement, labels))
 }
 
 fn meets(requirement: &LabelSelectorRequirement, labels: &Labels) -> bool {

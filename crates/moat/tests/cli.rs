@@ -1,5 +1,7 @@
 //! The binary as its users run it: what it prints and how it ends.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use expect_test::{Expect, expect};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -202,7 +202,7 @@ fn quoted(value: &str) -> String {
     if plain { value.to_owned() } else { format!("\"{value}\"") }
 }
 
-fn ends<'f>(flow: &'f FlowExplanation, direction: Direction) -> (&'f End, &'f End) {
+fn ends(flow: &FlowExplanation, direction: Direction) -> (&End, &End) {
     match direction {
         Direction::Egress => (&flow.flow.from, &flow.flow.to),
         Direction::Ingress => (&flow.flow.to, &flow.flow.from),

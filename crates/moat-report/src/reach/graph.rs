@@ -128,7 +128,7 @@ pub fn escape(text: &str) -> String {
 pub fn svg(graph: &Graph) -> String {
     const LABEL: f64 = 300.0;
     let n = graph.nodes.len().max(1) as f64;
-    let radius = (n * 20.0 / std::f64::consts::TAU).max(150.0);
+    let radius = (n * 22.0 / std::f64::consts::TAU).max(260.0);
     let (width, height) = (2.0 * (radius + LABEL), 2.0 * radius + 120.0);
     let (cx, cy) = (width / 2.0, height / 2.0);
     let angle = |at: usize| (at as f64 / n - 0.25) * std::f64::consts::TAU;
@@ -136,17 +136,19 @@ pub fn svg(graph: &Graph) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\" font-family=\"system-ui, sans-serif\" font-size=\"13\">\n\
          <title>Who can reach whom</title>\n\
-         <style>:root{{color-scheme:light dark}}.bg{{fill:#fff}}text{{fill:#1d2939}}path{{fill:none;stroke-width:1.4;opacity:.65}}path:hover{{opacity:1;stroke-width:3}}.in{{fill:#4766b8}}.out{{fill:#c2570c}}\
+         <style>:root{{color-scheme:light dark}}.bg{{fill:#fff}}text{{fill:#1d2939}}path{{fill:none;stroke-width:1.3;opacity:.6}}path:hover{{opacity:1;stroke-width:3}}.in{{fill:#4766b8}}.out{{fill:#c2570c}}\
          @media (prefers-color-scheme:dark){{.bg{{fill:#0f1420}}text{{fill:#e6eaf2}}.in{{fill:#8fb0ff}}.out{{fill:#ffb27a}}}}</style>\n\
-         <defs><marker id=\"to\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" style=\"fill:context-stroke;stroke:none;opacity:1\"/></marker></defs>\n\
+         <defs><marker id=\"to\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"5.5\" markerHeight=\"5.5\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" style=\"fill:context-stroke;stroke:none;opacity:1\"/></marker></defs>\n\
          <rect class=\"bg\" width=\"100%\" height=\"100%\"/>\n"
     );
     for (from, to, ports) in &graph.edges {
         let hue = (*from as f64 / n * 360.0).round();
         let ((x1, y1), (x2, y2)) = (point(*from, radius - 7.0), point(*to, radius - 7.0));
         let path = if from == to {
-            let (a, b) = (angle(*from) - 0.5, angle(*from) + 0.5);
-            let loop_radius = (radius * 0.75).max(radius - 60.0);
+            // No wider than the room between two nodes.
+            let bow = (2.4 / n).min(0.2);
+            let (a, b) = (angle(*from) - bow, angle(*from) + bow);
+            let loop_radius = radius - 60.0;
             let end = |angle: f64| (cx + loop_radius * angle.cos(), cy + loop_radius * angle.sin());
             let ((ax, ay), (bx, by)) = (end(a), end(b));
             format!("M{x1:.1} {y1:.1}C{ax:.1} {ay:.1} {bx:.1} {by:.1} {x2:.1} {y2:.1}")

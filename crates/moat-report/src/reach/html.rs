@@ -1,6 +1,6 @@
 //! The grouped matrix as one self-contained page: a heat map, a graph and a list, by mouse or keyboard, without any request.
 
-use moat_analyze::reach::{Grouped, Matrix, Namer, Node};
+use moat_analyze::reach::{Grouped, Matrix, Namer, Node, join};
 use moat_ir::PodIdx;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -44,11 +44,18 @@ pub fn render(matrix: &Matrix<'_>, grouped: &Grouped, namer: &Namer<'_>, title: 
         pieces_of.push(own);
     }
     let expand = |nodes: &[u32]| -> Vec<usize> { nodes.iter().filter_map(|&node| pieces_of.get(node as usize)).flatten().copied().collect() };
+    let names = |nodes: &[u32]| {
+        let (parts, outside) = grouped.parts(matrix, namer, nodes);
+        let all: Vec<String> = parts.iter().map(|part| part.text(4)).chain(outside.iter().map(|name| super::view::outside_name(name, 4))).collect();
+        join(&all, 8)
+    };
     let lines: Vec<Value> = grouped
         .lines
         .iter()
         .map(|line| {
             json!({
+                "f": names(&line.sources),
+                "t": names(&line.destinations),
                 "s": expand(&line.sources),
                 "d": expand(&line.destinations),
                 "p": line.ports.to_string(),

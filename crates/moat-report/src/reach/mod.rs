@@ -7,3 +7,6 @@ pub mod html;
 pub mod more;
 pub mod text;
 pub mod view;
+
+#[cfg(test)]
+mod tests;

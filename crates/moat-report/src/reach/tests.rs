@@ -1,0 +1,134 @@
+use super::*;
+use crate::Style;
+use expect_test::{Expect, expect};
+use moat_analyze::reach::{Matrix, Namer, Options, matrix};
+use moat_ir::{Bound, Direction};
+use moat_model::{Data, Entry, Pos, SourceId, Value as Tree};
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+
+fn tree(json: &Json) -> Tree {
+    let data = match json {
+        Json::Null => Data::Null,
+        Json::Bool(yes) => Data::Bool(*yes),
+        Json::Number(number) => Data::Int(number.as_i64().unwrap()),
+        Json::String(text) => Data::String(text.as_str().into()),
+        Json::Array(items) => Data::List(items.iter().map(tree).collect()),
+        Json::Object(map) => Data::Map(
+            map.iter().map(|(key, value)| Entry { key: key.as_str().into(), key_pos: Pos::default(), value: tree(value) }).collect(),
+        ),
+    };
+    Tree { pos: Pos::default(), data }
+}
+
+/// A shop: `web` is open to everyone, `api` to `web`, `db` to `api` and to the auditors of any namespace; two open namespaces.
+fn shop() -> Bound {
+    let mut objects = Vec::new();
+    for name in ["dev", "shop", "tools"] {
+        objects.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"env": name}}}));
+    }
+    let pods = [("dev", "bench", 2), ("shop", "web", 3), ("shop", "api", 2), ("shop", "db", 1), ("tools", "ci", 2)];
+    for (namespace, app, n) in pods {
+        for at in 0..n {
+            objects.push(json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": format!("{app}-{at}"), "namespace": namespace, "labels": {"app": app}},
+                "spec": {"containers": [{"name": "c", "image": "i"}]},
+                "status": {"phase": "Running", "podIP": format!("10.0.{}.{at}", app.len())},
+            }));
+        }
+    }
+    let app = |app: &str| json!({"podSelector": {"matchLabels": {"app": app}}});
+    let auditors = json!({"namespaceSelector": {}, "podSelector": {"matchLabels": {"role": "auditor"}}});
+    let policies = [
+        ("web", json!([{"ports": [{"port": 443}]}])),
+        ("api", json!([{"from": [app("web")], "ports": [{"port": 8080}]}])),
+        ("db", json!([{"from": [app("api"), auditors], "ports": [{"port": 5432}]}])),
+    ];
+    for (name, ingress) in policies {
+        objects.push(json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name, "namespace": "shop"},
+            "spec": {"podSelector": {"matchLabels": {"app": name}}, "ingress": ingress},
+        }));
+    }
+    objects.push(json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "egress", "namespace": "shop"},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": "api"}}, "policyTypes": ["Egress"],
+            "egress": [{"to": [app("db")]}, {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}}], "ports": [{"port": 443}]}],
+        },
+    }));
+    let trees: Vec<Tree> = objects.iter().map(tree).collect();
+    let lowered = moat_model::lower(trees.iter().map(|tree| (SourceId(0), tree)), &[], &moat_model::Options::default());
+    let symbolic = moat_compile::compile(&lowered.policies, &["shop.yaml".into()]);
+    moat_compile::bind(Arc::new(symbolic), &lowered.inventory, moat_compile::Dialect::MOAT)
+}
+
+fn named(matrix: &Matrix<'_>) -> view::View {
+    view::view(matrix, &matrix.grouped(), &Namer::new(matrix.bound()), false)
+}
+
+fn check_text(options: &Options, expect: &Expect) {
+    let bound = shop();
+    expect.assert_eq(&text::render(&named(&matrix(&bound, options)), Style::default(), false));
+}
+
+#[test]
+fn pods_that_behave_alike_are_one_name() {
+    check_text(&Options::default(), &expect![[""]]);
+}
+
+#[test]
+fn a_namespace_and_direction_narrow_the_lines() {
+    let options = Options { namespaces: vec!["shop".into()], direction: Some(Direction::Ingress), ..Options::default() };
+    check_text(&options, &expect![[""]]);
+}
+
+#[test]
+fn hops_name_the_way() {
+    let bound = shop();
+    let matrix = matrix(&bound, &Options::default());
+    let namer = Namer::new(&bound);
+    let start = (0u32..).zip(&bound.pods).find(|(_, pod)| &*pod.display == "shop/db-0").unwrap().0;
+    let reached = matrix.hops(&[start], 3, Direction::Ingress);
+    expect![[""]].assert_eq(&more::hops(&matrix, &namer, &[start], Direction::Ingress, &reached, Style::default(), false));
+}
+
+#[test]
+fn exposure_speaks_of_pods_to_come() {
+    let bound = shop();
+    let matrix = matrix(&bound, &Options::default());
+    expect![[""]].assert_eq(&more::exposure(&Namer::new(&bound), &matrix.exposure(), Style::default(), false));
+}
+
+#[test]
+fn graphs_and_tables_escape_their_text() {
+    let bound = shop();
+    let matrix = matrix(&bound, &Options::default());
+    let (grouped, namer) = (matrix.grouped(), Namer::new(&bound));
+    let graph = graph::graph(&matrix, &grouped, &namer);
+    expect![[""]].assert_eq(&graph::mermaid(&graph));
+    assert!(graph::dot(&graph).starts_with("digraph reach {"));
+    assert!(graph::svg(&graph).contains("shop/app=web (3 pods)"));
+    let page = html::render(&matrix, &grouped, &namer, "</script><b>", &[]);
+    assert!(!page.contains("</script><b>") && page.contains("\\u003c/script\\u003e\\u003cb\\u003e"));
+    assert_eq!(csv::field("80,443"), "\"80,443\"");
+}
+
+/// Every pair of the flat matrix is on exactly one line of the grouped one, with the same ports.
+#[test]
+fn lines_and_rows_are_the_same_pairs() {
+    let bound = shop();
+    let matrix = matrix(&bound, &Options::default());
+    let grouped = matrix.grouped();
+    let mut out = Vec::new();
+    let tally = csv::write_flat(&matrix, &mut out).unwrap();
+    assert_eq!(tally.pairs, grouped.summary.pairs);
+    assert_eq!(tally.pairs, grouped.lines.iter().map(|line| line.n_pairs).sum::<u64>());
+    assert_eq!(tally.rows as usize + 1, String::from_utf8(out).unwrap().lines().count());
+    assert_eq!(tally.pairs, grouped.cells(&matrix).values().map(|(_, n)| n).sum::<u64>());
+    let mut json = Vec::new();
+    data::write_flat(&matrix, &mut json).unwrap();
+    let json: Json = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["connections"].as_array().unwrap().len() as u64, tally.pairs);
+}
