@@ -166,9 +166,9 @@ impl Builder {
     pub(crate) fn close(&mut self) -> Value {
         let Some(Node { pos, content }) = self.open.pop() else { return Value::NULL };
         let data = match content {
-            Content::List { start } => Data::List(self.items.split_off(start)),
+            Content::List { start } => Data::List(self.items.drain(start..).collect()),
             Content::Map { start, merged, .. } => {
-                let mut entries = self.entries.split_off(start);
+                let mut entries: Vec<Entry> = self.entries.drain(start..).collect();
                 self.drop_repeated(&mut entries, &merged);
                 Data::Map(entries)
             }

@@ -130,17 +130,19 @@ pub fn decide(world: &World, flow: &Flow) -> Answer {
     let from = cluster.party(&flow.from, flow.family);
     let to = cluster.party(&flow.to, flow.family);
     let traffic = Traffic { protocol: &flow.protocol, port: flow.port, to: &to };
-    let (egress, ingress) = match exemption(&cluster, &from, &to) {
-        Some(why) => (exempt(&from, why), exempt(&to, why)),
-        None => (
-            half(&cluster, Direction::Egress, &from, &to, traffic),
-            half(&cluster, Direction::Ingress, &to, &from, traffic),
-        ),
+    let exemption = exemption(&cluster, &from, &to);
+    let half = |direction, subject: &Party, peer| match (subject.pod, exemption) {
+        (None, _) => Half::allowed(Reason::Unmanaged),
+        (Some(_), Some(why)) => Half::allowed(Reason::Exempt(why.to_owned())),
+        (Some(_), None) => tiers(&cluster, direction, subject, peer, traffic),
     };
-    // "For a connection from a source pod to a destination pod to be allowed, both the egress policy on the source pod and the ingress
-    // policy on the destination pod need to allow the connection."
-    let allowed = egress.verdict == Verdict::Allowed && ingress.verdict == Verdict::Allowed;
-    Answer { verdict: if allowed { Verdict::Allowed } else { Verdict::Denied }, egress, ingress }
+    let egress = half(Direction::Egress, &from, &to);
+    let ingress = half(Direction::Ingress, &to, &from);
+    // The concepts page: "For a connection from a source pod to a destination pod to be allowed, both
+    // the egress policy on the source pod and the ingress policy on the destination pod need to allow
+    // the connection."
+    let denied = [&egress, &ingress].iter().any(|half| half.verdict == Verdict::Denied);
+    Answer { verdict: if denied { Verdict::Denied } else { Verdict::Allowed }, egress, ingress }
 }
 
 /// Flows that no policy stops.
@@ -154,35 +156,27 @@ fn exemption(cluster: &Cluster, from: &Party, to: &Party) -> Option<&'static str
     cluster.is_own_node(from, pod).then_some("own-node")
 }
 
-fn exempt(party: &Party, why: &str) -> Half {
-    match party.pod {
-        Some(_) => Half::allowed(Reason::Exempt(why.to_owned())),
-        None => Half::allowed(Reason::Unmanaged),
-    }
-}
-
-/// What the policies of `subject` say of traffic from or to `peer`.
-fn half(
+/// What the policies of `subject` say of its traffic from or to `peer`.
+fn tiers(
     cluster: &Cluster,
     direction: Direction,
     subject: &Party,
     peer: &Party,
     traffic: Traffic,
 ) -> Half {
-    let Some(pod) = subject.pod else { return Half::allowed(Reason::Unmanaged) };
     //# "Policy tiers are evaluated in the following order:
-    //#  * Admin tier
-    //#  * NetworkPolicy tier
-    //#  * Baseline tier"
-    cluster_network_policy::tier("Admin", cluster, direction, pod, peer, traffic)
-        //# "v1.NetworkPolicy always makes a final decision for selected pods. Further evaluation only happens for Pods not selected by
-        //# a v1.NetworkPolicy."
-        .or_else(|| network_policy::tier(cluster, direction, pod, peer, traffic))
+    //# * Admin tier
+    //# * NetworkPolicy tier
+    //# * Baseline tier"
+    cluster_network_policy::tier("Admin", cluster, direction, subject, peer, traffic)
+        //# "v1.NetworkPolicy always makes a final decision for selected pods. Further evaluation only
+        //# happens for Pods not selected by a v1.NetworkPolicy."
+        .or_else(|| network_policy::tier(cluster, direction, subject, peer, traffic))
         .or_else(|| {
-            cluster_network_policy::tier("Baseline", cluster, direction, pod, peer, traffic)
+            cluster_network_policy::tier("Baseline", cluster, direction, subject, peer, traffic)
         })
-        //# "If a given connection wasn't allowed or denied by any of the tiers, the default kubernetes policy is applied, which says
-        //# that all pods can communicate with each other."
+        //# "If a given connection wasn't allowed or denied by any of the tiers, the default kubernetes
+        //# policy is applied, which says that all pods can communicate with each other."
         .unwrap_or(Half::allowed(Reason::Default))
 }
 

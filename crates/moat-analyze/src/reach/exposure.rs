@@ -126,7 +126,7 @@ impl Matrix<'_> {
             Some(selector) => changed(&base, selector.completion(&base)?),
             None => base,
         };
-        let namespace = namespace_labels.get(NAME_LABEL).map_or(namespace, |name| name.to_string());
+        let namespace = namespace_labels.get(NAME_LABEL).map_or(namespace, std::string::ToString::to_string);
         Some(Newcomer { namespace, namespace_labels, labels: changed(&plain.labels, term.pods.completion(&plain.labels)?) })
     }
 }

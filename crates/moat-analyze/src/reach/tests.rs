@@ -323,4 +323,51 @@ proptest! {
         back.sort_unstable();
         prop_assert_eq!(forth, back);
     }
+
+    #[test]
+    fn every_pair_is_on_exactly_one_line(objects in objects(), asked in 0..4usize) {
+        let mut bound = world(&objects, "moat");
+        bound.own_node_exempt = false;
+        let options = match asked {
+            0 => Options::default(),
+            1 => Options { namespaces: vec!["a".into()], ..Options::default() },
+            2 => Options { namespaces: vec!["a".into()], direction: Some(Direction::Ingress), ..Options::default() },
+            _ => Options { namespaces: vec!["a".into()], direction: Some(Direction::Egress), ports: Some(PortSet::range(Protocol::Tcp, 80, 80)), ..Options::default() },
+        };
+        let matrix = matrix(&bound, &options);
+        let is_domain = |end: EndId| matrix.name(end).starts_with("domain:");
+        let mut rows: BTreeMap<(EndId, EndId), PortSet> = BTreeMap::new();
+        let mut scan = matrix.scan();
+        for source in 0..u32::try_from(matrix.ends().len()).unwrap() {
+            let (cells, mut values) = scan.row(source);
+            for &(destination, value) in cells.iter().filter(|cell| !is_domain(cell.0)) {
+                let value = values.get(value);
+                if !value.texts.is_empty() {
+                    rows.insert((source, destination), value.allow.clone());
+                }
+            }
+        }
+        let grouped = matrix.grouped();
+        let ends = |node: &NodeId| match &grouped.nodes[*node as usize] {
+            Node::Group(pods) => pods.iter().map(|&pod| matrix.end_of(pod).unwrap()).collect(),
+            Node::Outside(end) => vec![*end],
+        };
+        let mut lines: BTreeMap<(EndId, EndId), PortSet> = BTreeMap::new();
+        for line in &grouped.lines {
+            let mut n_pairs = 0;
+            for from in line.sources.iter().flat_map(ends) {
+                for to in line.destinations.iter().flat_map(ends).filter(|&to| to != from) {
+                    n_pairs += 1;
+                    if !is_domain(to) {
+                        prop_assert!(lines.insert((from, to), line.ports.clone()).is_none());
+                    }
+                }
+            }
+            prop_assert_eq!(n_pairs, line.n_pairs);
+        }
+        prop_assert_eq!(lines, rows);
+        let by_lines: u64 = grouped.lines.iter().map(|line| line.n_pairs).sum();
+        let by_cells: u64 = grouped.cells(&matrix).values().map(|(_, n_pairs)| n_pairs).sum();
+        prop_assert_eq!((grouped.summary.pairs, by_cells), (by_lines, by_lines));
+    }
 }

@@ -40,7 +40,7 @@ fn faults_have_places_and_paths() {
     "#]]);
     check("{\"a\": ", expect![[r#"
         error[MOAT002] x.yaml:1:7 a: invalid JSON: expected a value, found the end of the text
-          help: put text in double quotes
+          help: the text is cut off; add what is missing
     "#]]);
     check("[\"é\", \"b\nc\"", expect![[r#"
         error[MOAT002] x.yaml:1:9 [1]: invalid JSON: expected `"`, found the end of the line

@@ -4,8 +4,10 @@ use crate::args::{DirectionName, Reach, ReachOutput};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::world::World;
 use moat_analyze::query::{Names, Target};
-use moat_analyze::reach::{Namer, Options, matrix};
+use moat_analyze::reach::{Matrix, Namer, Options, matrix};
 use moat_ir::{Direction, PodIdx};
+use moat_report::reach::{csv, data, graph, html, more, text, view};
+use moat_report::yaml;
 use moat_sets::{PortSet, Protocol};
 use std::io::{BufWriter, Write as _};
 
@@ -26,33 +28,92 @@ pub(crate) fn run(args: &Reach) -> Outcome {
             return Err(Failure::input(format!("there is no namespace `{name}`")));
         }
     }
-    let matrix = matrix(&world.bound, &options);
-    let caveats = world.lowered.inventory.taints.len();
-    match args.output {
-        ReachOutput::Csv => {
-            let mut out = BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
-            let tally = moat_report::reach::csv::write_flat(&matrix, &mut out)?;
-            out.flush()?;
-            if tally.undefined > 0 {
-                crate::out::remark(&format!(
-                    "note: {} pairs have ports that depend on something not known, such as a pod's address; they are not listed",
-                    tally.undefined
-                ));
-            }
-        }
-        ReachOutput::Text | ReachOutput::Wide => {
-            let grouped = matrix.grouped();
-            let namer = Namer::new(&world.bound);
-            let wide = args.output == ReachOutput::Wide;
-            let view = moat_report::reach::view::view(&matrix, &grouped, &namer, wide);
-            crate::out::print(&moat_report::reach::text::render(&view, crate::out::style(), wide))?;
-        }
-        _ => return Err(Failure::input("this output is being built")),
+    // Steps of a blast radius go through pods that were not asked about.
+    let asked = if args.hops.is_some() { Options { focus: Vec::new(), ..options.clone() } } else { options.clone() };
+    let matrix = matrix(&world.bound, &asked);
+    let taints = world.lowered.inventory.taints.len();
+    let caveat = format!("{taints} things were not read or not interpreted and could change this; `moat lint` shows them");
+    if let Some(most) = args.hops {
+        hops(args, &world, &matrix, &options, most)?;
+    } else if args.exposure {
+        exposure(args, &world, &matrix)?;
+    } else {
+        let notes: Vec<String> = if taints > 0 { vec![caveat.clone()] } else { Vec::new() };
+        show(args, &world, &matrix, &notes)?;
     }
-    if caveats > 0 {
-        crate::out::remark(&format!("caveat: {caveats} things were not read or not interpreted and could change this; `moat lint` shows them"));
+    if taints > 0 {
+        crate::out::remark(&format!("caveat: {caveat}"));
     }
     Ok(Ended::Yes)
+}
+
+/// The matrix, in the form asked for.
+fn show(args: &Reach, world: &World, matrix: &Matrix<'_>, notes: &[String]) -> Result<(), Failure> {
+    let wide = args.output == ReachOutput::Wide;
+    if args.output == ReachOutput::Csv || args.flat {
+        let mut out = BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
+        let tally = match args.output {
+            ReachOutput::Csv | ReachOutput::Text | ReachOutput::Wide => csv::write_flat(matrix, &mut out)?,
+            ReachOutput::Json => data::write_flat(matrix, &mut out)?,
+            _ => return Err(Failure::with_help("--flat has no such output", "use -o csv or -o json")),
+        };
+        out.flush()?;
+        if tally.undefined > 0 {
+            crate::out::remark(&format!(
+                "note: {} pairs have ports that depend on something not known, such as a pod's address; they are not listed",
+                tally.undefined
+            ));
+        }
+        return Ok(());
+    }
+    let grouped = matrix.grouped();
+    let namer = Namer::new(&world.bound);
+    let text = match args.output {
+        ReachOutput::Text | ReachOutput::Wide | ReachOutput::Csv => {
+            text::render(&view::view(matrix, &grouped, &namer, wide), crate::out::style(), wide)
+        }
+        ReachOutput::Json => format!("{:#}\n", data::grouped(matrix, &grouped, &namer, notes)),
+        ReachOutput::Yaml => yaml::render(&data::grouped(matrix, &grouped, &namer, notes)),
+        ReachOutput::Dot => graph::dot(&graph::graph(matrix, &grouped, &namer)),
+        ReachOutput::Mermaid => graph::mermaid(&graph::graph(matrix, &grouped, &namer)),
+        ReachOutput::Svg => graph::svg(&graph::graph(matrix, &grouped, &namer)),
+        ReachOutput::Html => html::render(matrix, &grouped, &namer, &args.common.files.join(" "), notes),
+    };
+    crate::out::print(&text)
+}
+
+/// What the focus reaches, or what reaches it, step by step.
+fn hops(args: &Reach, world: &World, matrix: &Matrix<'_>, options: &Options, most: u32) -> Result<(), Failure> {
+    let direction = options.direction.unwrap_or(Direction::Egress);
+    let reached = matrix.hops(&options.focus, most, direction);
+    let namer = Namer::new(&world.bound);
+    let value = || data::hops(matrix, &options.focus, most, direction, &reached);
+    let text = match args.output {
+        ReachOutput::Text | ReachOutput::Wide => {
+            let wide = args.output == ReachOutput::Wide;
+            more::hops(matrix, &namer, &options.focus, direction, &reached, crate::out::style(), wide)
+        }
+        ReachOutput::Json => format!("{:#}\n", value()),
+        ReachOutput::Yaml => yaml::render(&value()),
+        _ => return Err(Failure::with_help("--hops has no such output", "use -o text, wide, json or yaml")),
+    };
+    crate::out::print(&text)
+}
+
+/// What pods to come could reach or be reached by.
+fn exposure(args: &Reach, world: &World, matrix: &Matrix<'_>) -> Result<(), Failure> {
+    let exposed = matrix.exposure();
+    let namer = Namer::new(&world.bound);
+    let value = || data::exposure(matrix, &namer, &exposed);
+    let text = match args.output {
+        ReachOutput::Text | ReachOutput::Wide => {
+            more::exposure(&namer, &exposed, crate::out::style(), args.output == ReachOutput::Wide)
+        }
+        ReachOutput::Json => format!("{:#}\n", value()),
+        ReachOutput::Yaml => yaml::render(&value()),
+        _ => return Err(Failure::with_help("--exposure has no such output", "use -o text, wide, json or yaml")),
+    };
+    crate::out::print(&text)
 }
 
 /// The pods that `--focus` names.
