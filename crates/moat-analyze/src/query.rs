@@ -58,6 +58,8 @@ pub struct Names<'b> {
     /// Namespace of names without one.
     namespace: String,
     by_display: FxHashMap<&'b str, PodIdx>,
+    /// Pods by namespace and name of their workload, workloads by their own.
+    by_workload: FxHashMap<(&'b str, &'b str), Vec<PodIdx>>,
     by_service: FxHashMap<(&'b str, &'b str), usize>,
     by_service_address: FxHashMap<IpAddr, usize>,
 }
@@ -67,6 +69,15 @@ impl<'b> Names<'b> {
     #[must_use]
     pub fn new(bound: &'b Bound, services: &'b [ServiceInfo], namespace: &str) -> Self {
         let by_display = bound.pods.iter().zip(0..).map(|(pod, idx)| (pod.display.as_ref(), idx)).collect();
+        let mut by_workload: FxHashMap<(&str, &str), Vec<PodIdx>> = FxHashMap::default();
+        for (pod, idx) in bound.pods.iter().zip(0..) {
+            let name = match &pod.owner {
+                _ if pod.kind.as_ref() != "pod" => &pod.name,
+                Some((_, owner)) => owner,
+                None => continue,
+            };
+            by_workload.entry((pod.namespace.as_ref(), name.as_ref())).or_default().push(idx);
+        }
         let by_service =
             services.iter().enumerate().map(|(idx, service)| ((service.namespace.as_ref(), service.name.as_ref()), idx)).collect();
         let by_service_address = services
@@ -74,7 +85,7 @@ impl<'b> Names<'b> {
             .enumerate()
             .flat_map(|(idx, service)| service.addresses.iter().map(move |&address| (address, idx)))
             .collect();
-        Self { bound, services, namespace: namespace.to_owned(), by_display, by_service, by_service_address }
+        Self { bound, services, namespace: namespace.to_owned(), by_display, by_workload, by_service, by_service_address }
     }
 
     /// The Services.
@@ -130,18 +141,16 @@ impl<'b> Names<'b> {
             return Ok(Target::Pods(vec![pod]));
         }
         // A bare name of a workload is clear when only one workload has it.
-        let mut found: Vec<(Arc<str>, PodIdx)> = Vec::new();
-        for (pod, idx) in self.bound.pods.iter().zip(0..).filter(|(pod, _)| pod.namespace.as_ref() == namespace) {
-            match &pod.owner {
-                Some((kind, owner)) if pod.kind.as_ref() == "pod" && owner.as_ref() == name => found.push((kind.clone(), idx)),
-                _ if pod.kind.as_ref() != "pod" && pod.name.as_ref() == name => found.push((pod.kind.clone(), idx)),
-                _ => {}
-            }
-        }
-        let mut kinds: Vec<&Arc<str>> = found.iter().map(|(kind, _)| kind).collect();
+        let found = self.by_workload.get(&(namespace, name)).map_or(&[][..], Vec::as_slice);
+        let kind = |pod: PodIdx| -> &Arc<str> {
+            let pod = self.bound.pod(pod);
+            pod.owner.as_ref().filter(|_| pod.kind.as_ref() == "pod").map_or(&pod.kind, |(kind, _)| kind)
+        };
+        let mut kinds: Vec<&Arc<str>> = found.iter().map(|&pod| kind(pod)).collect();
+        kinds.sort_unstable();
         kinds.dedup();
         match kinds.as_slice() {
-            [_] => Ok(Target::Pods(found.into_iter().map(|(_, pod)| pod).collect())),
+            [_] => Ok(Target::Pods(found.to_vec())),
             [] => Err(self.unknown(text)),
             kinds => {
                 let names: Vec<String> = kinds.iter().map(|kind| format!("`{namespace}/{kind}/{name}`")).collect();
@@ -165,11 +174,8 @@ impl<'b> Names<'b> {
         if let Some(&pod) = self.by_display.get(format!("{namespace}/{kind}/{name}").as_str()) {
             return Ok(Target::Pods(vec![pod]));
         }
-        let owned = |pod: &moat_ir::PodInfo| {
-            pod.namespace.as_ref() == namespace
-                && pod.owner.as_ref().is_some_and(|(own_kind, own)| own_kind.as_ref() == kind && own.as_ref() == name)
-        };
-        let pods: Vec<PodIdx> = self.bound.pods.iter().zip(0..).filter(|(pod, _)| owned(pod)).map(|(_, idx)| idx).collect();
+        let owned = |pod: &&PodIdx| self.bound.pod(**pod).owner.as_ref().is_some_and(|(own, _)| own.as_ref() == kind);
+        let pods: Vec<PodIdx> = self.by_workload.get(&(namespace, name)).into_iter().flatten().filter(owned).copied().collect();
         if pods.is_empty() { Err(self.unknown(text)) } else { Ok(Target::Pods(pods)) }
     }
 

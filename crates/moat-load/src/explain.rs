@@ -28,7 +28,10 @@ pub(crate) fn explain(fault: Fault, chunk: Chunk<'_>) -> Diagnostic {
 /// The first `{{` or `{%` that is not in a comment line.
 fn template(chunk: Chunk<'_>) -> Option<Pos> {
     numbered(chunk).find_map(|(line, text)| {
-        let at = text.find("{{").or_else(|| text.find("{%")).filter(|_| !text.trim_start().starts_with('#'))?;
+        let at = text
+            .find("{{")
+            .or_else(|| text.find("{%"))
+            .filter(|_| !text.trim_start().starts_with('#'))?;
         Some(Pos { line, column: column(&text[..at]) })
     })
 }
@@ -46,7 +49,8 @@ fn tab(fault: &Fault, chunk: Chunk<'_>) -> Option<Pos> {
         let at = indent.find('\t').filter(|_| !text.trim_start().is_empty())?;
         Some(Pos { line, column: column(&text[..at]) })
     });
-    tabs.find(|pos| pos.line >= fault.pos.line).filter(|pos| is_about_tabs || pos.line == fault.pos.line)
+    tabs.find(|pos| pos.line >= fault.pos.line)
+        .filter(|pos| is_about_tabs || pos.line == fault.pos.line)
 }
 
 fn numbered(chunk: Chunk<'_>) -> impl Iterator<Item = (u32, &str)> {

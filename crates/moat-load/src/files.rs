@@ -127,10 +127,17 @@ fn missing(path: &Path) -> Problem {
         return Problem::new(codes::UNREADABLE_SOURCE, format!("`{name}` is a link to nothing"))
             .help("restore what it links to, or remove the link");
     }
-    let problem = Problem::new(codes::UNREADABLE_SOURCE, format!("no such file or directory: `{name}`"));
+    let problem =
+        Problem::new(codes::UNREADABLE_SOURCE, format!("no such file or directory: `{name}`"));
     // The part that is wrong: below the deepest directory that exists.
-    let wrong = path.ancestors().take_while(|part| fs::symlink_metadata(part).is_err()).filter(|part| part.file_name().is_some()).last();
-    let Some((wrong, wrong_name)) = wrong.and_then(|wrong| Some((wrong, wrong.file_name()?.to_str()?))) else {
+    let wrong = path
+        .ancestors()
+        .take_while(|part| fs::symlink_metadata(part).is_err())
+        .filter(|part| part.file_name().is_some())
+        .last();
+    let Some((wrong, wrong_name)) =
+        wrong.and_then(|wrong| Some((wrong, wrong.file_name()?.to_str()?)))
+    else {
         return problem;
     };
     let parent = wrong.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -144,14 +151,21 @@ fn missing(path: &Path) -> Problem {
             }
             problem.help(format!("did you mean `{}`?", meant.display()))
         }
-        (None, Some(parent)) if wrong != path => problem.help(format!("`{}` exists, but has no `{wrong_name}`", parent.display())),
-        (None, _) => problem.help("paths are relative to the current directory; `-` is standard input"),
+        (None, Some(parent)) if wrong != path => {
+            problem.help(format!("`{}` exists, but has no `{wrong_name}`", parent.display()))
+        }
+        (None, _) => {
+            problem.help("paths are relative to the current directory; `-` is standard input")
+        }
     }
 }
 
 /// The name in a directory that is most like another, when one is near enough to be what was meant.
 fn nearest(name: &str, directory: &Path) -> Option<String> {
-    let names = fs::read_dir(directory).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let names = fs::read_dir(directory)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
     names
         .map(|candidate| (distance(name, &candidate), candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).clamp(1, 3))

@@ -11,7 +11,8 @@ use std::process::{Command, Stdio};
 
 /// The manifests of `rev` below `path`, both as `git -C cwd ls-tree` understands them; without a path, those below `cwd`.
 pub(crate) fn git_input(cwd: &Path, rev: &str, path: Option<&str>) -> Vec<Read> {
-    let path = path.map(|path| path.trim_end_matches('/')).filter(|path| !path.is_empty() && *path != ".");
+    let path =
+        path.map(|path| path.trim_end_matches('/')).filter(|path| !path.is_empty() && *path != ".");
     let name = format!("{rev}:{}", path.unwrap_or_default());
     match read_all(cwd, rev, path, &name) {
         Ok(reads) => reads,
@@ -37,20 +38,28 @@ fn read_all(cwd: &Path, rev: &str, path: Option<&str>, name: &str) -> Result<Vec
     arguments.extend(path.iter().flat_map(|path| ["--", path]));
     let listed = run(cwd, &arguments).map_err(|error| {
         let reason = error.reason();
-        error.problem(cwd, || Problem::new(codes::UNREADABLE_SOURCE, format!("git cannot list `{name}`: {reason}")))
+        error.problem(cwd, || {
+            Problem::new(codes::UNREADABLE_SOURCE, format!("git cannot list `{name}`: {reason}"))
+        })
     })?;
     let all: Vec<Blob> = String::from_utf8_lossy(&listed).split('\0').filter_map(blob).collect();
     if let (true, Some(path)) = (all.is_empty(), path) {
-        return Err(Problem::new(codes::UNREADABLE_SOURCE, format!("no `{path}` in revision `{rev}`"))
-            .help(format!("`git ls-tree {rev}` lists what there is; paths are relative to the current directory")));
+        return Err(Problem::new(
+            codes::UNREADABLE_SOURCE,
+            format!("no `{path}` in revision `{rev}`"),
+        )
+        .help(format!(
+            "`git ls-tree {rev}` lists what there is; paths are relative to the current directory"
+        )));
     }
     let mut blobs: Vec<Blob> = all.into_iter().filter(|blob| is_wanted(&blob.path, path)).collect();
     blobs.sort_by(|a, b| Path::new(&a.path).cmp(Path::new(&b.path)));
     if blobs.is_empty() {
         return Err(files::no_manifests(name));
     }
-    read_blobs(cwd, rev, &blobs)
-        .map_err(|error| Problem::new(codes::UNREADABLE_SOURCE, format!("git cannot read `{name}`: {error}")))
+    read_blobs(cwd, rev, &blobs).map_err(|error| {
+        Problem::new(codes::UNREADABLE_SOURCE, format!("git cannot read `{name}`: {error}"))
+    })
 }
 
 /// A line of `ls-tree`: `MODE SP TYPE SP ID TAB PATH`. Links and submodules are no files.
@@ -66,12 +75,17 @@ fn is_wanted(of: &str, path: Option<&str>) -> bool {
     let path = path.map(|path| path.trim_start_matches("./")).unwrap_or_default();
     let below = of.strip_prefix(path).unwrap_or(of);
     below.is_empty()
-        || files::is_manifest(Path::new(of)) && !below.split('/').any(|part| files::is_hidden(OsStr::new(part)) && part != "..")
+        || files::is_manifest(Path::new(of))
+            && !below.split('/').any(|part| files::is_hidden(OsStr::new(part)) && part != "..")
 }
 
 fn read_blobs(cwd: &Path, rev: &str, blobs: &[Blob]) -> io::Result<Vec<Read>> {
     let mut command = git(cwd);
-    command.args(["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .args(["cat-file", "--batch"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut child = command.spawn()?;
     let (Some(mut to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::Error::other("no pipe"));
@@ -93,8 +107,9 @@ fn read_blob(from: &mut impl io::BufRead, name: String) -> io::Result<Read> {
     from.read_line(&mut head)?;
     let size = head.trim_end().rsplit(' ').next().and_then(|size| size.parse::<u64>().ok());
     let Some(size) = size else {
-        let problem = Problem::new(codes::UNREADABLE_SOURCE, format!("git has no content for `{name}`"))
-            .help("the clone may be partial; fetch the revision in full");
+        let problem =
+            Problem::new(codes::UNREADABLE_SOURCE, format!("git has no content for `{name}`"))
+                .help("the clone may be partial; fetch the revision in full");
         return Ok(Read { name, text: Err(problem) });
     };
     let mut content = from.take(size);
@@ -135,10 +150,14 @@ impl Failure {
                 problem("the `git` program is not installed".to_owned())
                     .help("install git, or check the revision out and give the directory")
             }
-            Self::NotStarted(error) => problem(format!("the `git` program cannot be started: {error}")),
+            Self::NotStarted(error) => {
+                problem(format!("the `git` program cannot be started: {error}"))
+            }
             Self::Said(text) if text.contains("not a git repository") => {
-                let place = std::path::absolute(cwd).map_or(".".into(), |path| path.display().to_string());
-                problem(format!("`{place}` is not in a git repository")).help("change to the repository first")
+                let place =
+                    std::path::absolute(cwd).map_or(".".into(), |path| path.display().to_string());
+                problem(format!("`{place}` is not in a git repository"))
+                    .help("change to the repository first")
             }
             Self::Said(text) if text.contains("dubious ownership") => {
                 problem("git refuses the repository, which belongs to another user".to_owned())
@@ -157,12 +176,18 @@ fn unknown_revision(rev: &str) -> Problem {
 
 fn git(cwd: &Path) -> Command {
     let mut command = Command::new("git");
-    command.arg("-C").arg(cwd).env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0").stderr(Stdio::piped());
+    command
+        .arg("-C")
+        .arg(cwd)
+        .env("LC_ALL", "C")
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .stderr(Stdio::piped());
     command
 }
 
 fn run(cwd: &Path, arguments: &[&str]) -> Result<Vec<u8>, Failure> {
-    let output = git(cwd).args(arguments).stdin(Stdio::null()).output().map_err(Failure::NotStarted)?;
+    let output =
+        git(cwd).args(arguments).stdin(Stdio::null()).output().map_err(Failure::NotStarted)?;
     if output.status.success() {
         return Ok(output.stdout);
     }

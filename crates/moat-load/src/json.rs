@@ -42,7 +42,9 @@ struct Cursor<'t> {
 impl Cursor<'_> {
     fn document(&mut self, builder: &mut Builder) -> Result<Value, Fault> {
         if builder.depth() == 0 && !matches!(self.peek(), Some(b'{' | b'[')) {
-            return Err(self.unexpected("the end, `{` or `[`", "put one object or list in a document"));
+            return Err(
+                self.unexpected("the end, `{` or `[`", "put one object or list in a document")
+            );
         }
         loop {
             self.blanks();
@@ -86,7 +88,8 @@ impl Cursor<'_> {
                     self.at += 1;
                     self.blanks();
                     if matches!(self.peek(), Some(b'}' | b']')) {
-                        return Err(self.unexpected("a value after the comma", "remove the comma before it"));
+                        return Err(self
+                            .unexpected("a value after the comma", "remove the comma before it"));
                     }
                     if in_map {
                         self.key(builder)?;
@@ -95,7 +98,9 @@ impl Cursor<'_> {
                 }
                 Some(b'}') if in_map => {}
                 Some(b']') if !in_map => {}
-                _ if in_map => return Err(self.unexpected("`,` or `}`", "add the missing comma or brace")),
+                _ if in_map => {
+                    return Err(self.unexpected("`,` or `}`", "add the missing comma or brace"));
+                }
                 _ => return Err(self.unexpected("`,` or `]`", "add the missing comma or bracket")),
             }
             self.at += 1;
@@ -125,7 +130,10 @@ impl Cursor<'_> {
             return self.string().map(Data::String);
         }
         let rest = &self.text[self.at..];
-        let len = rest.bytes().position(|b| !(b.is_ascii_alphanumeric() || b"+-._".contains(&b))).unwrap_or(rest.len());
+        let len = rest
+            .bytes()
+            .position(|b| !(b.is_ascii_alphanumeric() || b"+-._".contains(&b)))
+            .unwrap_or(rest.len());
         let word = &rest[..len];
         let data = match word {
             "true" => Data::Bool(true),
@@ -145,20 +153,32 @@ impl Cursor<'_> {
         let mut start = self.at;
         loop {
             let rest = &self.text.as_bytes()[self.at..];
-            let len = rest.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20).unwrap_or(rest.len());
+            let len = rest
+                .iter()
+                .position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20)
+                .unwrap_or(rest.len());
             self.at += len;
             let piece = &self.text[start..self.at];
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(if owned.is_empty() { piece.into() } else { (owned + piece).into() });
+                    return Ok(if owned.is_empty() {
+                        piece.into()
+                    } else {
+                        (owned + piece).into()
+                    });
                 }
                 Some(b'\\') => {
                     owned.push_str(piece);
                     owned.push(self.escape()?);
                     start = self.at;
                 }
-                _ => return Err(self.unexpected("`\"`", "close the string; write a line break in it as `\\n`")),
+                _ => {
+                    return Err(self.unexpected(
+                        "`\"`",
+                        "close the string; write a line break in it as `\\n`",
+                    ));
+                }
             }
         }
     }
@@ -184,7 +204,8 @@ impl Cursor<'_> {
         let high = self.hex_at(self.at).ok_or_else(|| self.bad_escape())?;
         self.at += 6;
         let low = self.hex_at(self.at).filter(|_| (0xd800..0xdc00).contains(&high));
-        if let Some(Ok(character)) = low.map(|low| char::decode_utf16([high, low]).next().unwrap_or(Ok('\u{fffd}')))
+        if let Some(Ok(character)) =
+            low.map(|low| char::decode_utf16([high, low]).next().unwrap_or(Ok('\u{fffd}')))
             && low.is_some_and(|low| (0xdc00..0xe000).contains(&low))
         {
             self.at += 6;
@@ -195,7 +216,11 @@ impl Cursor<'_> {
 
     fn hex_at(&self, at: usize) -> Option<u16> {
         let digits = self.text.get(at..at + 6)?.strip_prefix("\\u")?;
-        digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok()).flatten()
+        digits
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit())
+            .then(|| u16::from_str_radix(digits, 16).ok())
+            .flatten()
     }
 
     fn bad_escape(&mut self) -> Fault {
@@ -211,7 +236,11 @@ impl Cursor<'_> {
             Some(c) if c.is_control() => format!("the character {}", c.escape_unicode()),
             Some(c) => format!("`{c}`"),
         };
-        let help = if self.at == self.text.len() { "the text is cut off; add what is missing" } else { help };
+        let help = if self.at == self.text.len() {
+            "the text is cut off; add what is missing"
+        } else {
+            help
+        };
         Fault::syntax(pos, format!("invalid JSON: expected {want}, found {found}")).help(help)
     }
 
@@ -249,7 +278,8 @@ impl Cursor<'_> {
         let passed = &self.text.as_bytes()[self.mark..self.at];
         // Every byte starts a character, except the continuation bytes of UTF-8.
         let n_chars = passed.iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
-        self.mark_column = self.mark_column.saturating_add(u32::try_from(n_chars).unwrap_or(u32::MAX));
+        self.mark_column =
+            self.mark_column.saturating_add(u32::try_from(n_chars).unwrap_or(u32::MAX));
         self.mark = self.at;
         Pos { line: self.line, column: self.mark_column }
     }
@@ -259,10 +289,13 @@ impl Cursor<'_> {
 fn is_number(word: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let word = word.strip_prefix('-').unwrap_or(word);
-    let (mantissa, exponent) = word.split_once(['e', 'E']).map_or((word, None), |(m, e)| (m, Some(e)));
-    let (whole, fraction) = mantissa.split_once('.').map_or((mantissa, None), |(w, f)| (w, Some(f)));
+    let (mantissa, exponent) =
+        word.split_once(['e', 'E']).map_or((word, None), |(m, e)| (m, Some(e)));
+    let (whole, fraction) =
+        mantissa.split_once('.').map_or((mantissa, None), |(w, f)| (w, Some(f)));
     digits(whole)
         && (whole == "0" || !whole.starts_with('0'))
         && fraction.is_none_or(digits)
-        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
+        && exponent
+            .is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }

@@ -133,15 +133,23 @@ fn gather(inputs: &[Input]) -> Vec<read::Item> {
     for input in inputs {
         match input {
             Input::Path(path) => items.extend(files::find(path, &mut seen_files)),
-            Input::Stdin if seen_names.insert("<stdin>".to_owned()) => items.push(read::Item::Stdin),
+            Input::Stdin if seen_names.insert("<stdin>".to_owned()) => {
+                items.push(read::Item::Stdin);
+            }
             Input::Stdin => {}
             Input::Text { name, text } => {
-                items.push(read::Item::Ready(read::Read { name: name.clone(), text: read::from_text(name, text) }));
+                items.push(read::Item::Ready(read::Read {
+                    name: name.clone(),
+                    text: read::from_text(name, text),
+                }));
             }
             Input::Git { rev, path } => {
                 let reads = git::git_input(std::path::Path::new("."), rev, path.as_deref());
                 items.extend(
-                    reads.into_iter().filter(|read| seen_names.insert(read.name.clone())).map(read::Item::Ready),
+                    reads
+                        .into_iter()
+                        .filter(|read| seen_names.insert(read.name.clone()))
+                        .map(read::Item::Ready),
                 );
             }
         }

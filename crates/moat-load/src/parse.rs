@@ -12,7 +12,9 @@ pub(crate) fn parse_all(sources: &[Source]) -> Vec<(SourceId, Parsed)> {
     let chunks: Vec<Vec<(SourceId, Chunk<'_>)>> = sources
         .par_iter()
         .enumerate()
-        .map(|(idx, source)| split::split(&source.text).into_iter().map(|chunk| (source_id(idx), chunk)).collect())
+        .map(|(idx, source)| {
+            split::split(&source.text).into_iter().map(|chunk| (source_id(idx), chunk)).collect()
+        })
         .collect();
     let chunks: Vec<(SourceId, Chunk<'_>)> = chunks.into_iter().flatten().collect();
     // Documents with aliases draw on one budget, so that they have to go one after the other. They are few.
@@ -27,7 +29,11 @@ pub(crate) fn parse_all(sources: &[Source]) -> Vec<(SourceId, Parsed)> {
             *parsed = Some(parse(*chunk, &mut budget));
         }
     }
-    chunks.into_iter().zip(parsed).map(|((source, _), parsed)| (source, parsed.unwrap_or_default())).collect()
+    chunks
+        .into_iter()
+        .zip(parsed)
+        .map(|((source, _), parsed)| (source, parsed.unwrap_or_default()))
+        .collect()
 }
 
 /// Parses a chunk as what it looks like, and turns faults into findings.
@@ -41,7 +47,11 @@ fn parse(chunk: Chunk<'_>, budget: &mut u64) -> Parsed {
                 as_json
             } else {
                 let as_yaml = yaml::parse(chunk.text, chunk.line, budget);
-                if is_better(&as_yaml, &as_json, !has_quoted_start(&chunk.text[start..])) { as_yaml } else { as_json }
+                if is_better(&as_yaml, &as_json, !has_quoted_start(&chunk.text[start..])) {
+                    as_yaml
+                } else {
+                    as_json
+                }
             }
         }
     };
@@ -60,11 +70,14 @@ fn json_start(text: &str) -> Option<usize> {
 
 /// Whether a text is JSON as far as its first key or item tells.
 fn has_quoted_start(text: &str) -> bool {
-    text.trim_start_matches(|c: char| matches!(c, '{' | '[') || c.is_ascii_whitespace()).starts_with('"')
+    text.trim_start_matches(|c: char| matches!(c, '{' | '[') || c.is_ascii_whitespace())
+        .starts_with('"')
 }
 
 /// Whether the first reading has fewer faults than the second, then more documents, then is preferred.
 fn is_better(a: &Parsed, b: &Parsed, is_preferred: bool) -> bool {
-    let rank = |parsed: &Parsed| (std::cmp::Reverse(parsed.faults.len()), parsed.values.iter().flatten().count());
+    let rank = |parsed: &Parsed| {
+        (std::cmp::Reverse(parsed.faults.len()), parsed.values.iter().flatten().count())
+    };
     rank(a).cmp(&rank(b)).then(is_preferred.cmp(&false)).is_gt()
 }

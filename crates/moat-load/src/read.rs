@@ -61,16 +61,20 @@ impl Problem {
 
     /// That something cannot be read, and why.
     pub(crate) fn io(name: &str, error: &io::Error) -> Self {
-        let problem = Self::new(codes::UNREADABLE_SOURCE, format!("cannot read `{name}`: {}", reason(error)));
+        let problem =
+            Self::new(codes::UNREADABLE_SOURCE, format!("cannot read `{name}`: {}", reason(error)));
         match error.kind() {
-            io::ErrorKind::PermissionDenied => problem.help("give yourself read permission, or leave it out"),
+            io::ErrorKind::PermissionDenied => {
+                problem.help("give yourself read permission, or leave it out")
+            }
             _ => problem,
         }
     }
 
     /// That a source is over the size limit.
     pub(crate) fn too_large(name: &str, limit: u64) -> Self {
-        let message = format!("`{name}` is larger than {} MiB, the limit of one source", limit >> 20);
+        let message =
+            format!("`{name}` is larger than {} MiB, the limit of one source", limit >> 20);
         Self::new(codes::LIMIT, message).help("split it into several files")
     }
 }
@@ -83,7 +87,10 @@ fn reason(error: &io::Error) -> String {
         _ => {
             let text = error.to_string();
             let text = text.split(" (os error").next().unwrap_or_default();
-            text.chars().enumerate().map(|(idx, c)| if idx == 0 { c.to_ascii_lowercase() } else { c }).collect()
+            text.chars()
+                .enumerate()
+                .map(|(idx, c)| if idx == 0 { c.to_ascii_lowercase() } else { c })
+                .collect()
         }
     }
 }
@@ -94,7 +101,11 @@ fn read_file(path: &Path, name: &str) -> Result<String, Problem> {
 }
 
 /// Reads to the end or to the limit.
-pub(crate) fn from_reader(reader: impl io::Read, name: &str, limit: u64) -> Result<String, Problem> {
+pub(crate) fn from_reader(
+    reader: impl io::Read,
+    name: &str,
+    limit: u64,
+) -> Result<String, Problem> {
     let mut bytes = Vec::new();
     reader.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Problem::io(name, &error))?;
     if bytes.len() as u64 > limit {
@@ -161,8 +172,14 @@ mod tests {
             let units = "a: \u{e9}\u{1f600}\n".encode_utf16().flat_map(of);
             mark.into_iter().chain(units).collect::<Vec<u8>>()
         };
-        assert_eq!(decode(utf16([0xff, 0xfe], u16::to_le_bytes), "x").unwrap(), "a: \u{e9}\u{1f600}\n");
-        assert_eq!(decode(utf16([0xfe, 0xff], u16::to_be_bytes), "x").unwrap(), "a: \u{e9}\u{1f600}\n");
+        assert_eq!(
+            decode(utf16([0xff, 0xfe], u16::to_le_bytes), "x").unwrap(),
+            "a: \u{e9}\u{1f600}\n"
+        );
+        assert_eq!(
+            decode(utf16([0xfe, 0xff], u16::to_be_bytes), "x").unwrap(),
+            "a: \u{e9}\u{1f600}\n"
+        );
         assert_eq!(decode(b"\xef\xbb\xbfa: 1".to_vec(), "x").unwrap(), "a: 1");
     }
 
@@ -171,9 +188,18 @@ mod tests {
         let message = |bytes: &[u8]| decode(bytes.to_vec(), "x").unwrap_err().message;
         assert_eq!(message(b"a: \xff\n"), "`x` is not a text file: not UTF-8 at byte offset 3");
         assert_eq!(message(b"a: \0\n"), "`x` is not a text file: NUL at byte offset 3");
-        assert_eq!(message(b"\xff\xfea\0\0\xd8b\0"), "`x` is not a text file: not UTF-16 at byte offset 4");
-        assert_eq!(message(b"\xff\xfea\0b"), "`x` is not a text file: half a UTF-16 unit at byte offset 4");
-        assert_eq!(message(b"\xff\xfe\0\0a\0\0\0"), "`x` is not a text file: UTF-32 at byte offset 0");
+        assert_eq!(
+            message(b"\xff\xfea\0\0\xd8b\0"),
+            "`x` is not a text file: not UTF-16 at byte offset 4"
+        );
+        assert_eq!(
+            message(b"\xff\xfea\0b"),
+            "`x` is not a text file: half a UTF-16 unit at byte offset 4"
+        );
+        assert_eq!(
+            message(b"\xff\xfe\0\0a\0\0\0"),
+            "`x` is not a text file: UTF-32 at byte offset 0"
+        );
     }
 
     #[test]

@@ -15,7 +15,9 @@ use std::borrow::Cow;
 pub(crate) fn resolve(text: &str) -> Data {
     let found = match text.as_bytes().first() {
         None => Some(Data::Null),
-        Some(b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~') => word(text),
+        Some(b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~') => {
+            word(text)
+        }
         Some(b'0'..=b'9' | b'+' | b'-' | b'.') => number(text),
         Some(_) => None,
     };
@@ -29,7 +31,8 @@ pub(crate) fn decimal(text: &str) -> Data {
     }
     match text.parse::<f64>() {
         // Up to here every whole float is exact, so that nothing as written is lost.
-        Ok(number) if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0 => {
+        Ok(number) if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0 =>
+        {
             #[expect(clippy::cast_possible_truncation, reason = "whole and in range")]
             Data::Int(number as i64)
         }
@@ -51,8 +54,12 @@ pub(crate) fn key_text(data: Data) -> Option<Box<str>> {
 
 fn word(text: &str) -> Option<Data> {
     Some(match text {
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Data::Bool(true),
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Data::Bool(false),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            Data::Bool(true)
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            Data::Bool(false)
+        }
         "~" | "null" | "Null" | "NULL" => Data::Null,
         _ => return None,
     })
@@ -60,16 +67,22 @@ fn word(text: &str) -> Option<Data> {
 
 fn number(text: &str) -> Option<Data> {
     if let Some(rest) = text.strip_prefix(['+', '-']).unwrap_or(text).strip_prefix('.')
-        && (matches!(rest, "inf" | "Inf" | "INF") || (matches!(rest, "nan" | "NaN" | "NAN") && text.starts_with('.')))
+        && (matches!(rest, "inf" | "Inf" | "INF")
+            || (matches!(rest, "nan" | "NaN" | "NAN") && text.starts_with('.')))
     {
         return Some(Data::Float(text.into()));
     }
     // A float that starts with its point may have no underscores: Go parses that one as written.
-    let plain = if text.contains('_') && !text.starts_with('.') { Cow::from(text.replace('_', "")) } else { text.into() };
+    let plain = if text.contains('_') && !text.starts_with('.') {
+        Cow::from(text.replace('_', ""))
+    } else {
+        text.into()
+    };
     if let Some(number) = integer(&plain) {
         return Some(number);
     }
-    (is_yaml_style_float(&plain) && plain.parse::<f64>().is_ok_and(f64::is_finite)).then(|| decimal(&plain))
+    (is_yaml_style_float(&plain) && plain.parse::<f64>().is_ok_and(f64::is_finite))
+        .then(|| decimal(&plain))
 }
 
 /// Go's `ParseInt(plain, 0, 64)`, then `ParseUint`.
@@ -105,7 +118,9 @@ fn is_yaml_style_float(text: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))),
+        Some((mantissa, exponent)) => {
+            (mantissa, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
+        }
         None => (text, None),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -184,7 +199,9 @@ mod tests {
 
     #[test]
     fn floats_stay_as_written() {
-        for text in ["1.5", "-.5", ".5", "1.5e-3", "1e300", ".inf", "-.Inf", "+.INF", ".nan", ".NaN"] {
+        for text in
+            ["1.5", "-.5", ".5", "1.5e-3", "1e300", ".inf", "-.Inf", "+.INF", ".nan", ".NaN"]
+        {
             assert_eq!(resolve(text), float(text), "{text}");
         }
         assert_eq!(resolve("9223372036854775808"), float("9223372036854775808"));
@@ -194,8 +211,32 @@ mod tests {
     #[test]
     fn what_looks_like_a_number_and_is_none() {
         for text in [
-            "10.0.0.0/8", "1.2.3", "0x", "0xg", "0o8", "--1", "+-1", "-", "+", ".", "..", "1e", "e1", ".e1", "1e400",
-            "2001-01-01", "2001-12-14T21:59:43Z", "1:30", "-.nan", "+.nan", "1e+", "5m", "100Mi", "- 1", "0x-1", "_1",
+            "10.0.0.0/8",
+            "1.2.3",
+            "0x",
+            "0xg",
+            "0o8",
+            "--1",
+            "+-1",
+            "-",
+            "+",
+            ".",
+            "..",
+            "1e",
+            "e1",
+            ".e1",
+            "1e400",
+            "2001-01-01",
+            "2001-12-14T21:59:43Z",
+            "1:30",
+            "-.nan",
+            "+.nan",
+            "1e+",
+            "5m",
+            "100Mi",
+            "- 1",
+            "0x-1",
+            "_1",
         ] {
             assert_eq!(resolve(text), Data::String(text.into()), "{text}");
         }
@@ -205,8 +246,18 @@ mod tests {
     fn keys() {
         let key = |text: &str| key_text(resolve(text));
         for (text, expected) in [
-            ("app", "app"), ("80", "80"), ("0x10", "16"), ("yes", "true"), ("Off", "false"), ("1.10", "1.1"),
-            ("1e-7", "1e-07"), ("1e30", "1e+30"), (".INF", ".inf"), ("+.inf", ".inf"), ("-.Inf", "-.inf"), ("1.0", "1"),
+            ("app", "app"),
+            ("80", "80"),
+            ("0x10", "16"),
+            ("yes", "true"),
+            ("Off", "false"),
+            ("1.10", "1.1"),
+            ("1e-7", "1e-07"),
+            ("1e30", "1e+30"),
+            (".INF", ".inf"),
+            ("+.inf", ".inf"),
+            ("-.Inf", "-.inf"),
+            ("1.0", "1"),
         ] {
             assert_eq!(key(text).as_deref(), Some(expected), "{text}");
         }

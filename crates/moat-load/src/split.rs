@@ -75,7 +75,8 @@ fn has_content(line: &str) -> bool {
 }
 
 fn lone_carriage_returns(line: &str) -> u32 {
-    let n_returns = line.bytes().filter(|&byte| byte == b'\r').count() - usize::from(line.ends_with("\r\n"));
+    let n_returns =
+        line.bytes().filter(|&byte| byte == b'\r').count() - usize::from(line.ends_with("\r\n"));
     u32::try_from(n_returns).unwrap_or(u32::MAX)
 }
 
@@ -84,7 +85,8 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[(&str, u32)]) {
-        let found: Vec<(&str, u32)> = split(text).iter().map(|chunk| (chunk.text, chunk.line)).collect();
+        let found: Vec<(&str, u32)> =
+            split(text).iter().map(|chunk| (chunk.text, chunk.line)).collect();
         assert_eq!(found, expected);
     }
 
@@ -108,7 +110,10 @@ mod tests {
     #[test]
     fn directives_and_comments_stay_with_their_document() {
         check("# x\n%YAML 1.1\n---\na: 1\n", &[("# x\n%YAML 1.1\n---\na: 1\n", 1)]);
-        check("a: 1\n...\n%YAML 1.1\n---\nb: 1\n", &[("a: 1\n...\n", 1), ("%YAML 1.1\n---\nb: 1\n", 3)]);
+        check(
+            "a: 1\n...\n%YAML 1.1\n---\nb: 1\n",
+            &[("a: 1\n...\n", 1), ("%YAML 1.1\n---\nb: 1\n", 3)],
+        );
     }
 
     #[test]

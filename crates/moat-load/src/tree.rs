@@ -192,7 +192,9 @@ impl Builder {
         let mut ends = starts.skip(1).chain([self.items.len()]);
         for node in &self.open {
             let _ = match &node.content {
-                Content::List { start } => write!(path, "[{}]", ends.next().unwrap_or(*start) - start),
+                Content::List { start } => {
+                    write!(path, "[{}]", ends.next().unwrap_or(*start) - start)
+                }
                 Content::Map { key: Some(key), .. } => write!(path, "{}{}", dot(&path), key.text),
                 Content::Map { key: None, .. } => Ok(()),
             };
@@ -213,7 +215,9 @@ impl Builder {
         order.sort_by(|&a, &b| entries[a].key.cmp(&entries[b].key).then(a.cmp(&b)));
         let mut dropped = vec![false; entries.len()];
         let mut reports = Vec::new();
-        for same in order.chunk_by(|&a, &b| entries[a].key == entries[b].key).filter(|same| same.len() > 1) {
+        for same in
+            order.chunk_by(|&a, &b| entries[a].key == entries[b].key).filter(|same| same.len() > 1)
+        {
             let (last, earlier) = same.split_last().unwrap_or((&0, &[]));
             earlier.iter().for_each(|&idx| dropped[idx] = true);
             let written = |idx: &&usize| merged.binary_search(idx).is_err();
@@ -226,7 +230,10 @@ impl Builder {
             let (entry, first) = (&entries[last], &entries[first]);
             let path = self.path();
             let span = Span { source: SourceId::default(), pos: entry.key_pos };
-            let message = format!("key `{}` is already on line {}; the last one wins", entry.key, first.key_pos.line);
+            let message = format!(
+                "key `{}` is already on line {}; the last one wins",
+                entry.key, first.key_pos.line
+            );
             self.diagnostics.push(
                 Diagnostic::warning(codes::DUPLICATE_KEY, span, message)
                     .path(format!("{path}{}{}", dot(&path), entry.key))
@@ -246,7 +253,12 @@ fn dot(path: &str) -> &'static str {
 ///
 /// As `goyaml.v2/decode.go`: keys are set in the order of the text, so that a merge overrides what is written before it and is
 /// overridden by what is written after it; in a list of mappings, `// Step backwards as earlier nodes take precedence`.
-fn merge(value: Value, entries: &mut Vec<Entry>, start: usize, merged: &mut Vec<usize>) -> Result<(), Fault> {
+fn merge(
+    value: Value,
+    entries: &mut Vec<Entry>,
+    start: usize,
+    merged: &mut Vec<usize>,
+) -> Result<(), Fault> {
     let pos = value.pos;
     let mappings = match value.data {
         Data::List(items) => items.into_iter().rev().map(|item| item.data).collect(),
@@ -254,8 +266,11 @@ fn merge(value: Value, entries: &mut Vec<Entry>, start: usize, merged: &mut Vec<
     };
     for mapping in mappings {
         let Data::Map(more) = mapping else {
-            return Err(Fault::syntax(pos, "a merge key `<<` needs a mapping or a list of mappings")
-                .help("give it an alias of a mapping, such as `<<: *defaults`"));
+            return Err(Fault::syntax(
+                pos,
+                "a merge key `<<` needs a mapping or a list of mappings",
+            )
+            .help("give it an alias of a mapping, such as `<<: *defaults`"));
         };
         let n_before = entries.len() - start;
         merged.extend(n_before..n_before + more.len());

@@ -90,7 +90,9 @@ impl<'b> Document<'b> {
 
     fn take(&mut self, event: Event<'_>, pos: Pos) -> Result<(), Fault> {
         match event {
-            Event::Scalar(text, style, anchor, tag) => self.scalar(text, style, anchor, tag.as_deref(), pos),
+            Event::Scalar(text, style, anchor, tag) => {
+                self.scalar(text, style, anchor, tag.as_deref(), pos)
+            }
             Event::SequenceStart(anchor, _) => {
                 self.open_anchors.push(anchor);
                 self.builder.open_list(pos)
@@ -106,9 +108,11 @@ impl<'b> Document<'b> {
                 self.builder.value(value)
             }
             Event::Alias(anchor) => self.alias(anchor, pos),
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
-                Ok(())
-            }
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
         }
     }
 
@@ -174,12 +178,20 @@ impl<'b> Document<'b> {
 
 fn pay(budget: &mut u64, own_budget: &mut u64, nodes: u64, pos: Pos) -> Result<(), Fault> {
     if nodes > *own_budget {
-        return Err(Fault::limit(pos, format!("aliases make more than {MAX_ALIAS_NODES} values in one document"))
-            .help("write out what the document repeats, or leave it out; no manifest needs that many"));
+        return Err(Fault::limit(
+            pos,
+            format!("aliases make more than {MAX_ALIAS_NODES} values in one document"),
+        )
+        .help(
+            "write out what the document repeats, or leave it out; no manifest needs that many",
+        ));
     }
     if nodes > *budget {
-        return Err(Fault::limit(pos, "aliases make too many values in everything loaded together")
-            .help("load fewer files at a time, or write out what the documents repeat"));
+        return Err(Fault::limit(
+            pos,
+            "aliases make too many values in everything loaded together",
+        )
+        .help("load fewer files at a time, or write out what the documents repeat"));
     }
     *own_budget -= nodes;
     *budget -= nodes;
@@ -222,7 +234,9 @@ fn tagged(text: &str, tag: &Tag, pos: Pos) -> Result<Data, Fault> {
     let data = scalar::resolve(text);
     let fits = match &data {
         Data::Int(_) => matches!(core_tag(tag), Some("int" | "float")),
-        Data::Float(number) => core_tag(tag) == Some("float") || number.bytes().all(|byte| byte.is_ascii_digit()),
+        Data::Float(number) => {
+            core_tag(tag) == Some("float") || number.bytes().all(|byte| byte.is_ascii_digit())
+        }
         Data::Bool(_) => core_tag(tag) == Some("bool"),
         Data::Null => core_tag(tag) == Some("null"),
         Data::String(_) | Data::List(_) | Data::Map(_) => false,
@@ -230,8 +244,11 @@ fn tagged(text: &str, tag: &Tag, pos: Pos) -> Result<Data, Fault> {
     if fits {
         return Ok(data);
     }
-    Err(Fault::syntax(pos, format!("`{text}` is not {what}, which its tag `!!{}` says", tag.suffix))
-        .help("remove the tag, or correct the value"))
+    Err(Fault::syntax(
+        pos,
+        format!("`{text}` is not {what}, which its tag `!!{}` says", tag.suffix),
+    )
+    .help("remove the tag, or correct the value"))
 }
 
 /// The parser's error, in words for people.
@@ -240,7 +257,11 @@ fn scan_fault(info: &str, pos: Pos) -> Fault {
     let has = |part: &str| info.contains(part);
     if has("recursion limit") {
         Fault::too_deep(pos)
-    } else if has("tab cannot be used") || has("tabs disallowed") || has("found a tab") || has("start with a tab") {
+    } else if has("tab cannot be used")
+        || has("tabs disallowed")
+        || has("found a tab")
+        || has("start with a tab")
+    {
         fault("a tab in the indentation", "indent with spaces")
     } else if has("mapping values are not allowed") {
         fault(
@@ -248,33 +269,69 @@ fn scan_fault(info: &str, pos: Pos) -> Fault {
             "quote a value that contains `: `, or correct the indentation of this line or the next one",
         )
     } else if has("did not find expected key") {
-        fault("this line does not line up with its mapping", "start all keys of one mapping in the same column")
+        fault(
+            "this line does not line up with its mapping",
+            "start all keys of one mapping in the same column",
+        )
     } else if has("did not find expected '-'") {
-        fault("this line does not line up with its list", "start all items of one list with `-` in the same column")
+        fault(
+            "this line does not line up with its list",
+            "start all items of one list with `-` in the same column",
+        )
     } else if has("simple key expect") {
-        fault("the text before this is neither a `key: value` nor a list item", "add the `:` after the key")
+        fault(
+            "the text before this is neither a `key: value` nor a list item",
+            "add the `:` after the key",
+        )
     } else if has("block sequence entries are not allowed") {
         fault("a list item cannot stand here", "put the items on the lines after their key")
     } else if has("quoted scalar, found unexpected") || has("in quoted scalar") {
-        fault("a quote is not closed", "close it, and indent the lines on which a quoted text goes on")
+        fault(
+            "a quote is not closed",
+            "close it, and indent the lines on which a quoted text goes on",
+        )
     } else if has("hexadecimal") || has("escape") && has("quoted scalar") {
-        fault("a wrong escape in a double-quoted text", "double the backslash, or use single quotes")
+        fault(
+            "a wrong escape in a double-quoted text",
+            "double the backslash, or use single quotes",
+        )
     } else if has("content after double-quoted") {
-        fault("text after the closing quote", "quote all of the value, and write a quote inside it as `\\\"`")
+        fault(
+            "text after the closing quote",
+            "quote all of the value, and write a quote inside it as `\\\"`",
+        )
     } else if has("flow mapping, did not find") {
-        fault("expected `,` or `}` in the mapping", "close the mapping that `{` opens; quote text that starts with `{`")
+        fault(
+            "expected `,` or `}` in the mapping",
+            "close the mapping that `{` opens; quote text that starts with `{`",
+        )
     } else if has("flow sequence, expected") {
-        fault("expected `,` or `]` in the list", "close the list that `[` opens; quote text that starts with `[`")
+        fault(
+            "expected `,` or `]` in the list",
+            "close the list that `[` opens; quote text that starts with `[`",
+        )
     } else if has("expected node content") {
-        fault("a value is missing here", "close what `{` or `[` opens before this, and remove a stray comma")
+        fault(
+            "a value is missing here",
+            "close what `{` or `[` opens before this, and remove a stray comma",
+        )
     } else if has("misplaced bracket") {
         fault("a closing bracket without its opening one", "remove it, or quote the text")
     } else if has("unknown anchor") {
-        fault("an alias of an anchor that is not defined before it", "define `&name` first, or quote text that starts with `*`")
-    } else if let Some(character) = info.strip_prefix("unexpected character: `").and_then(|rest| rest.chars().next()) {
+        fault(
+            "an alias of an anchor that is not defined before it",
+            "define `&name` first, or quote text that starts with `*`",
+        )
+    } else if let Some(character) =
+        info.strip_prefix("unexpected character: `").and_then(|rest| rest.chars().next())
+    {
         Fault::syntax(pos, format!("a value cannot start with `{character}`")).help("quote it")
     } else {
-        let words = ["while scanning ", "while parsing "].iter().find_map(|start| info.strip_prefix(start)).unwrap_or(info);
-        Fault::syntax(pos, format!("invalid YAML: {words}")).help("check the indentation, quotes and brackets of this line")
+        let words = ["while scanning ", "while parsing "]
+            .iter()
+            .find_map(|start| info.strip_prefix(start))
+            .unwrap_or(info);
+        Fault::syntax(pos, format!("invalid YAML: {words}"))
+            .help("check the indentation, quotes and brackets of this line")
     }
 }

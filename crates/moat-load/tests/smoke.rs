@@ -28,8 +28,9 @@ mod smoke {
 
         fn mutate(&mut self, text: &mut Vec<char>) {
             const INDICATORS: [char; 34] = [
-                '-', '?', ':', ',', '[', ']', '{', '}', '#', '&', '*', '!', '|', '>', '\'', '"', '%', '@', '`', ' ', '\n',
-                '\t', '\r', '~', '<', '\\', '0', 'x', 'é', '\u{feff}', '\u{85}', '.', '\u{7}', 'a',
+                '-', '?', ':', ',', '[', ']', '{', '}', '#', '&', '*', '!', '|', '>', '\'', '"',
+                '%', '@', '`', ' ', '\n', '\t', '\r', '~', '<', '\\', '0', 'x', 'é', '\u{feff}',
+                '\u{85}', '.', '\u{7}', 'a',
             ];
             let at = self.below(text.len() + 1);
             match self.below(7) {
@@ -54,7 +55,10 @@ mod smoke {
 
     #[test]
     fn seeded_mutations() {
-        let seconds = std::env::var("MOAT_SMOKE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+        let seconds = std::env::var("MOAT_SMOKE_SECONDS")
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(3);
         let start = Instant::now();
         let mut seed = 0_u64;
         while start.elapsed() < Duration::from_secs(seconds) {
@@ -67,11 +71,23 @@ mod smoke {
             let text: String = text.into_iter().collect();
             let one = Instant::now();
             let copy = text.clone();
-            let loaded = std::panic::catch_unwind(|| load(&[Input::Text { name: "x".to_owned(), text: copy }]));
+            let loaded = std::panic::catch_unwind(|| {
+                load(&[Input::Text { name: "x".to_owned(), text: copy }])
+            });
             let Ok(loaded) = loaded else { panic!("seed {seed} panics: {text:?}") };
-            assert!(one.elapsed() < Duration::from_secs(2), "seed {seed} takes {:?}: {text:?}", one.elapsed());
-            assert!(loaded.diagnostics.iter().all(|finding| finding.help.is_some()), "seed {seed}: {text:?}");
-            assert!(loaded.documents.is_sorted_by_key(|document| document.index), "seed {seed}: {text:?}");
+            assert!(
+                one.elapsed() < Duration::from_secs(2),
+                "seed {seed} takes {:?}: {text:?}",
+                one.elapsed()
+            );
+            assert!(
+                loaded.diagnostics.iter().all(|finding| finding.help.is_some()),
+                "seed {seed}: {text:?}"
+            );
+            assert!(
+                loaded.documents.is_sorted_by_key(|document| document.index),
+                "seed {seed}: {text:?}"
+            );
         }
         println!("{seed} texts");
     }

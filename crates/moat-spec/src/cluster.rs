@@ -2,7 +2,7 @@
 
 use crate::cluster_network_policy::ClusterNetworkPolicy;
 use crate::selector::{Labels, selects};
-use crate::{End, Family, Traffic, World};
+use crate::{End, Family, Question, World};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -37,12 +37,12 @@ pub(crate) fn name(meta: &ObjectMeta) -> &str {
 /// The namespace of a pod or a NetworkPolicy. ObjectMeta.namespace:
 //# "An empty namespace is equivalent to the "default" namespace"
 pub(crate) fn namespace(meta: &ObjectMeta) -> &str {
-    or_default(meta.namespace.as_deref().unwrap_or_default())
+    meta.namespace.as_deref().filter(|given| !given.is_empty()).unwrap_or("default")
 }
 
 /// Whether the traffic goes to the port that its destination pod calls by this name.
-pub(crate) fn has_named_port(called: &str, traffic: Traffic) -> bool {
-    let Some(spec) = traffic.to.pod.and_then(|pod| pod.spec.as_ref()) else { return false };
+pub(crate) fn has_named_port(called: &str, question: Question) -> bool {
+    let Some(spec) = question.to.pod.and_then(|pod| pod.spec.as_ref()) else { return false };
     // An init container with restart policy `Always`:
     //# "This lifecycle differs from normal init containers and is often referred to as a "sidecar"
     //# container."
@@ -53,13 +53,9 @@ pub(crate) fn has_named_port(called: &str, traffic: Traffic) -> bool {
         // ContainerPort.protocol:
         //# "Must be UDP, TCP, or SCTP. Defaults to "TCP"."
         port.name.as_deref() == Some(called)
-            && port.protocol.as_deref().unwrap_or("TCP") == traffic.protocol
-            && port.container_port == i32::from(traffic.port)
+            && port.protocol.as_deref().unwrap_or("TCP") == question.flow.protocol
+            && port.container_port == i32::from(question.flow.port)
     })
-}
-
-fn or_default(namespace: &str) -> &str {
-    if namespace.is_empty() { "default" } else { namespace }
 }
 
 fn uses_host_network(pod: &Pod) -> bool {
@@ -68,12 +64,6 @@ fn uses_host_network(pod: &Pod) -> bool {
 
 fn node_name(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()
-}
-
-/// Whether it is over with the pod: PodStatus.phase says so.
-fn has_completed(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn pod_addresses(pod: &Pod) -> Vec<IpAddr> {
@@ -95,16 +85,14 @@ fn node_addresses(node: &Node, of_type: Option<&str>) -> Vec<IpAddr> {
     wanted.filter_map(|address| address.address.parse().ok()).collect()
 }
 
-fn of_family(addresses: Vec<IpAddr>, family: Family) -> Option<IpAddr> {
-    addresses.into_iter().find(|address| address.is_ipv4() == (family == Family::V4))
-}
-
 // === impl Cluster ===
 
 impl Cluster {
     pub(crate) fn read(world: &World) -> Self {
         let mut pods: Vec<Pod> = of_kind(world, "v1", "Pod");
-        pods.retain(|pod| !has_completed(pod));
+        // Nothing runs in a completed pod.
+        let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
+        pods.retain(|pod| !matches!(phase(pod).as_deref(), Some("Succeeded" | "Failed")));
         let cluster_policies = "policy.networking.k8s.io/v1alpha2";
         Self {
             namespaces: of_kind(world, "v1", "Namespace"),
@@ -119,68 +107,72 @@ impl Cluster {
     pub(crate) fn party<'c>(&'c self, end: &'c End, family: Family) -> Party<'c> {
         let mut pods = self.pods.iter();
         let pod = match end {
-            End::Pod { namespace: of, name: called } => pods.find(|pod| {
-                namespace(&pod.metadata) == or_default(of) && name(&pod.metadata) == called
-            }),
+            End::Pod { namespace: of, name: called } => {
+                pods.find(|pod| namespace(&pod.metadata) == of && name(&pod.metadata) == called)
+            }
             End::Address(address) => {
                 pods.find(|pod| !uses_host_network(pod) && pod_addresses(pod).contains(address))
             }
             End::Domain(_) => None,
         };
-        match (end, pod) {
+        let (party, addresses) = match (end, pod) {
             // What policies are to hostNetwork pods is undefined. Moat: no selector sees them, and
             // they are their node's address.
             (_, Some(pod)) if uses_host_network(pod) => {
-                let node = node_name(pod).and_then(|called| self.node(called));
-                let internal = node.map(|node| node_addresses(node, Some("InternalIP")));
+                let internal = self.node_of(pod).map(|it| node_addresses(it, Some("InternalIP")));
                 let addresses = [host_addresses(pod), internal.unwrap_or_default()].concat();
-                let address = of_family(addresses, family);
-                Party { node: node_name(pod), address, ..Party::default() }
+                (Party { node: node_name(pod), ..Party::default() }, addresses)
             }
-            (_, Some(pod)) => {
-                let address = of_family(pod_addresses(pod), family);
-                Party { pod: Some(pod), address, ..Party::default() }
-            }
-            (End::Address(address), None) => Party { address: Some(*address), ..Party::default() },
-            (End::Domain(domain), None) => Party { domain: Some(domain), ..Party::default() },
-            (End::Pod { .. }, None) => Party::default(),
-        }
+            (_, Some(pod)) => (Party { pod: Some(pod), ..Party::default() }, pod_addresses(pod)),
+            (End::Address(it), None) => return Party { address: Some(*it), ..Party::default() },
+            (End::Domain(it), None) => return Party { domain: Some(it), ..Party::default() },
+            (End::Pod { .. }, None) => return Party::default(),
+        };
+        let of_family = |it: &IpAddr| it.is_ipv4() == (family == Family::V4);
+        Party { address: addresses.into_iter().find(of_family), ..party }
     }
 
-    fn node(&self, called: &str) -> Option<&Node> {
-        self.nodes.iter().find(|node| name(&node.metadata) == called)
+    fn node_of(&self, pod: &Pod) -> Option<&Node> {
+        self.nodes.iter().find(|node| node_name(pod) == Some(name(&node.metadata)))
     }
 
-    /// Whether traffic from this party comes from the node that the pod runs on.
+    /// Whether traffic from this party, which is no pod, comes from the node that the pod runs on.
     pub(crate) fn is_own_node(&self, from: &Party, pod: &Pod) -> bool {
-        if from.pod.is_some() || from.node.is_some() {
-            return from.node.is_some() && from.node == node_name(pod);
-        }
-        let node = node_name(pod).and_then(|called| self.node(called));
-        let listed = node.map(|node| node_addresses(node, None)).unwrap_or_default();
+        let listed = self.node_of(pod).map(|node| node_addresses(node, None)).unwrap_or_default();
         let own = [listed, host_addresses(pod)].concat();
-        from.address.is_some_and(|address| own.contains(&address))
+        match from.node {
+            Some(node) => node_name(pod) == Some(node),
+            None => from.address.is_some_and(|address| own.contains(&address)),
+        }
     }
 
     /// Whether the party is a node that the selector selects.
     pub(crate) fn is_selected_node(&self, party: &Party, selector: &LabelSelector) -> bool {
-        party.pod.is_none()
-            && self.nodes.iter().any(|node| {
-                //# "It selects the nodeIPs as the peer type by matching on the IPs present in the
-                //# node.Status.Addresses field of the node."
-                let addresses = node_addresses(node, None);
-                let by_address = party.address.is_some_and(|address| addresses.contains(&address));
-                let is_node = by_address || party.node == Some(name(&node.metadata));
-                is_node && selects(selector, &node.metadata.labels.clone().unwrap_or_default())
-            })
+        let selected = |it: &&Node| selects(selector, it.metadata.labels.as_ref());
+        //# "It selects the nodeIPs as the peer type by matching on the IPs present in the
+        //# node.Status.Addresses field of the node."
+        let is_party = |it: &Node| {
+            let by_address = party.address.is_some_and(|at| node_addresses(it, None).contains(&at));
+            by_address || party.node == Some(name(&it.metadata))
+        };
+        party.pod.is_none() && self.nodes.iter().filter(selected).any(is_party)
     }
 
-    pub(crate) fn pod_labels(pod: &Pod) -> Labels {
-        pod.metadata.labels.clone().unwrap_or_default()
+    /// Whether the party is a pod that these selectors select by its namespace and by itself.
+    pub(crate) fn is_selected_pod(
+        &self,
+        party: &Party,
+        namespaces: &LabelSelector,
+        pods: &LabelSelector,
+    ) -> bool {
+        party.pod.is_some_and(|pod| {
+            selects(namespaces, Some(&self.namespace_labels(pod)))
+                && selects(pods, pod.metadata.labels.as_ref())
+        })
     }
 
     /// The labels of the pod's namespace, whether or not the world has an object for it.
-    pub(crate) fn namespace_labels(&self, pod: &Pod) -> Labels {
+    fn namespace_labels(&self, pod: &Pod) -> Labels {
         let called = namespace(&pod.metadata);
         let object = self.namespaces.iter().find(|object| name(&object.metadata) == called);
         let labels = object.and_then(|object| object.metadata.labels.clone());

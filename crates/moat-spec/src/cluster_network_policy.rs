@@ -1,9 +1,8 @@
 //! policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy; quotes are of
 //! `apis/v1alpha2/clusternetworkpolicy_types.go`.
 
-use crate::cluster::{Cluster, Party, has_named_port, name};
-use crate::selector::selects;
-use crate::{Direction, Half, Reason, Traffic, cidr};
+use crate::cluster::{Party, has_named_port, name};
+use crate::{Direction, Half, Question, Reason, cidr};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde::Deserialize;
 use serde_json::Value;
@@ -78,28 +77,22 @@ enum Port {
 }
 
 /// The decision of one tier on a pod's traffic; `None` if it makes none.
-pub(crate) fn tier(
-    called: &str,
-    cluster: &Cluster,
-    direction: Direction,
-    subject: &Party,
-    peer: &Party,
-    traffic: Traffic,
-) -> Option<Half> {
+pub(crate) fn tier(called: &str, question: Question) -> Option<Half> {
     let applies = |policy: &&ClusterNetworkPolicy| {
+        let Spec { tier, subject, .. } = &policy.spec;
         //# "Note that host-networked pods are not included in subject selection."
-        let spec = &policy.spec;
-        let known = spec.subject.is_known(Direction::Ingress, "");
-        spec.tier == called && known && spec.subject.matches(cluster, subject)
+        let known = subject.is_known(Direction::Ingress, "");
+        tier == called && known && subject.matches(question, question.subject)
     };
-    let mut policies: Vec<_> = cluster.cluster_network_policies.iter().filter(applies).collect();
+    let all = question.cluster.cluster_network_policies.iter();
+    let mut policies: Vec<_> = all.filter(applies).collect();
     //# "Policies with lower priority values have higher precedence, and are checked before policies
     //# with higher priority values in the same tier."
     //# "... the implementation can apply any of the matching policies to the connection ..."
     // Moat takes the first by name.
     policies.sort_by_key(|policy| (policy.spec.priority, name(&policy.metadata)));
     for policy in policies {
-        let rules = match direction {
+        let rules = match question.direction {
             Direction::Ingress => &policy.spec.ingress,
             Direction::Egress => &policy.spec.egress,
         };
@@ -108,31 +101,29 @@ pub(crate) fn tier(
         //# "CNPs with no ingress rules do not affect ingress traffic."
         for (index, rule) in rules.iter().flatten().enumerate() {
             let reason = Reason::Rules(vec![(format!("cnp/{}", name(&policy.metadata)), index)]);
-            let matches = match rule.read(direction) {
-                //# "If any element matches the source of incoming traffic then the specified action
-                //# is applied."
-                //# "If unspecified, protocol-specific attributes will not be used to match traffic."
-                Some((peers, protocols)) => {
-                    peers.iter().any(|listed| listed.matches(cluster, peer))
-                        && (protocols.is_empty() || protocols.iter().any(|it| it.matches(traffic)))
-                }
+            //# "If any element matches the source of incoming traffic then the specified action is
+            //# applied."
+            //# "If unspecified, protocol-specific attributes will not be used to match traffic."
+            let matches = rule.read(question.direction).map(|(peers, protocols)| {
+                let by_peer = peers.iter().any(|it| it.matches(question, question.peer));
+                by_peer && (protocols.is_empty() || protocols.iter().any(|it| it.matches(question)))
+            });
+            match (matches, rule.action.as_str()) {
+                (Some(false), _) => {}
+                //# "Accept: Accepts the selected traffic ... No further ingress ClusterNetworkPolicy
+                //# or NetworkPolicy rules will be processed."
+                (Some(true), "Accept") => return Some(Half::allowed(reason)),
+                //# "Pass: Skips all further ClusterNetworkPolicy rules in the current tier for the
+                //# selected traffic, and passes evaluation to the next tier."
+                (Some(true), "Pass") => return None,
+                //# "Deny: Drops the selected traffic."
+                // The text says nothing of an unknown action; it is taken as Deny.
+                (Some(true), _) => return Some(Half::denied(reason)),
                 //# "For "Accept" rules, "fail closed" means: "treat the rule as matching no
                 //# traffic". For "Deny" and "Pass" rules, "fail closed" means: "treat the rule as a
                 //# 'Deny all' rule"."
-                None if rule.action == "Accept" => false,
-                None => return Some(Half::denied(reason)),
-            };
-            match (matches, rule.action.as_str()) {
-                (false, _) => {}
-                //# "Accept: Accepts the selected traffic ... No further ingress ClusterNetworkPolicy
-                //# or NetworkPolicy rules will be processed."
-                (true, "Accept") => return Some(Half::allowed(reason)),
-                //# "Pass: Skips all further ClusterNetworkPolicy rules in the current tier for the
-                //# selected traffic, and passes evaluation to the next tier."
-                (true, "Pass") => return None,
-                //# "Deny: Drops the selected traffic."
-                // The text says nothing of an unknown action; it is taken as Deny.
-                (true, _) => return Some(Half::denied(reason)),
+                (None, "Accept") => {}
+                (None, _) => return Some(Half::denied(reason)),
             }
         }
     }
@@ -161,8 +152,7 @@ impl Rule {
         //# "If an implementation sees no fields are set then it can infer that the deployed CRD is of
         //# an incompatible version with an unknown field. In that case it should fail closed."
         let known = |peer: &Peer| peer.is_known(direction, &self.action);
-        let peers =
-            self.from.iter().flatten().map(|peer| Peer::deserialize(peer).ok().filter(known));
+        let peers = self.from.iter().flatten().map(|it| Peer::deserialize(it).ok().filter(known));
         let peers: Vec<Peer> = peers.collect::<Option<_>>()?;
         let protocols = self.protocols.iter().flatten().map(|it| Protocol::deserialize(it).ok());
         //# "This field must be defined and contain at least one item."
@@ -176,43 +166,41 @@ impl Peer {
     /// Whether a rule of this direction and action may have such a peer.
     fn is_known(&self, direction: Direction, action: &str) -> bool {
         let some_address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let is_cidr = |it: &String| cidr::holds(it, some_address).is_some();
         match self {
             Self::Namespaces(_) | Self::Pods(_) => true,
             _ if direction == Direction::Ingress => false,
             Self::Nodes(_) => true,
-            Self::Networks(cidrs) => {
-                !cidrs.is_empty() && cidrs.iter().all(|it| cidr::holds(it, some_address).is_some())
-            }
+            Self::Networks(cidrs) => !cidrs.is_empty() && cidrs.iter().all(is_cidr),
             //# "DomainNames is only supported for Accept rules."
             Self::DomainNames(names) => !names.is_empty() && action == "Accept",
         }
     }
 
-    fn matches(&self, cluster: &Cluster, peer: &Party) -> bool {
+    fn matches(&self, question: Question, peer: &Party) -> bool {
+        let cluster = question.cluster;
+        let held =
+            |cidr: &String| peer.address.is_some_and(|it| cidr::holds(cidr, it) == Some(true));
+        let named = |pattern: &String| peer.domain.is_some_and(|it| matches_domain(pattern, it));
         match self {
             //# "Namespaces defines a way to select all pods within a set of Namespaces. Note that
             //# host-networked pods are not included in this type of peer."
-            Self::Namespaces(selector) => {
-                peer.pod.is_some_and(|pod| selects(selector, &cluster.namespace_labels(pod)))
-            }
-            //# "NamespaceSelector follows standard label selector semantics; if empty, it selects all
-            //# Namespaces."
+            Self::Namespaces(it) => cluster.is_selected_pod(peer, it, &LabelSelector::default()),
+            //# "NamespaceSelector follows standard label selector semantics; if empty, it selects
+            //# all Namespaces."
             //# "PodSelector is used to explicitly select pods within a namespace; if empty, it
             //# selects all Pods."
-            Self::Pods(both) => peer.pod.is_some_and(|pod| {
-                selects(&both.namespace_selector, &cluster.namespace_labels(pod))
-                    && selects(&both.pod_selector, &Cluster::pod_labels(pod))
-            }),
+            Self::Pods(it) => {
+                cluster.is_selected_pod(peer, &it.namespace_selector, &it.pod_selector)
+            }
             //# "Nodes defines a way to select a set of nodes in the cluster (based on the node's
             //# labels)."
-            Self::Nodes(selector) => cluster.is_selected_node(peer, selector),
+            Self::Nodes(it) => cluster.is_selected_node(peer, it),
             //# "note that cluster-internal traffic will be checked against the rule as well"
-            Self::Networks(cidrs) => peer.address.is_some_and(|address| {
-                cidrs.iter().any(|network| cidr::holds(network, address) == Some(true))
-            }),
-            Self::DomainNames(patterns) => peer.domain.is_some_and(|domain| {
-                patterns.iter().any(|pattern| matches_domain(pattern, domain))
-            }),
+            Self::Networks(cidrs) => cidrs.iter().any(held),
+            //# "DomainName can be an exact match, or use the wildcard specifier '*' to match one or
+            //# more labels."
+            Self::DomainNames(patterns) => patterns.iter().any(named),
         }
     }
 }
@@ -220,17 +208,17 @@ impl Peer {
 // === impl Protocol ===
 
 impl Protocol {
-    fn matches(&self, traffic: Traffic) -> bool {
-        let number = i32::from(traffic.port);
+    fn matches(&self, question: Question) -> bool {
+        let number = i32::from(question.flow.port);
         let (protocol, attributes) = match self {
             Self::Tcp(attributes) => ("TCP", attributes),
             Self::Udp(attributes) => ("UDP", attributes),
             Self::Sctp(attributes) => ("SCTP", attributes),
             //# "DestinationNamedPort selects a destination port on a pod based on the ContainerPort
             //# name."
-            Self::DestinationNamedPort(called) => return has_named_port(called, traffic),
+            Self::DestinationNamedPort(called) => return has_named_port(called, question),
         };
-        protocol == traffic.protocol
+        protocol == question.flow.protocol
             && match attributes.destination_port {
                 None => true,
                 Some(Port::Number(listed)) => listed == number,

@@ -1,9 +1,10 @@
 //! The Kubernetes network policy API text, executable.
 //!
-//! This crate decides one flow as slowly and as literally as possible, from the objects as they are on the wire. It shares no code
-//! with the engine, repeats selectors and CIDR arithmetic on purpose, and quotes the sentence it follows: `//# "..."`. Where the text
-//! leaves a choice it takes Moat's own (`product.md`). Objects are presumed to have passed admission; an object that cannot be read at
-//! all is left out, because loading reports it.
+//! This crate decides one flow as slowly and as literally as possible, from the objects as they are
+//! on the wire. It shares no code with the engine, repeats selectors and CIDR arithmetic on purpose,
+//! and quotes the sentence it follows: `//# "..."`. Where the text leaves a choice it takes Moat's
+//! own. Objects are presumed to have passed admission; one that cannot be read at all is left out,
+//! because loading reports it.
 
 mod cidr;
 mod cluster;
@@ -19,7 +20,7 @@ use std::net::IpAddr;
 /// Everything the cluster holds: objects of any kind, as the API server would return them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct World {
-    /// The objects. Namespaces, Pods, Nodes, NetworkPolicies and ClusterNetworkPolicies count; others are ignored.
+    /// The objects. Namespaces, Pods, Nodes, NetworkPolicies and ClusterNetworkPolicies count.
     pub objects: Vec<serde_json::Value>,
 }
 
@@ -28,7 +29,7 @@ pub struct World {
 pub enum End {
     /// A pod.
     Pod {
-        /// Its namespace; empty means `default`.
+        /// Its namespace.
         namespace: String,
         /// Its name.
         name: String,
@@ -79,7 +80,8 @@ pub enum Reason {
     Unmanaged,
     /// Policies cannot stop this flow: `self` or `own-node`.
     Exempt(String),
-    /// All NetworkPolicy rules that match, sorted, or the one ClusterNetworkPolicy rule that decides; with index in its direction.
+    /// All NetworkPolicy rules that match, sorted, or the one ClusterNetworkPolicy rule that
+    /// decides; each with its index in its direction.
     Rules(Vec<(String, usize)>),
     /// These NetworkPolicies, sorted, isolate the pod and none has a rule that matches.
     Isolated(Vec<String>),
@@ -114,12 +116,15 @@ pub(crate) enum Direction {
     Egress,
 }
 
-/// What rules match against, besides the peer.
+/// What one direction's policies are asked.
 #[derive(Clone, Copy)]
-pub(crate) struct Traffic<'c> {
-    pub(crate) protocol: &'c str,
-    pub(crate) port: u16,
-    /// Named ports are resolved on the destination, whichever direction is asked.
+pub(crate) struct Question<'c> {
+    pub(crate) cluster: &'c Cluster,
+    pub(crate) flow: &'c Flow,
+    pub(crate) direction: Direction,
+    pub(crate) subject: &'c Party<'c>,
+    pub(crate) peer: &'c Party<'c>,
+    /// Subject or peer. Named ports are the destination's, whichever direction is asked.
     pub(crate) to: &'c Party<'c>,
 }
 
@@ -129,12 +134,11 @@ pub fn decide(world: &World, flow: &Flow) -> Answer {
     let cluster = Cluster::read(world);
     let from = cluster.party(&flow.from, flow.family);
     let to = cluster.party(&flow.to, flow.family);
-    let traffic = Traffic { protocol: &flow.protocol, port: flow.port, to: &to };
-    let exemption = exemption(&cluster, &from, &to);
+    let (cluster, exemption) = (&cluster, exemption(&cluster, &from, &to));
     let half = |direction, subject: &Party, peer| match (subject.pod, exemption) {
         (None, _) => Half::allowed(Reason::Unmanaged),
         (Some(_), Some(why)) => Half::allowed(Reason::Exempt(why.to_owned())),
-        (Some(_), None) => tiers(&cluster, direction, subject, peer, traffic),
+        (Some(_), None) => answer(Question { cluster, flow, direction, subject, peer, to: &to }),
     };
     let egress = half(Direction::Egress, &from, &to);
     let ingress = half(Direction::Ingress, &to, &from);
@@ -148,33 +152,25 @@ pub fn decide(world: &World, flow: &Flow) -> Answer {
 /// Flows that no policy stops.
 fn exemption(cluster: &Cluster, from: &Party, to: &Party) -> Option<&'static str> {
     let pod = to.pod?;
-    // The concepts page: "a Pod cannot block access to itself".
-    if from.pod.is_some_and(|from| std::ptr::eq(from, pod)) {
-        return Some("self");
+    match from.pod {
+        // The concepts page: "a Pod cannot block access to itself".
+        Some(from) => std::ptr::eq(from, pod).then_some("self"),
+        //# "OR if the traffic source is the pod's local node"
+        None => cluster.is_own_node(from, pod).then_some("own-node"),
     }
-    //# "OR if the traffic source is the pod's local node"
-    cluster.is_own_node(from, pod).then_some("own-node")
 }
 
-/// What the policies of `subject` say of its traffic from or to `peer`.
-fn tiers(
-    cluster: &Cluster,
-    direction: Direction,
-    subject: &Party,
-    peer: &Party,
-    traffic: Traffic,
-) -> Half {
+/// What the policies of the subject say.
+fn answer(question: Question) -> Half {
     //# "Policy tiers are evaluated in the following order:
     //# * Admin tier
     //# * NetworkPolicy tier
     //# * Baseline tier"
-    cluster_network_policy::tier("Admin", cluster, direction, subject, peer, traffic)
+    cluster_network_policy::tier("Admin", question)
         //# "v1.NetworkPolicy always makes a final decision for selected pods. Further evaluation only
         //# happens for Pods not selected by a v1.NetworkPolicy."
-        .or_else(|| network_policy::tier(cluster, direction, subject, peer, traffic))
-        .or_else(|| {
-            cluster_network_policy::tier("Baseline", cluster, direction, subject, peer, traffic)
-        })
+        .or_else(|| network_policy::tier(question))
+        .or_else(|| cluster_network_policy::tier("Baseline", question))
         //# "If a given connection wasn't allowed or denied by any of the tiers, the default kubernetes
         //# policy is applied, which says that all pods can communicate with each other."
         .unwrap_or(Half::allowed(Reason::Default))

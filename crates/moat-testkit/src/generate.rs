@@ -264,21 +264,21 @@ impl Maker {
 
     fn key(&mut self, selects: Selects) -> &'static str {
         match selects {
-            Selects::Pods => self.rng.pick(&["app", "app", "tier"]),
-            Selects::Namespaces => self.rng.pick(&["team", "team", "env", "kubernetes.io/metadata.name"]),
-            Selects::Nodes => self.rng.pick(&["zone", "zone", "role"]),
+            Selects::Pods => *self.rng.pick(&["app", "app", "tier"]),
+            Selects::Namespaces => *self.rng.pick(&["team", "team", "env", "kubernetes.io/metadata.name"]),
+            Selects::Nodes => *self.rng.pick(&["zone", "zone", "role"]),
         }
     }
 
     fn label(&mut self, key: &str) -> &'static str {
         match key {
-            "app" => self.rng.pick(&["a", "b", "c"]),
-            "tier" => self.rng.pick(&["f", ""]),
-            "team" => self.rng.pick(&["x", "y"]),
-            "env" => self.rng.pick(&["p", "q"]),
-            "zone" => self.rng.pick(&["a", "b"]),
+            "app" => *self.rng.pick(&["a", "b", "c"]),
+            "tier" => *self.rng.pick(&["f", ""]),
+            "team" => *self.rng.pick(&["x", "y"]),
+            "env" => *self.rng.pick(&["p", "q"]),
+            "zone" => *self.rng.pick(&["a", "b"]),
             "role" => "",
-            _ => self.rng.pick(&NAMESPACES),
+            _ => *self.rng.pick(&NAMESPACES),
         }
     }
 

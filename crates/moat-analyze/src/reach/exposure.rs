@@ -74,11 +74,8 @@ impl Matrix<'_> {
         let anyone = |ports| Opening { peer: "any pod in any namespace".to_owned(), anyone: true, ports };
         let Some(program) = program.map(|id| self.bound.program(id)) else { return vec![anyone(self.asked.clone())] };
         let name = self.unused_namespace();
-        let newcomer = Newcomer {
-            namespace_labels: [(NAME_LABEL, name.as_str())].into_iter().collect(),
-            namespace: name,
-            labels: Labels::default(),
-        };
+        let newcomer =
+            Newcomer { namespace_labels: [(NAME_LABEL, name.as_str())].into_iter().collect(), namespace: name, labels: Labels::default() };
         let general = ports_of(self.bound, program, &newcomer).intersect(&self.asked);
         let mut out = Vec::new();
         if !general.is_empty() {
@@ -117,7 +114,8 @@ impl Matrix<'_> {
         let (namespace, base, selector) = match &term.namespaces {
             NamespaceTerm::Named(name) => {
                 let known = self.bound.pods.iter().find(|pod| pod.namespace == *name);
-                let labels = known.map_or_else(|| [(NAME_LABEL, name.as_ref())].into_iter().collect(), |pod| pod.namespace_labels.as_ref().clone());
+                let labels =
+                    known.map_or_else(|| [(NAME_LABEL, name.as_ref())].into_iter().collect(), |pod| pod.namespace_labels.as_ref().clone());
                 (name.to_string(), labels, None)
             }
             NamespaceTerm::Matching(selector) => (plain.namespace.clone(), plain.namespace_labels.clone(), Some(selector)),

@@ -285,7 +285,8 @@ impl<'m> Grouper<'m> {
         let at = usize::from(direction == Direction::Egress);
         let side = matrix.sides[at].of_class[class as usize];
         let ends = &matrix.outside[at][side as usize];
-        let everywhere = ends.iter().find(|&&(end, _)| matrix.name(end) == "0.0.0.0/0 ::/0").map(|&(_, value)| matrix.values.get(value).allow.clone());
+        let everywhere =
+            ends.iter().find(|&&(end, _)| matrix.name(end) == "0.0.0.0/0 ::/0").map(|&(_, value)| matrix.values.get(value).allow.clone());
         let mut out = Vec::with_capacity(ends.len());
         for &(end, value) in ends {
             let domain = matrix.name(end).starts_with("domain:");

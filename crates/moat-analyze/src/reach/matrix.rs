@@ -91,11 +91,8 @@ impl<'b> Matrix<'b> {
     pub(crate) fn new(bound: &'b Bound, options: &Options) -> Self {
         let asked = options.ports.clone().unwrap_or_else(PortSet::all);
         let values = Values::default();
-        let running: Vec<Vec<PodIdx>> = bound
-            .classes
-            .iter()
-            .map(|class| class.pods.iter().copied().filter(|&pod| !bound.pod(pod).finished).collect())
-            .collect();
+        let running: Vec<Vec<PodIdx>> =
+            bound.classes.iter().map(|class| class.pods.iter().copied().filter(|&pod| !bound.pod(pod).finished).collect()).collect();
         let live: Vec<bool> = running.iter().map(|pods| !pods.is_empty()).collect();
         let sides = Direction::BOTH.map(|direction| Sides::new(bound, direction, &asked, &values, &live));
         let everyone = options.focus.is_empty() && options.namespaces.is_empty();
@@ -127,7 +124,8 @@ impl<'b> Matrix<'b> {
 
     fn order_ends(&mut self) {
         let pods = (0..index(self.bound.pods.len())).filter(|&pod| !self.bound.pod(pod).finished).map(End::Pod);
-        let mut names: Vec<&str> = self.sides.iter().flat_map(|sides| &sides.all).flat_map(|side| &side.outside).map(|(name, _)| name.as_ref()).collect();
+        let mut names: Vec<&str> =
+            self.sides.iter().flat_map(|sides| &sides.all).flat_map(|side| &side.outside).map(|(name, _)| name.as_ref()).collect();
         names.sort_unstable();
         names.dedup();
         let outside = names.into_iter().map(|name| End::Outside(name.into()));

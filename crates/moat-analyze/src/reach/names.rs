@@ -37,6 +37,16 @@ impl Part {
     /// The part as text, with at most `most` members of each list.
     #[must_use]
     pub fn text(&self, most: usize) -> String {
+        let mut out = self.bare(most);
+        let several = self.namespaces.len() > 1 || self.namespaces.iter().any(|name| name.starts_with(['[', '*']));
+        if several || matches!(self.pods, Which::Label(_)) {
+            let _ = write!(out, " ({})", count(self.n_pods, "pod"));
+        }
+        out
+    }
+
+    /// The part as text, without how many pods it is.
+    fn bare(&self, most: usize) -> String {
         let mut out = list(&self.namespaces, most);
         out.push('/');
         match &self.pods {
@@ -46,9 +56,6 @@ impl Part {
             Which::Except(names) => {
                 let _ = write!(out, "* except {}", list(names, most));
             }
-        }
-        if matches!(self.pods, Which::Label(_)) || (self.namespaces.len() > 1 || self.namespaces.iter().any(|name| name.starts_with('['))) {
-            let _ = write!(out, " ({})", count(self.n_pods, "pod"));
         }
         out
     }
@@ -137,6 +144,30 @@ impl<'b> Namer<'b> {
         if pods.len() == self.n_pods && self.by_namespace.len() > 1 {
             return vec![Part { namespaces: vec!["*".to_owned()], pods: Which::All, n_pods: pods.len() }];
         }
+        let parts = self.parts(pods);
+        if parts.len() < 2 {
+            return parts;
+        }
+        // All but a few are named by the few.
+        if self.n_pods - pods.len() <= pods.len() / 2 {
+            let running = self.by_namespace.values().flatten().copied();
+            let mut rest: Vec<PodIdx> = running.filter(|pod| pods.binary_search(pod).is_err()).collect();
+            rest.sort_unstable();
+            if let [rest] = self.parts(&rest).as_slice() {
+                let pods_but = Which::Except(vec![rest.bare(4)]);
+                return vec![Part { namespaces: vec!["*".to_owned()], pods: pods_but, n_pods: pods.len() }];
+            }
+        }
+        // A list of values over all namespaces only where namespaces say it no shorter.
+        if parts.len() > 3
+            && let Some(label) = PREFERRED.iter().find_map(|key| self.values(None, pods, key))
+        {
+            return vec![Part { namespaces: vec!["*".to_owned()], pods: Which::Label(label), n_pods: pods.len() }];
+        }
+        parts
+    }
+
+    fn parts(&self, pods: &[PodIdx]) -> Vec<Part> {
         let mut by_namespace: BTreeMap<&str, Vec<PodIdx>> = BTreeMap::new();
         for &pod in pods {
             by_namespace.entry(&self.bound.pod(pod).namespace).or_default().push(pod);
@@ -206,6 +237,7 @@ impl<'b> Namer<'b> {
         if let Some((key, value)) = best {
             return Some(format!("{key}={value}"));
         }
+        namespace?;
         PREFERRED.iter().find_map(|key| self.values(namespace, pods, key))
     }
 

@@ -88,9 +88,7 @@ impl<'m> Scan<'m> {
             None => false,
         };
         if !whole {
-            self.row.retain(|&(end, _)| {
-                matches!(matrix.ends.get(end as usize), Some(End::Pod(pod)) if matrix.selected[*pod as usize])
-            });
+            self.row.retain(|&(end, _)| matches!(matrix.ends.get(end as usize), Some(End::Pod(pod)) if matrix.selected[*pod as usize]));
         }
         (&self.row, Seen(&mut self.local))
     }

@@ -43,11 +43,8 @@ impl Sides {
     pub(crate) fn new(bound: &Bound, direction: Direction, asked: &PortSet, values: &Values, live: &[bool]) -> Self {
         let mut keys: Vec<(u32, bool)> = Vec::new();
         let mut key_ids: FxHashMap<Option<(u32, bool)>, usize> = FxHashMap::default();
-        let of_class: Vec<Option<(u32, bool)>> = bound
-            .classes
-            .iter()
-            .map(|class| class.program(direction).map(|id| (id, class.management == Management::Undefined)))
-            .collect();
+        let of_class: Vec<Option<(u32, bool)>> =
+            bound.classes.iter().map(|class| class.program(direction).map(|id| (id, class.management == Management::Undefined))).collect();
         for key in of_class.iter().flatten() {
             key_ids.entry(Some(*key)).or_insert_with(|| {
                 keys.push(*key);
@@ -55,7 +52,8 @@ impl Sides {
             });
         }
         let reader = Reader::new(bound, direction, asked, values);
-        let mut read: Vec<Side> = keys.par_iter().map(|&(id, undefined)| reader.side(&bound.regions(bound.program(id)), undefined)).collect();
+        let mut read: Vec<Side> =
+            keys.par_iter().map(|&(id, undefined)| reader.side(&bound.regions(bound.program(id)), undefined)).collect();
         if of_class.iter().any(Option::is_none) {
             key_ids.insert(None, read.len());
             let universe = IdSet::range(0, bound.atoms.len());

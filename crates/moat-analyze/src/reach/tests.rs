@@ -69,12 +69,16 @@ fn rows_name_pods_outside_and_ports() {
             namespace("a"),
             pod("a", "web", "web", &["10.0.0.2"]),
             pod("a", "db", "db", &["10.0.0.3"]),
-            policy("a", "db", &json!({
-                "podSelector": {"matchLabels": {"app": "db"}},
-                "policyTypes": ["Ingress", "Egress"],
-                "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}], "ports": [{"port": 5432}, {"port": 8000, "endPort": 9000}]}],
-                "egress": [{"to": [{"ipBlock": {"cidr": "192.168.0.0/16"}}], "ports": [{"port": 53, "protocol": "UDP"}]}],
-            })),
+            policy(
+                "a",
+                "db",
+                &json!({
+                    "podSelector": {"matchLabels": {"app": "db"}},
+                    "policyTypes": ["Ingress", "Egress"],
+                    "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}], "ports": [{"port": 5432}, {"port": 8000, "endPort": 9000}]}],
+                    "egress": [{"to": [{"ipBlock": {"cidr": "192.168.0.0/16"}}], "ports": [{"port": 53, "protocol": "UDP"}]}],
+                }),
+            ),
         ],
         "moat",
     );
@@ -131,24 +135,26 @@ fn objects() -> impl Strategy<Value = Vec<Json>> {
         Just(json!({"port": "web"})),
     ];
     let rule = (proptest::collection::vec(peer, 0..3), proptest::collection::vec(port, 0..3));
-    let spec = (proptest::option::of(0..3usize), 1..4u8, proptest::collection::vec(rule.clone(), 0..3), proptest::collection::vec(rule, 0..3))
-        .prop_map(|(app, types, ingress, egress)| {
-            let rules = |rules: Vec<(Vec<Json>, Vec<Json>)>, peers: &str| -> Vec<Json> {
-                rules.into_iter().map(|(list, ports)| json!({peers: list, "ports": ports})).collect()
-            };
-            let types: Vec<&str> = ["Ingress", "Egress"].into_iter().enumerate().filter(|(at, _)| types & (1 << at) != 0).map(|(_, t)| t).collect();
-            let mut spec = json!({
-                "podSelector": app.map_or(json!({}), |app| json!({"matchLabels": {"app": APPS[app]}})),
-                "policyTypes": types,
+    let spec =
+        (proptest::option::of(0..3usize), 1..4u8, proptest::collection::vec(rule.clone(), 0..3), proptest::collection::vec(rule, 0..3))
+            .prop_map(|(app, types, ingress, egress)| {
+                let rules = |rules: Vec<(Vec<Json>, Vec<Json>)>, peers: &str| -> Vec<Json> {
+                    rules.into_iter().map(|(list, ports)| json!({peers: list, "ports": ports})).collect()
+                };
+                let types: Vec<&str> =
+                    ["Ingress", "Egress"].into_iter().enumerate().filter(|(at, _)| types & (1 << at) != 0).map(|(_, t)| t).collect();
+                let mut spec = json!({
+                    "podSelector": app.map_or(json!({}), |app| json!({"matchLabels": {"app": APPS[app]}})),
+                    "policyTypes": types,
+                });
+                if types.contains(&"Ingress") {
+                    spec["ingress"] = json!(rules(ingress, "from"));
+                }
+                if types.contains(&"Egress") {
+                    spec["egress"] = json!(rules(egress, "to"));
+                }
+                spec
             });
-            if types.contains(&"Ingress") {
-                spec["ingress"] = json!(rules(ingress, "from"));
-            }
-            if types.contains(&"Egress") {
-                spec["egress"] = json!(rules(egress, "to"));
-            }
-            spec
-        });
     let policies = proptest::collection::vec((0..2usize, spec), 0..5).prop_map(|specs| {
         specs.into_iter().enumerate().map(|(at, (ns, spec))| policy(["a", "b"][ns], &format!("np{at}"), &spec)).collect::<Vec<_>>()
     });
@@ -175,25 +181,33 @@ fn objects() -> impl Strategy<Value = Vec<Json>> {
             })
             .collect::<Vec<_>>()
     });
-    (pods, policies, admin).prop_map(|(pods, policies, admin)| {
-        [namespace("a"), namespace("b")].into_iter().chain(pods).chain(policies).chain(admin).collect()
-    })
+    (pods, policies, admin)
+        .prop_map(|(pods, policies, admin)| [namespace("a"), namespace("b")].into_iter().chain(pods).chain(policies).chain(admin).collect())
 }
 
 /// Every pair of pods, and of pods and addresses, asked one flow at a time.
 fn by_decide(bound: &Bound) -> (BTreeMap<(String, String), Vec<(Protocol, u16)>>, u64) {
-    let points: Vec<moat_sets::ServicePoint> = [(Protocol::Tcp, [1, 79, 80, 90, 91, 8080]), (Protocol::Udp, [1, 52, 53, 54, 80, 65535]), (Protocol::Sctp, [1, 2, 80, 81, 90, 8080])]
-        .into_iter()
-        .flat_map(|(protocol, ports)| ports.map(|port| moat_sets::ServicePoint::new(protocol, port)))
-        .chain([moat_sets::ServicePoint::new(Protocol::Other, 0)])
-        .collect();
+    let points: Vec<moat_sets::ServicePoint> = [
+        (Protocol::Tcp, [1, 79, 80, 90, 91, 8080]),
+        (Protocol::Udp, [1, 52, 53, 54, 80, 65535]),
+        (Protocol::Sctp, [1, 2, 80, 81, 90, 8080]),
+    ]
+    .into_iter()
+    .flat_map(|(protocol, ports)| ports.map(|port| moat_sets::ServicePoint::new(protocol, port)))
+    .chain([moat_sets::ServicePoint::new(Protocol::Other, 0)])
+    .collect();
     let mut out: BTreeMap<(String, String), Vec<(Protocol, u16)>> = BTreeMap::new();
     let mut undefined = 0;
     let pods: Vec<PodIdx> = (0..u32::try_from(bound.pods.len()).unwrap()).filter(|&pod| !bound.pod(pod).finished).collect();
     for &from in &pods {
         for &to in pods.iter().filter(|&&to| to != from) {
             let (a, b) = (bound.class_of(from).atoms, bound.class_of(to).atoms);
-            let mut families: Vec<Family> = Family::BOTH.into_iter().zip([0, 1]).filter(|&(_, at)| a[at].is_some() && b[at].is_some()).map(|(family, _)| family).collect();
+            let mut families: Vec<Family> = Family::BOTH
+                .into_iter()
+                .zip([0, 1])
+                .filter(|&(_, at)| a[at].is_some() && b[at].is_some())
+                .map(|(family, _)| family)
+                .collect();
             if families.is_empty() {
                 families.push(Family::V4);
             }
@@ -265,9 +279,8 @@ fn by_rows(bound: &Bound) -> (BTreeMap<(String, String), Vec<(Protocol, u16)>>, 
                         let nodes = &bound.node_by_address;
                         let ip = address.parse().unwrap();
                         let source = matches!(ends[0], End::Outside(_));
-                        !(source && nodes.contains_key(&ip))
-                            && !cidrs.starts_with("domain:")
-                            && cidrs.split(' ').any(|cidr| moat_sets::Cidr::parse(cidr).unwrap().contains(ip))
+                        let skipped = cidrs.starts_with("domain:") || (source && nodes.contains_key(&ip));
+                        !skipped && cidrs.split(' ').any(|cidr| moat_sets::Cidr::parse(cidr).unwrap().contains(ip))
                     })
                     .map(str::to_owned)
                     .collect(),

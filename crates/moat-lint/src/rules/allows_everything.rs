@@ -85,7 +85,7 @@ mod tests {
             8:5: warning: rule lets everyone in on every port
               at NetworkPolicy b/deny-all spec.ingress[0]
               help: name peers with `from`, or drop the rule: `ingress: []` allows nothing
-              effect: no other rule restricts ingress of the pods of `netpol b/deny-all`
+              effect: no other NetworkPolicy rule for ingress of these pods changes anything
         "#]]);
     }
 }

@@ -45,7 +45,7 @@ mod tests {
         check_examples(&TypelessDocument::RULE, &expect![[r#"
             1:1: error: not a Kubernetes object: `apiVersion` is missing
               at - 
-              help: every document needs `apiVersion`, `kind` and `metadata.name`
+              help: every object needs `apiVersion`, `kind` and `metadata.name`
               effect: the document is not part of any verdict
         "#]]);
     }

@@ -48,6 +48,10 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&UnrenderedTemplate::RULE, &expect![[""]]);
+        check_examples(&UnrenderedTemplate::RULE, &expect![[r#"
+            4:9: error: a template, not a manifest
+              at - 
+              help: render it first, such as `helm template … | moat … -f -`
+        "#]]);
     }
 }

@@ -11,7 +11,12 @@ fn only_finding(text: &str) -> (moat_model::Code, String) {
     let start = Instant::now();
     let loaded = load_text(text);
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
-    assert_eq!(loaded.diagnostics.len(), 1, "{}", show(&loaded).chars().take(2000).collect::<String>());
+    assert_eq!(
+        loaded.diagnostics.len(),
+        1,
+        "{}",
+        show(&loaded).chars().take(2000).collect::<String>()
+    );
     assert!(loaded.documents.is_empty());
     (loaded.diagnostics[0].code, loaded.diagnostics[0].message.clone())
 }
@@ -22,14 +27,18 @@ fn billion_laughs() {
     for n in 1..20 {
         let _ = writeln!(text, "a{n}: &a{n} [{}]", vec![format!("*a{}", n - 1); 9].join(", "));
     }
-    assert_eq!(only_finding(&text), (codes::LIMIT, "aliases make more than 1000000 values in one document".to_owned()));
+    assert_eq!(
+        only_finding(&text),
+        (codes::LIMIT, "aliases make more than 1000000 values in one document".to_owned())
+    );
 }
 
 #[test]
 fn merged_laughs() {
     let mut text = "a0: &a0 {x0: 1, y0: 1}\n".to_owned();
     for n in 1..40 {
-        let _ = writeln!(text, "a{n}: &a{n} {{x{n}: {{<<: *a{}}}, y{n}: {{<<: *a{}}}}}", n - 1, n - 1);
+        let _ =
+            writeln!(text, "a{n}: &a{n} {{x{n}: {{<<: *a{}}}, y{n}: {{<<: *a{}}}}}", n - 1, n - 1);
     }
     assert_eq!(only_finding(&text).0, codes::LIMIT);
 }
@@ -56,7 +65,10 @@ fn many_small_bombs_are_no_better_than_one() {
     let loaded = load_text(&bomb.repeat(20));
     assert_eq!(loaded.documents.len(), 4);
     assert_eq!(loaded.diagnostics.len(), 16);
-    assert_eq!(loaded.diagnostics[0].message, "aliases make too many values in everything loaded together");
+    assert_eq!(
+        loaded.diagnostics[0].message,
+        "aliases make too many values in everything loaded together"
+    );
 }
 
 #[test]
@@ -66,7 +78,11 @@ fn the_depth_limit_is_exact() {
         let text = |depth: usize| format!("{}{inner}{}", open.repeat(depth), close.repeat(depth));
         assert_eq!(show(&load_text(&text(MAX_DEPTH))).lines().count(), 1, "{open}");
         assert!(load_text(&text(MAX_DEPTH)).diagnostics.is_empty(), "{open}");
-        assert_eq!(only_finding(&text(MAX_DEPTH + 1)), (codes::LIMIT, "nested deeper than 128 levels".to_owned()), "{open}");
+        assert_eq!(
+            only_finding(&text(MAX_DEPTH + 1)),
+            (codes::LIMIT, "nested deeper than 128 levels".to_owned()),
+            "{open}"
+        );
     }
 }
 
@@ -77,7 +93,7 @@ fn a_hundred_thousand_levels() {
         assert!(code == codes::LIMIT || code == codes::SYNTAX, "{open}: {message}");
     }
     // Indented mappings grow with the square of the depth.
-    let text: String = (0..3000).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+    let text = (0..3000).fold(String::new(), |text, n| text + &" ".repeat(n) + "a:\n");
     assert_eq!(only_finding(&text).0, codes::LIMIT);
 }
 
@@ -95,7 +111,12 @@ fn long_lines_take_linear_time() {
     let makers: [(&str, Make); 12] = [
         ("json array", |n| format!("[{}1]", "1,".repeat(n))),
         ("flow list", |n| format!("a: [{}x]", "x, ".repeat(n))),
-        ("flow pairs", |n| format!("a: {{{}z: 1}}", (0..n).fold(String::new(), |text, n| text + &format!("k{n}: 1, ")))),
+        ("flow pairs", |n| {
+            format!(
+                "a: {{{}z: 1}}",
+                (0..n).fold(String::new(), |text, n| text + &format!("k{n}: 1, "))
+            )
+        }),
         ("quoted", |n| format!("a: \"{}\"", "x ".repeat(n))),
         ("plain", |n| format!("a: {}", "x ".repeat(n))),
         ("plain lines", |n| format!("a: x\n{}", "  x\n".repeat(n))),

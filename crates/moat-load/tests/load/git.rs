@@ -7,7 +7,14 @@ fn git(dir: &Dir, arguments: &[&str]) {
     let output = Command::new("git")
         .arg("-C")
         .arg(dir.path())
-        .args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"])
+        .args([
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.com",
+            "-c",
+            "init.defaultBranch=main",
+        ])
         .args(arguments)
         .output()
         .unwrap();

@@ -63,14 +63,20 @@ proptest! {
 
 /// A mapping of anything, with distinct keys.
 fn value() -> impl Strategy<Value = Value> {
-    let text = prop_oneof![any::<String>(), "[a-z.:/0-9-]{0,12}", Just("yes".to_owned()), Just("0x1F".to_owned())]
-        .prop_map(|text| text.replace('\0', "0"));
+    let text = prop_oneof![
+        any::<String>(),
+        "[a-z.:/0-9-]{0,12}",
+        Just("yes".to_owned()),
+        Just("0x1F".to_owned())
+    ]
+    .prop_map(|text| text.replace('\0', "0"));
     let of = |data: Data| Value { data, ..Value::NULL };
     let leaf = prop_oneof![
         Just(Data::Null),
         any::<bool>().prop_map(Data::Bool),
         any::<i64>().prop_map(Data::Int),
-        (any::<i32>(), 1..1000u16).prop_map(|(whole, part)| Data::Float(format!("{whole}.{part}5").into())),
+        (any::<i32>(), 1..1000u16)
+            .prop_map(|(whole, part)| Data::Float(format!("{whole}.{part}5").into())),
         text.clone().prop_map(|text| Data::String(text.into())),
     ]
     .prop_map(of);
@@ -83,7 +89,11 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn map(entries: std::collections::BTreeMap<String, Value>) -> Data {
-    let entry = |(key, value): (String, Value)| moat_model::Entry { key: key.into(), key_pos: Value::NULL.pos, value };
+    let entry = |(key, value): (String, Value)| moat_model::Entry {
+        key: key.into(),
+        key_pos: Value::NULL.pos,
+        value,
+    };
     Data::Map(entries.into_iter().map(entry).collect())
 }
 
@@ -133,7 +143,9 @@ fn emit(value: &Value, indent: usize, flow: bool, out: &mut String) {
 
 fn quote(text: &str, out: &mut String) {
     let is_simple = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
-    if is_simple && !matches!(text, "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null") {
+    if is_simple
+        && !matches!(text, "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null")
+    {
         return out.push_str(text);
     }
     out.push('"');
@@ -151,9 +163,12 @@ fn quote(text: &str, out: &mut String) {
 
 fn same(a: &Value, b: &Value) -> bool {
     match (&a.data, &b.data) {
-        (Data::List(a), Data::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Data::List(a), Data::List(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
         (Data::Map(a), Data::Map(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.key == b.key && same(&a.value, &b.value))
+            a.len() == b.len()
+                && a.iter().zip(b).all(|(a, b)| a.key == b.key && same(&a.value, &b.value))
         }
         (a, b) => a == b,
     }

@@ -83,7 +83,9 @@ fn links_are_followed_and_cycles_end() {
     let dir = Dir::new();
     dir.file("d/a.yaml", "a: 1");
     dir.file("outside/b.yaml", "b: 1");
-    let link = |to: &str, from: &str| std::os::unix::fs::symlink(dir.path().join(to), dir.path().join(from)).unwrap();
+    let link = |to: &str, from: &str| {
+        std::os::unix::fs::symlink(dir.path().join(to), dir.path().join(from)).unwrap();
+    };
     link("d", "d/again");
     link("outside", "d/out");
     link("d", "outside/back");
@@ -111,7 +113,10 @@ fn permissions() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(&sub, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&file).is_ok() {
-        assert!(std::env::var_os("MOAT_LOAD_AS_NOBODY").is_none(), "nobody may read everything too");
+        assert!(
+            std::env::var_os("MOAT_LOAD_AS_NOBODY").is_none(),
+            "nobody may read everything too"
+        );
         let test = std::env::current_exe().unwrap();
         let child = std::process::Command::new(test)
             .args(["--exact", "sources::permissions"])
@@ -121,8 +126,12 @@ fn permissions() {
             .uid(65534)
             .output();
         match child {
-            Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
-            Err(error) => eprintln!("SKIPPED permissions: runs as root and cannot become nobody: {error}"),
+            Ok(output) => {
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            }
+            Err(error) => {
+                eprintln!("SKIPPED permissions: runs as root and cannot become nobody: {error}");
+            }
         }
         return;
     }
@@ -183,7 +192,10 @@ fn the_result_is_deterministic() {
     let dir = Dir::new();
     for n in 0..50 {
         let alias = if n % 3 == 0 { "a: &a [1, 2]\nb: *a\n" } else { "a: 1\na: 2\n" };
-        dir.file(&format!("{n}.yaml"), format!("---\nnumber: {n}\n---\n{alias}---\nx: {{\n").repeat(n % 7 + 1));
+        dir.file(
+            &format!("{n}.yaml"),
+            format!("---\nnumber: {n}\n---\n{alias}---\nx: {{\n").repeat(n % 7 + 1),
+        );
     }
     let first = dir.load(&[""]);
     for _ in 0..5 {

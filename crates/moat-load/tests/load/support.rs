@@ -21,7 +21,11 @@ pub(crate) fn show(loaded: &Loaded) -> String {
     }
     for finding in &loaded.diagnostics {
         let name = &loaded.sources[finding.span.source.0 as usize].name;
-        let _ = write!(out, "{}[{}] {name}:{}:{}", finding.severity, finding.code, finding.span.pos.line, finding.span.pos.column);
+        let _ = write!(
+            out,
+            "{}[{}] {name}:{}:{}",
+            finding.severity, finding.code, finding.span.pos.line, finding.span.pos.column
+        );
         if !finding.path.is_empty() {
             let _ = write!(out, " {}", finding.path);
         }

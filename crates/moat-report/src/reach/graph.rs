@@ -109,7 +109,8 @@ pub fn mermaid(graph: &Graph) -> String {
     for (from, to, ports) in &graph.edges {
         let _ = writeln!(out, "  n{from} -->|{}| n{to}", quote(&ports.to_string()));
     }
-    let outside: Vec<String> = graph.nodes.iter().enumerate().filter(|(_, (_, outside))| *outside).map(|(id, _)| format!("n{id}")).collect();
+    let outside: Vec<String> =
+        graph.nodes.iter().enumerate().filter(|(_, (_, outside))| *outside).map(|(id, _)| format!("n{id}")).collect();
     if !outside.is_empty() {
         let _ = writeln!(out, "  classDef outside fill:#fff1e6,stroke:#c2570c\n  class {} outside", outside.join(","));
     }
@@ -160,12 +161,19 @@ pub fn svg(graph: &Graph) -> String {
         };
         let name = |id: usize| graph.nodes.get(id).map_or("", |(name, _)| name.as_str());
         let title = escape(&format!("{} -> {}: {ports}", name(*from), name(*to)));
-        let _ = writeln!(out, "<path d=\"{path}\" style=\"stroke:hsl({hue} 60% 55%)\" marker-end=\"url(#to)\"><title>{title}</title></path>");
+        let _ =
+            writeln!(out, "<path d=\"{path}\" style=\"stroke:hsl({hue} 60% 55%)\" marker-end=\"url(#to)\"><title>{title}</title></path>");
     }
     for (id, (name, outside)) in graph.nodes.iter().enumerate() {
         let (x, y) = point(id, radius);
         let (tx, ty) = point(id, radius + 12.0);
-        let anchor = if (tx - cx).abs() < 1.0 { "middle" } else if tx < cx { "end" } else { "start" };
+        let anchor = if (tx - cx).abs() < 1.0 {
+            "middle"
+        } else if tx < cx {
+            "end"
+        } else {
+            "start"
+        };
         let short: String = if name.chars().count() > 38 { name.chars().take(37).chain(['…']).collect() } else { name.clone() };
         let class = if *outside { "out" } else { "in" };
         // Names at the top and the bottom stand above and below their point.

@@ -43,10 +43,12 @@ pub fn render(matrix: &Matrix<'_>, grouped: &Grouped, namer: &Namer<'_>, title: 
         }
         pieces_of.push(own);
     }
-    let expand = |nodes: &[u32]| -> Vec<usize> { nodes.iter().filter_map(|&node| pieces_of.get(node as usize)).flatten().copied().collect() };
+    let expand =
+        |nodes: &[u32]| -> Vec<usize> { nodes.iter().filter_map(|&node| pieces_of.get(node as usize)).flatten().copied().collect() };
     let names = |nodes: &[u32]| {
         let (parts, outside) = grouped.parts(matrix, namer, nodes);
-        let all: Vec<String> = parts.iter().map(|part| part.text(4)).chain(outside.iter().map(|name| super::view::outside_name(name, 4))).collect();
+        let all: Vec<String> =
+            parts.iter().map(|part| part.text(4)).chain(outside.iter().map(|name| super::view::outside_name(name, 4))).collect();
         join(&all, 8)
     };
     let lines: Vec<Value> = grouped

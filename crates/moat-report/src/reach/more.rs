@@ -9,7 +9,15 @@ use std::collections::BTreeMap;
 
 /// The blast radius, by distance; pods reached alike are one line.
 #[must_use]
-pub fn hops(matrix: &Matrix<'_>, namer: &Namer<'_>, focus: &[PodIdx], direction: Direction, reached: &[Reached], style: Style, wide: bool) -> String {
+pub fn hops(
+    matrix: &Matrix<'_>,
+    namer: &Namer<'_>,
+    focus: &[PodIdx],
+    direction: Direction,
+    reached: &[Reached],
+    style: Style,
+    wide: bool,
+) -> String {
     let most = if wide { usize::MAX - 1 } else { 4 };
     let verb = if direction == Direction::Egress { "reaches" } else { "is reached by" };
     let n_pods = reached.iter().filter(|one| matrix.pod_of(one.end).is_some()).count();

@@ -75,13 +75,42 @@ fn check_text(options: &Options, expect: &Expect) {
 
 #[test]
 fn pods_that_behave_alike_are_one_name() {
-    check_text(&Options::default(), &expect![[""]]);
+    check_text(
+        &Options::default(),
+        &expect![[r#"
+            10 pods in 3 namespaces, 4 policies
+            isolated: 6 for ingress, 2 for egress
+            outside: may reach 7 pods, is reached by 10 pods
+            allowed: 74 pairs in 6 lines
+
+            SOURCE                                        DESTINATION                 PORTS
+            */* except shop/app=api (8 pods), anywhere -> {dev,tools}/* (4 pods)      all ports
+            shop/app=web (3 pods)                      -> shop/app=api (2 pods)       TCP 8080
+            shop/app=api (2 pods)                      -> shop/db-0                   TCP 5432
+            */* except shop/app=api (8 pods), anywhere -> shop/app=web (3 pods)       TCP 443
+            */* except shop/app=api (8 pods)           -> anywhere                    all ports
+            shop/app=api (2 pods)                      -> any IPv4 except 10.0.0.0/8  TCP 443
+        "#]],
+    );
 }
 
 #[test]
 fn a_namespace_and_direction_narrow_the_lines() {
     let options = Options { namespaces: vec!["shop".into()], direction: Some(Direction::Ingress), ..Options::default() };
-    check_text(&options, &expect![[""]]);
+    check_text(
+        &options,
+        &expect![[r#"
+            10 pods in 3 namespaces, 4 policies
+            isolated: 6 for ingress, 2 for egress
+            outside: may reach 7 pods, is reached by 10 pods
+            allowed: 32 pairs in 3 lines
+
+            SOURCE                                        DESTINATION            PORTS
+            shop/app=web (3 pods)                      -> shop/app=api (2 pods)  TCP 8080
+            shop/app=api (2 pods)                      -> shop/db-0              TCP 5432
+            */* except shop/app=api (8 pods), anywhere -> shop/app=web (3 pods)  TCP 443
+        "#]],
+    );
 }
 
 #[test]
@@ -91,14 +120,44 @@ fn hops_name_the_way() {
     let namer = Namer::new(&bound);
     let start = (0u32..).zip(&bound.pods).find(|(_, pod)| &*pod.display == "shop/db-0").unwrap().0;
     let reached = matrix.hops(&[start], 3, Direction::Ingress);
-    expect![[""]].assert_eq(&more::hops(&matrix, &namer, &[start], Direction::Ingress, &reached, Style::default(), false));
+    expect![[r#"
+        shop/db-0 is reached by 9 of 10 pods within 3 hops
+
+        hop 1
+          shop/app=api (2 pods)  TCP 5432
+
+        hop 2
+          shop/app=web (3 pods)  TCP 8080  via shop/api-0
+
+        hop 3
+          {dev,tools}/* (4 pods), anywhere  TCP 443  via shop/web-0
+    "#]]
+    .assert_eq(&more::hops(&matrix, &namer, &[start], Direction::Ingress, &reached, Style::default(), false));
 }
 
 #[test]
 fn exposure_speaks_of_pods_to_come() {
     let bound = shop();
     let matrix = matrix(&bound, &Options::default());
-    expect![[""]].assert_eq(&more::exposure(&Namer::new(&bound), &matrix.exposure(), Style::default(), false));
+    expect![[r#"
+        pods to come that could reach
+          {dev,tools}/* (4 pods)
+            any pod in any namespace  all ports
+          shop/app=api (2 pods)
+            any pod app=web in namespace shop  TCP 8080
+          shop/db-0
+            any pod app=api in namespace shop  TCP 5432
+            any pod role=auditor in any namespace  TCP 5432
+          shop/app=web (3 pods)
+            any pod in any namespace  TCP 443
+
+        pods to come that could be reached from
+          */* except shop/app=api (8 pods)
+            any pod in any namespace  all ports
+          shop/app=api (2 pods)
+            any pod app=db in namespace shop  all ports
+    "#]]
+    .assert_eq(&more::exposure(&Namer::new(&bound), &matrix.exposure(), Style::default(), false));
 }
 
 #[test]
@@ -107,7 +166,32 @@ fn graphs_and_tables_escape_their_text() {
     let matrix = matrix(&bound, &Options::default());
     let (grouped, namer) = (matrix.grouped(), Namer::new(&bound));
     let graph = graph::graph(&matrix, &grouped, &namer);
-    expect![[""]].assert_eq(&graph::mermaid(&graph));
+    expect![[r#"
+        flowchart LR
+          n0["{dev,tools}/* (4 pods)"]
+          n1["shop/app=api (2 pods)"]
+          n2["shop/db-0"]
+          n3["shop/app=web (3 pods)"]
+          n4(["anywhere"])
+          n5(["any IPv4 except 10.0.0.0/8"])
+          n0 -->|"all ports"| n0
+          n0 -->|"TCP 443"| n3
+          n0 -->|"all ports"| n4
+          n1 -->|"TCP 5432"| n2
+          n1 -->|"TCP 443"| n5
+          n2 -->|"all ports"| n0
+          n2 -->|"TCP 443"| n3
+          n2 -->|"all ports"| n4
+          n3 -->|"all ports"| n0
+          n3 -->|"TCP 8080"| n1
+          n3 -->|"TCP 443"| n3
+          n3 -->|"all ports"| n4
+          n4 -->|"all ports"| n0
+          n4 -->|"TCP 443"| n3
+          classDef outside fill:#fff1e6,stroke:#c2570c
+          class n4,n5 outside
+    "#]]
+    .assert_eq(&graph::mermaid(&graph));
     assert!(graph::dot(&graph).starts_with("digraph reach {"));
     assert!(graph::svg(&graph).contains("shop/app=web (3 pods)"));
     let page = html::render(&matrix, &grouped, &namer, "</script><b>", &[]);
