@@ -1,12 +1,13 @@
 //! The wire objects that policies talk about, and what an end of a flow is among them.
 
 use crate::cluster_network_policy::ClusterNetworkPolicy;
-use crate::selector::{Labels, selects};
+use crate::selector::{Labels, Selector, selects};
 use crate::{End, Family, Question, World};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
+use serde_json::Value;
 use std::net::IpAddr;
 
 /// The world, read.
@@ -89,17 +90,17 @@ fn node_addresses(node: &Node, of_type: Option<&str>) -> Vec<IpAddr> {
 
 impl Cluster {
     pub(crate) fn read(world: &World) -> Self {
-        let mut pods: Vec<Pod> = of_kind(world, "v1", "Pod");
+        let mut pods: Vec<Pod> = of_kind(world, "v1 Pod");
         // Nothing runs in a completed pod.
         let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
         pods.retain(|pod| !matches!(phase(pod).as_deref(), Some("Succeeded" | "Failed")));
-        let cluster_policies = "policy.networking.k8s.io/v1alpha2";
+        let cluster_policies = "policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy";
         Self {
-            namespaces: of_kind(world, "v1", "Namespace"),
+            namespaces: of_kind(world, "v1 Namespace"),
             pods,
-            nodes: of_kind(world, "v1", "Node"),
-            network_policies: of_kind(world, "networking.k8s.io/v1", "NetworkPolicy"),
-            cluster_network_policies: of_kind(world, cluster_policies, "ClusterNetworkPolicy"),
+            nodes: of_kind(world, "v1 Node"),
+            network_policies: of_kind(world, "networking.k8s.io/v1 NetworkPolicy"),
+            cluster_network_policies: of_kind(world, cluster_policies),
         }
     }
 
@@ -147,7 +148,7 @@ impl Cluster {
     }
 
     /// Whether the party is a node that the selector selects.
-    pub(crate) fn is_selected_node(&self, party: &Party, selector: &LabelSelector) -> bool {
+    pub(crate) fn is_node(&self, party: &Party, selector: &Selector) -> bool {
         let selected = |it: &&Node| selects(selector, it.metadata.labels.as_ref());
         //# "It selects the nodeIPs as the peer type by matching on the IPs present in the
         //# node.Status.Addresses field of the node."
@@ -159,12 +160,7 @@ impl Cluster {
     }
 
     /// Whether the party is a pod that these selectors select by its namespace and by itself.
-    pub(crate) fn is_selected_pod(
-        &self,
-        party: &Party,
-        namespaces: &LabelSelector,
-        pods: &LabelSelector,
-    ) -> bool {
+    pub(crate) fn is_pod(&self, party: &Party, namespaces: &Selector, pods: &Selector) -> bool {
         party.pod.is_some_and(|pod| {
             selects(namespaces, Some(&self.namespace_labels(pod)))
                 && selects(pods, pod.metadata.labels.as_ref())
@@ -184,10 +180,10 @@ impl Cluster {
     }
 }
 
-fn of_kind<'w, T: Deserialize<'w>>(world: &'w World, api_version: &str, kind: &str) -> Vec<T> {
-    let ours = |object: &&serde_json::Value| {
-        object.get("apiVersion").is_some_and(|found| found == api_version)
-            && object.get("kind").is_some_and(|found| found == kind)
-    };
+/// The objects whose `apiVersion` and `kind` are these.
+fn of_kind<'w, T: Deserialize<'w>>(world: &'w World, kind: &str) -> Vec<T> {
+    let text = |object: &'w Value, key| object.get(key).and_then(Value::as_str);
+    let ours =
+        |it: &&'w Value| kind.split_once(' ') == text(it, "apiVersion").zip(text(it, "kind"));
     world.objects.iter().filter(ours).filter_map(|object| T::deserialize(object).ok()).collect()
 }

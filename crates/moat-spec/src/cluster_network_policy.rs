@@ -2,8 +2,9 @@
 //! `apis/v1alpha2/clusternetworkpolicy_types.go`.
 
 use crate::cluster::{Party, has_named_port, name};
-use crate::{Direction, Half, Question, Reason, cidr};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use crate::selector::Selector;
+use crate::{Direction, Half, Question, Reason, Verdict, cidr};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr};
@@ -38,34 +39,26 @@ struct Rule {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Peer {
-    Namespaces(LabelSelector),
-    Pods(NamespacedPod),
-    Nodes(LabelSelector),
+    Namespaces(Selector),
+    #[serde(rename_all = "camelCase")]
+    Pods {
+        #[serde(default)]
+        namespace_selector: Selector,
+        pod_selector: Selector,
+    },
+    Nodes(Selector),
     Networks(Vec<String>),
     DomainNames(Vec<String>),
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct NamespacedPod {
-    namespace_selector: LabelSelector,
-    pod_selector: LabelSelector,
-}
-
 //# "Exactly one field must be set."
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum Protocol {
-    Tcp(Attributes),
-    Udp(Attributes),
-    Sctp(Attributes),
+    Tcp { destination_port: Option<Port> },
+    Udp { destination_port: Option<Port> },
+    Sctp { destination_port: Option<Port> },
     DestinationNamedPort(String),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Attributes {
-    destination_port: Option<Port>,
 }
 
 //# "You must specify either Port or Range."
@@ -112,18 +105,18 @@ pub(crate) fn tier(called: &str, question: Question) -> Option<Half> {
                 (Some(false), _) => {}
                 //# "Accept: Accepts the selected traffic ... No further ingress ClusterNetworkPolicy
                 //# or NetworkPolicy rules will be processed."
-                (Some(true), "Accept") => return Some(Half::allowed(reason)),
+                (Some(true), "Accept") => return Some(Half { verdict: Verdict::Allowed, reason }),
                 //# "Pass: Skips all further ClusterNetworkPolicy rules in the current tier for the
                 //# selected traffic, and passes evaluation to the next tier."
                 (Some(true), "Pass") => return None,
                 //# "Deny: Drops the selected traffic."
                 // The text says nothing of an unknown action; it is taken as Deny.
-                (Some(true), _) => return Some(Half::denied(reason)),
+                (Some(true), _) => return Some(Half { verdict: Verdict::Denied, reason }),
                 //# "For "Accept" rules, "fail closed" means: "treat the rule as matching no
                 //# traffic". For "Deny" and "Pass" rules, "fail closed" means: "treat the rule as a
                 //# 'Deny all' rule"."
                 (None, "Accept") => {}
-                (None, _) => return Some(Half::denied(reason)),
+                (None, _) => return Some(Half { verdict: Verdict::Denied, reason }),
             }
         }
     }
@@ -168,7 +161,7 @@ impl Peer {
         let some_address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let is_cidr = |it: &String| cidr::holds(it, some_address).is_some();
         match self {
-            Self::Namespaces(_) | Self::Pods(_) => true,
+            Self::Namespaces(_) | Self::Pods { .. } => true,
             _ if direction == Direction::Ingress => false,
             Self::Nodes(_) => true,
             Self::Networks(cidrs) => !cidrs.is_empty() && cidrs.iter().all(is_cidr),
@@ -185,17 +178,17 @@ impl Peer {
         match self {
             //# "Namespaces defines a way to select all pods within a set of Namespaces. Note that
             //# host-networked pods are not included in this type of peer."
-            Self::Namespaces(it) => cluster.is_selected_pod(peer, it, &LabelSelector::default()),
+            Self::Namespaces(it) => cluster.is_pod(peer, it, &Selector::default()),
             //# "NamespaceSelector follows standard label selector semantics; if empty, it selects
             //# all Namespaces."
             //# "PodSelector is used to explicitly select pods within a namespace; if empty, it
             //# selects all Pods."
-            Self::Pods(it) => {
-                cluster.is_selected_pod(peer, &it.namespace_selector, &it.pod_selector)
+            Self::Pods { namespace_selector, pod_selector } => {
+                cluster.is_pod(peer, namespace_selector, pod_selector)
             }
             //# "Nodes defines a way to select a set of nodes in the cluster (based on the node's
             //# labels)."
-            Self::Nodes(it) => cluster.is_selected_node(peer, it),
+            Self::Nodes(it) => cluster.is_node(peer, it),
             //# "note that cluster-internal traffic will be checked against the rule as well"
             Self::Networks(cidrs) => cidrs.iter().any(held),
             //# "DomainName can be an exact match, or use the wildcard specifier '*' to match one or
@@ -210,16 +203,16 @@ impl Peer {
 impl Protocol {
     fn matches(&self, question: Question) -> bool {
         let number = i32::from(question.flow.port);
-        let (protocol, attributes) = match self {
-            Self::Tcp(attributes) => ("TCP", attributes),
-            Self::Udp(attributes) => ("UDP", attributes),
-            Self::Sctp(attributes) => ("SCTP", attributes),
+        let (protocol, port) = match self {
+            Self::Tcp { destination_port: port } => ("TCP", port),
+            Self::Udp { destination_port: port } => ("UDP", port),
+            Self::Sctp { destination_port: port } => ("SCTP", port),
             //# "DestinationNamedPort selects a destination port on a pod based on the ContainerPort
             //# name."
             Self::DestinationNamedPort(called) => return has_named_port(called, question),
         };
         protocol == question.flow.protocol
-            && match attributes.destination_port {
+            && match *port {
                 None => true,
                 Some(Port::Number(listed)) => listed == number,
                 //# "PortRange defines an inclusive range of ports from the assigned Start value to

@@ -136,9 +136,9 @@ pub fn decide(world: &World, flow: &Flow) -> Answer {
     let to = cluster.party(&flow.to, flow.family);
     let (cluster, exemption) = (&cluster, exemption(&cluster, &from, &to));
     let half = |direction, subject: &Party, peer| match (subject.pod, exemption) {
-        (None, _) => Half::allowed(Reason::Unmanaged),
-        (Some(_), Some(why)) => Half::allowed(Reason::Exempt(why.to_owned())),
-        (Some(_), None) => answer(Question { cluster, flow, direction, subject, peer, to: &to }),
+        (None, _) => Half { verdict: Verdict::Allowed, reason: Reason::Unmanaged },
+        (_, Some(why)) => Half { verdict: Verdict::Allowed, reason: Reason::Exempt(why.into()) },
+        _ => answer(Question { cluster, flow, direction, subject, peer, to: &to }),
     };
     let egress = half(Direction::Egress, &from, &to);
     let ingress = half(Direction::Ingress, &to, &from);
@@ -173,17 +173,5 @@ fn answer(question: Question) -> Half {
         .or_else(|| cluster_network_policy::tier("Baseline", question))
         //# "If a given connection wasn't allowed or denied by any of the tiers, the default kubernetes
         //# policy is applied, which says that all pods can communicate with each other."
-        .unwrap_or(Half::allowed(Reason::Default))
-}
-
-// === impl Half ===
-
-impl Half {
-    pub(crate) fn allowed(reason: Reason) -> Self {
-        Self { verdict: Verdict::Allowed, reason }
-    }
-
-    pub(crate) fn denied(reason: Reason) -> Self {
-        Self { verdict: Verdict::Denied, reason }
-    }
+        .unwrap_or(Half { verdict: Verdict::Allowed, reason: Reason::Default })
 }

@@ -1,11 +1,10 @@
 //! networking.k8s.io/v1 NetworkPolicy.
 
 use crate::cluster::{has_named_port, name, namespace};
-use crate::selector::selects;
-use crate::{Direction, Half, Question, Reason, cidr};
+use crate::selector::{Selector, selects};
+use crate::{Direction, Half, Question, Reason, Verdict, cidr};
 use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicyPeer, NetworkPolicyPort};
 use k8s_openapi::api::networking::v1::{NetworkPolicyIngressRule, NetworkPolicySpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::net::IpAddr;
 
@@ -51,8 +50,10 @@ pub(crate) fn tier(question: Question) -> Option<Half> {
     //# podSelector matches the pod."
     match (isolating.is_empty(), matching.is_empty()) {
         (true, _) => None,
-        (false, false) => Some(Half::allowed(Reason::Rules(matching))),
-        (false, true) => Some(Half::denied(Reason::Isolated(isolating))),
+        (false, false) => Some(Half { verdict: Verdict::Allowed, reason: Reason::Rules(matching) }),
+        (false, true) => {
+            Some(Half { verdict: Verdict::Denied, reason: Reason::Isolated(isolating) })
+        }
     }
 }
 
@@ -84,17 +85,17 @@ fn rules(spec: NetworkPolicySpec, direction: Direction) -> Vec<NetworkPolicyIngr
 /// Whether an entry of `from` or `to`, in a policy of namespace `own`, is the peer.
 fn matches_peer(listed: &NetworkPolicyPeer, own: &str, question: Question) -> bool {
     let Question { cluster, peer, .. } = question;
-    let all = LabelSelector::default();
+    let all = Selector::default();
     let is_own = peer.pod.is_some_and(|pod| namespace(&pod.metadata) == own);
     match (&listed.ip_block, &listed.namespace_selector, &listed.pod_selector) {
         (Some(block), None, None) => peer.address.is_some_and(|address| in_block(block, address)),
         //# "If podSelector is also set, then the NetworkPolicyPeer as a whole selects the pods
         //# matching podSelector in the namespaces selected by namespaceSelector."
-        (None, Some(namespaces), Some(pods)) => cluster.is_selected_pod(peer, namespaces, pods),
+        (None, Some(namespaces), Some(pods)) => cluster.is_pod(peer, namespaces, pods),
         //# "Otherwise it selects all pods in the namespaces selected by namespaceSelector."
-        (None, Some(namespaces), None) => cluster.is_selected_pod(peer, namespaces, &all),
+        (None, Some(namespaces), None) => cluster.is_pod(peer, namespaces, &all),
         //# "Otherwise it selects the pods matching podSelector in the policy's own namespace."
-        (None, None, Some(pods)) => is_own && cluster.is_selected_pod(peer, &all, pods),
+        (None, None, Some(pods)) => is_own && cluster.is_pod(peer, &all, pods),
         // Validation: "must specify a peer".
         (None, None, None) => false,
         //# "If this field is set then neither of the other fields can be."

@@ -1,12 +1,13 @@
 //! Label selectors.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+pub(crate) use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector as Selector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
 use std::collections::BTreeMap;
 
 pub(crate) type Labels = BTreeMap<String, String>;
 
 /// Whether a selector selects an object with these labels.
-pub(crate) fn selects(selector: &LabelSelector, labels: Option<&Labels>) -> bool {
+pub(crate) fn selects(selector: &Selector, labels: Option<&Labels>) -> bool {
     let no_labels = Labels::new();
     let labels = labels.unwrap_or(&no_labels);
     //# "The result of matchLabels and matchExpressions are ANDed. An empty label selector matches all

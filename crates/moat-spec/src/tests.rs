@@ -87,6 +87,14 @@ fn check(world: &World, expected: &[(&str, Verdict)]) {
     }
 }
 
+fn allowed(reason: Reason) -> Half {
+    Half { verdict: Allowed, reason }
+}
+
+fn denied(reason: Reason) -> Half {
+    Half { verdict: Denied, reason }
+}
+
 fn rules(of: &[(&str, usize)]) -> Reason {
     Reason::Rules(of.iter().map(|(id, index)| ((*id).to_owned(), *index)).collect())
 }
@@ -106,11 +114,11 @@ fn nothing_applies_by_default() {
 fn empty_rules_isolate_and_an_empty_rule_allows_all() {
     for none in [json!({}), json!({"ingress": []}), json!({"ingress": null, "podSelector": {}})] {
         let answer = ask(&world([np("a/p", none)]), "b/web a/db TCP 80");
-        assert_eq!(answer.ingress, Half::denied(Reason::Isolated(vec!["np/a/p".to_owned()])));
+        assert_eq!(answer.ingress, denied(Reason::Isolated(vec!["np/a/p".to_owned()])));
     }
     for all in [json!([{}]), json!([{"from": []}]), json!([{"from": [], "ports": []}])] {
         let answer = ask(&world([np("a/p", json!({"ingress": all}))]), "8.8.8.8 a/db ICMP 0");
-        assert_eq!(answer.ingress, Half::allowed(rules(&[("np/a/p", 0)])));
+        assert_eq!(answer.ingress, allowed(rules(&[("np/a/p", 0)])));
     }
 }
 
@@ -448,7 +456,7 @@ fn a_pod_always_reaches_itself() {
         np("a/p", json!({"policyTypes": ["Ingress", "Egress"]})),
     ]);
     for flow in ["a/web a/web TCP 80", "a/web 10.0.0.1 TCP 80"] {
-        let itself = Half::allowed(Reason::Exempt("self".to_owned()));
+        let itself = allowed(Reason::Exempt("self".to_owned()));
         assert_eq!(
             ask(&world, flow),
             Answer { verdict: Allowed, egress: itself.clone(), ingress: itself }
@@ -483,7 +491,7 @@ fn cluster_policies_apply_in_order() {
         cnp("a", "Admin", 5, "ingress", one("Deny")),
     ];
     let world1 = world(policies.clone().into_iter().chain([np("a/p", json!({}))]));
-    assert_eq!(ask(&world1, "b/web a/db TCP 80").ingress, Half::denied(rules(&[("cnp/a", 0)])));
+    assert_eq!(ask(&world1, "b/web a/db TCP 80").ingress, denied(rules(&[("cnp/a", 0)])));
     assert_eq!(ask(&world1, "a/web a/db TCP 80").ingress.verdict, Denied);
     let world2 = world(
         policies
@@ -491,7 +499,7 @@ fn cluster_policies_apply_in_order() {
             .chain([cnp("z", "Admin", 4, "ingress", one("Accept")), np("a/p", json!({}))]),
     );
     //# "No further ingress ClusterNetworkPolicy or NetworkPolicy rules will be processed."
-    assert_eq!(ask(&world2, "b/web a/db TCP 80").ingress, Half::allowed(rules(&[("cnp/z", 0)])));
+    assert_eq!(ask(&world2, "b/web a/db TCP 80").ingress, allowed(rules(&[("cnp/z", 0)])));
 }
 
 //# "Pass: Skips all further ClusterNetworkPolicy rules in the current tier for the selected traffic, and passes evaluation to the next
@@ -507,8 +515,8 @@ fn pass_leaves_the_tier_and_network_policies_are_final() {
         baseline,
         np("a/p", json!({"ingress": [{}], "podSelector": {"matchLabels": {"app": "db"}}})),
     ]);
-    assert_eq!(ask(&world1, "b/web a/db TCP 80").ingress, Half::allowed(rules(&[("np/a/p", 0)])));
-    assert_eq!(ask(&world1, "b/web a/web TCP 80").ingress, Half::denied(rules(&[("cnp/base", 0)])));
+    assert_eq!(ask(&world1, "b/web a/db TCP 80").ingress, allowed(rules(&[("np/a/p", 0)])));
+    assert_eq!(ask(&world1, "b/web a/web TCP 80").ingress, denied(rules(&[("cnp/base", 0)])));
     let world2 = world([
         cnp("base", "Baseline", 1, "ingress", json!([all("Pass"), all("Deny")])),
         np("a/p", json!({})),
@@ -700,9 +708,9 @@ fn unknown_peers_fail_closed() {
         json!({"networks": ["10.0.0.0/8"]}),
         json!({"namespaces": "all"}),
     ] {
-        assert_eq!(of("Accept", unknown.clone()), Half::allowed(rules(&[("cnp/p", 1)])));
-        assert_eq!(of("Deny", unknown.clone()), Half::denied(rules(&[("cnp/p", 0)])));
-        assert_eq!(of("Pass", unknown), Half::denied(rules(&[("cnp/p", 0)])));
+        assert_eq!(of("Accept", unknown.clone()), allowed(rules(&[("cnp/p", 1)])));
+        assert_eq!(of("Deny", unknown.clone()), denied(rules(&[("cnp/p", 0)])));
+        assert_eq!(of("Pass", unknown), denied(rules(&[("cnp/p", 0)])));
     }
     let accept = json!([{"action": "Accept", "from": [{"namespaces": {}}, {}]}]);
     check(

@@ -35,8 +35,20 @@ impl World {
         Ok(world)
     }
 
-    /// Reads inputs.
+    /// Reads inputs of which at least something must be readable.
     pub(crate) fn from_inputs(inputs: &[Input], common: &Common) -> Result<Self, Failure> {
+        let world = Self::load(inputs, common)?;
+        let unreadable = |finding: &&Diagnostic| finding.severity == Severity::Error;
+        match world.loaded.diagnostics.iter().find(unreadable) {
+            Some(finding) if world.loaded.documents.is_empty() => {
+                Err(Failure::Input { message: place_message(&world.loaded, finding), help: finding.help.clone() })
+            }
+            _ => Ok(world),
+        }
+    }
+
+    /// Reads inputs, whatever they hold.
+    pub(crate) fn load(inputs: &[Input], common: &Common) -> Result<Self, Failure> {
         let mut pod_cidrs = Vec::new();
         for text in &common.pod_cidr {
             let cidr = Cidr::parse(text)
@@ -47,11 +59,6 @@ impl World {
         let options = Options { namespace: common.namespace.as_str().into(), pod_cidrs };
         let documents = loaded.documents.iter().map(|document| (document.source, &document.value));
         let lowered = lower(documents, &loaded.diagnostics, &options);
-        if loaded.documents.is_empty() && loaded.diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
-            let finding = loaded.diagnostics.iter().find(|finding| finding.severity == Severity::Error);
-            let message = finding.map(|finding| place_message(&loaded, finding)).unwrap_or_default();
-            return Err(Failure::Input { message, help: finding.and_then(|finding| finding.help.clone()) });
-        }
         let sources: Vec<Arc<str>> = loaded.sources.iter().map(|source| source.name.as_str().into()).collect();
         let symbolic = Arc::new(compile(&lowered.policies, &sources));
         let bound = bind(symbolic.clone(), &lowered.inventory, dialect(common.dialect));

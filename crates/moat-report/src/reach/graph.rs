@@ -155,7 +155,7 @@ pub fn svg(graph: &Graph) -> String {
             format!("M{x1:.1} {y1:.1}C{ax:.1} {ay:.1} {bx:.1} {by:.1} {x2:.1} {y2:.1}")
         } else {
             // Towards the centre, but not through it, so that there and back are apart.
-            let (mx, my) = ((x1 + x2) / 2.0, (y1 + y2) / 2.0);
+            let (mx, my) = (f64::midpoint(x1, x2), f64::midpoint(y1, y2));
             let (qx, qy) = (mx + (cx - mx) * 0.6 - (y2 - y1) * 0.08, my + (cy - my) * 0.6 + (x2 - x1) * 0.08);
             format!("M{x1:.1} {y1:.1}Q{qx:.1} {qy:.1} {x2:.1} {y2:.1}")
         };

@@ -209,7 +209,7 @@ fn lines_and_rows_are_the_same_pairs() {
     let tally = csv::write_flat(&matrix, &mut out).unwrap();
     assert_eq!(tally.pairs, grouped.summary.pairs);
     assert_eq!(tally.pairs, grouped.lines.iter().map(|line| line.n_pairs).sum::<u64>());
-    assert_eq!(tally.rows as usize + 1, String::from_utf8(out).unwrap().lines().count());
+    assert_eq!(tally.rows + 1, String::from_utf8(out).unwrap().lines().count() as u64);
     assert_eq!(tally.pairs, grouped.cells(&matrix).values().map(|(_, n)| n).sum::<u64>());
     let mut json = Vec::new();
     data::write_flat(&matrix, &mut json).unwrap();

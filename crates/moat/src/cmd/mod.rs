@@ -4,6 +4,7 @@ mod demo;
 mod explain;
 mod flows;
 mod info;
+mod lint;
 mod reach;
 
 use crate::args::{Args, Command};
@@ -17,6 +18,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         },
         Command::Demo(args) => demo::run(&args),
         Command::Reach(args) => reach::run(&args),
+        Command::Lint(args) => lint::run(&args),
+        Command::Rule(args) => lint::rule(&args),
         Command::Dialects => info::dialects(),
         Command::Ir(args) => info::ir(&args),
         Command::Completions { shell } => info::completions(shell),
