@@ -17,8 +17,8 @@ pub fn bind(symbolic: Arc<SymbolicIr>, inventory: &Inventory, dialect: Dialect) 
     let table = atom_table(&symbolic, inventory);
     let classes = Classes::new(&symbolic, inventory, &table);
     let (peers, table) = Peers::new(&symbolic, inventory, dialect, &classes, table);
-    let mut programs = Programs::new(&symbolic, &classes, peers);
-    let bound_classes = programs.classes(dialect);
+    let mut programs = Programs::new(&symbolic, &classes, dialect, peers);
+    let bound_classes = programs.classes();
     let mut pod_by_address = FxHashMap::default();
     let mut node_by_address = FxHashMap::default();
     for (idx, pod) in classes.pods.iter().enumerate() {

@@ -3,7 +3,7 @@
 use crate::bind::{EVERYONE, Peers, SIDES, management};
 use crate::classes::{Classes, named};
 use crate::compile::index;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, HostNetwork};
 use moat_ir::{Class, Clause, Direction, Management, PeerSet, PeerSetId, PolicyIdx, Program, ProgramId, Stage, StageKind, SymbolicIr, Then, Why};
 use moat_sets::{IdSet, PortSet, Protocol};
 use rustc_hash::FxHashMap;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub(crate) struct Programs<'a> {
     symbolic: &'a SymbolicIr,
     classes: &'a Classes,
+    dialect: Dialect,
     peers: Peers,
     programs: Vec<Program>,
     /// Programs by what they depend on: direction, policies, and the subject's named ports where a policy looks at them.
@@ -24,10 +25,11 @@ pub(crate) struct Programs<'a> {
 }
 
 impl<'a> Programs<'a> {
-    pub(crate) fn new(symbolic: &'a SymbolicIr, classes: &'a Classes, peers: Peers) -> Self {
+    pub(crate) fn new(symbolic: &'a SymbolicIr, classes: &'a Classes, dialect: Dialect, peers: Peers) -> Self {
         Self {
             symbolic,
             classes,
+            dialect,
             peers,
             programs: Vec::new(),
             known: FxHashMap::default(),
@@ -37,7 +39,7 @@ impl<'a> Programs<'a> {
     }
 
     /// Every class with its programs.
-    pub(crate) fn classes(&mut self, dialect: Dialect) -> Vec<Class> {
+    pub(crate) fn classes(&mut self) -> Vec<Class> {
         let namespaces = self.classes.namespace_sets(self.symbolic);
         let mut policies: Vec<Vec<PolicyIdx>> = vec![Vec::new(); self.classes.keys.len()];
         for (idx, policy) in self.symbolic.policies.iter().enumerate() {
@@ -48,7 +50,7 @@ impl<'a> Programs<'a> {
         let mut out = Vec::with_capacity(policies.len());
         for (class, policies) in policies.into_iter().enumerate() {
             let key = &self.classes.keys[class];
-            let management = management(key, dialect);
+            let management = management(key, self.dialect);
             let programs = if management == Management::Unmanaged {
                 [ProgramId::MAX; 2]
             } else {
@@ -166,10 +168,14 @@ impl<'a> Programs<'a> {
 
     /// The ports a name means, with the atoms on which it means them.
     fn resolve(&mut self, protocol: Option<Protocol>, name: &Arc<str>) -> &Vec<(PortSet, IdSet)> {
-        let (classes, atoms) = (self.classes, &self.peers.class_atoms);
+        let (classes, atoms, dialect) = (self.classes, &self.peers.class_atoms, self.dialect);
         self.resolved.entry((protocol, name.clone())).or_insert_with(|| {
             let mut by_ports: Vec<(PortSet, IdSet)> = Vec::new();
             for (class, own) in atoms.iter().enumerate() {
+                // A hostNetwork pod that is its node's address has no more port names than any address.
+                if classes.keys[class].host.is_some() && dialect.host_network == HostNetwork::NodeAddress {
+                    continue;
+                }
                 let ports = classes.named(index(class), protocol, name);
                 if ports.is_empty() {
                     continue;

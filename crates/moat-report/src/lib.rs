@@ -1,6 +1,7 @@
 //! What leaves the process: text, JSON, graphs, SARIF. Schemas here are stable and versioned; core types are never serialized.
 
 pub mod diagnostics;
+pub mod diff;
 pub mod explain;
 pub mod reach;
 pub mod style;

@@ -49,8 +49,7 @@ pub(crate) fn has_named_port(called: &str, question: Question) -> bool {
     //# container."
     let init = spec.init_containers.iter().flatten();
     let sidecars = init.filter(|init| init.restart_policy.as_deref() == Some("Always"));
-    let containers = spec.containers.iter().chain(sidecars);
-    containers.flat_map(|container| container.ports.iter().flatten()).any(|port| {
+    spec.containers.iter().chain(sidecars).flat_map(|it| it.ports.iter().flatten()).any(|port| {
         // ContainerPort.protocol:
         //# "Must be UDP, TCP, or SCTP. Defaults to "TCP"."
         port.name.as_deref() == Some(called)
@@ -107,9 +106,10 @@ impl Cluster {
     /// What an end is.
     pub(crate) fn party<'c>(&'c self, end: &'c End, family: Family) -> Party<'c> {
         let mut pods = self.pods.iter();
+        let id = |pod: &Pod| format!("{}/{}", namespace(&pod.metadata), name(&pod.metadata));
         let pod = match end {
-            End::Pod { namespace: of, name: called } => {
-                pods.find(|pod| namespace(&pod.metadata) == of && name(&pod.metadata) == called)
+            End::Pod { namespace, name } => {
+                pods.find(|pod| id(pod) == format!("{namespace}/{name}"))
             }
             End::Address(address) => {
                 pods.find(|pod| !uses_host_network(pod) && pod_addresses(pod).contains(address))
@@ -141,10 +141,8 @@ impl Cluster {
     pub(crate) fn is_own_node(&self, from: &Party, pod: &Pod) -> bool {
         let listed = self.node_of(pod).map(|node| node_addresses(node, None)).unwrap_or_default();
         let own = [listed, host_addresses(pod)].concat();
-        match from.node {
-            Some(node) => node_name(pod) == Some(node),
-            None => from.address.is_some_and(|address| own.contains(&address)),
-        }
+        let by_address = from.address.is_some_and(|address| own.contains(&address));
+        from.node.map_or(by_address, |node| node_name(pod) == Some(node))
     }
 
     /// Whether the party is a node that the selector selects.
@@ -156,7 +154,7 @@ impl Cluster {
             let by_address = party.address.is_some_and(|at| node_addresses(it, None).contains(&at));
             by_address || party.node == Some(name(&it.metadata))
         };
-        party.pod.is_none() && self.nodes.iter().filter(selected).any(is_party)
+        self.nodes.iter().filter(selected).any(is_party)
     }
 
     /// Whether the party is a pod that these selectors select by its namespace and by itself.

@@ -7,7 +7,7 @@ use crate::{Direction, Half, Question, Reason, Verdict, cidr};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde_json::Value;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 #[derive(Deserialize)]
 pub(crate) struct ClusterNetworkPolicy {
@@ -77,18 +77,16 @@ pub(crate) fn tier(called: &str, question: Question) -> Option<Half> {
         let known = subject.is_known(Direction::Ingress, "");
         tier == called && known && subject.matches(question, question.subject)
     };
-    let all = question.cluster.cluster_network_policies.iter();
-    let mut policies: Vec<_> = all.filter(applies).collect();
+    let mut policies: Vec<_> =
+        question.cluster.cluster_network_policies.iter().filter(applies).collect();
     //# "Policies with lower priority values have higher precedence, and are checked before policies
     //# with higher priority values in the same tier."
     //# "... the implementation can apply any of the matching policies to the connection ..."
     // Moat takes the first by name.
     policies.sort_by_key(|policy| (policy.spec.priority, name(&policy.metadata)));
     for policy in policies {
-        let rules = match question.direction {
-            Direction::Ingress => &policy.spec.ingress,
-            Direction::Egress => &policy.spec.egress,
-        };
+        let Spec { ingress, egress, .. } = &policy.spec;
+        let rules = if question.direction == Direction::Ingress { ingress } else { egress };
         //# "The relative precedence of ingress rules within a single CNP object (all of which share
         //# the priority) will be determined by the order in which the rule is written."
         //# "CNPs with no ingress rules do not affect ingress traffic."
@@ -102,7 +100,10 @@ pub(crate) fn tier(called: &str, question: Question) -> Option<Half> {
                 by_peer && (protocols.is_empty() || protocols.iter().any(|it| it.matches(question)))
             });
             match (matches, rule.action.as_str()) {
-                (Some(false), _) => {}
+                //# "For "Accept" rules, "fail closed" means: "treat the rule as matching no
+                //# traffic". For "Deny" and "Pass" rules, "fail closed" means: "treat the rule as a
+                //# 'Deny all' rule"."
+                (Some(false), _) | (None, "Accept") => {}
                 //# "Accept: Accepts the selected traffic ... No further ingress ClusterNetworkPolicy
                 //# or NetworkPolicy rules will be processed."
                 (Some(true), "Accept") => return Some(Half { verdict: Verdict::Allowed, reason }),
@@ -111,12 +112,7 @@ pub(crate) fn tier(called: &str, question: Question) -> Option<Half> {
                 (Some(true), "Pass") => return None,
                 //# "Deny: Drops the selected traffic."
                 // The text says nothing of an unknown action; it is taken as Deny.
-                (Some(true), _) => return Some(Half { verdict: Verdict::Denied, reason }),
-                //# "For "Accept" rules, "fail closed" means: "treat the rule as matching no
-                //# traffic". For "Deny" and "Pass" rules, "fail closed" means: "treat the rule as a
-                //# 'Deny all' rule"."
-                (None, "Accept") => {}
-                (None, _) => return Some(Half { verdict: Verdict::Denied, reason }),
+                (Some(true) | None, _) => return Some(Half { verdict: Verdict::Denied, reason }),
             }
         }
     }
@@ -158,8 +154,7 @@ impl Rule {
 impl Peer {
     /// Whether a rule of this direction and action may have such a peer.
     fn is_known(&self, direction: Direction, action: &str) -> bool {
-        let some_address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let is_cidr = |it: &String| cidr::holds(it, some_address).is_some();
+        let is_cidr = |it: &String| cidr::holds(it, Ipv4Addr::UNSPECIFIED.into()).is_some();
         match self {
             Self::Namespaces(_) | Self::Pods { .. } => true,
             _ if direction == Direction::Ingress => false,
@@ -183,9 +178,7 @@ impl Peer {
             //# all Namespaces."
             //# "PodSelector is used to explicitly select pods within a namespace; if empty, it
             //# selects all Pods."
-            Self::Pods { namespace_selector, pod_selector } => {
-                cluster.is_pod(peer, namespace_selector, pod_selector)
-            }
+            Self::Pods { namespace_selector: of, pod_selector: it } => cluster.is_pod(peer, of, it),
             //# "Nodes defines a way to select a set of nodes in the cluster (based on the node's
             //# labels)."
             Self::Nodes(it) => cluster.is_node(peer, it),

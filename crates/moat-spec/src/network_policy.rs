@@ -4,7 +4,7 @@ use crate::cluster::{has_named_port, name, namespace};
 use crate::selector::{Selector, selects};
 use crate::{Direction, Half, Question, Reason, Verdict, cidr};
 use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicyPeer, NetworkPolicyPort};
-use k8s_openapi::api::networking::v1::{NetworkPolicyIngressRule, NetworkPolicySpec};
+use k8s_openapi::api::networking::v1::{NetworkPolicyIngressRule as Rule, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::net::IpAddr;
 
@@ -48,12 +48,11 @@ pub(crate) fn tier(question: Question) -> Option<Half> {
     //# policy otherwise allows the traffic), OR if the traffic source is the pod's local node, OR if
     //# the traffic matches at least one ingress rule across all of the NetworkPolicy objects whose
     //# podSelector matches the pod."
+    let half = |verdict, reason| Some(Half { verdict, reason });
     match (isolating.is_empty(), matching.is_empty()) {
         (true, _) => None,
-        (false, false) => Some(Half { verdict: Verdict::Allowed, reason: Reason::Rules(matching) }),
-        (false, true) => {
-            Some(Half { verdict: Verdict::Denied, reason: Reason::Isolated(isolating) })
-        }
+        (false, false) => half(Verdict::Allowed, Reason::Rules(matching)),
+        (false, true) => half(Verdict::Denied, Reason::Isolated(isolating)),
     }
 }
 
@@ -71,15 +70,12 @@ fn affects(spec: &NetworkPolicySpec, direction: Direction) -> bool {
 }
 
 /// The rules of one direction; `to` is as `from`.
-fn rules(spec: NetworkPolicySpec, direction: Direction) -> Vec<NetworkPolicyIngressRule> {
+fn rules(spec: NetworkPolicySpec, direction: Direction) -> Vec<Rule> {
     //# "If this field is empty then this NetworkPolicy does not allow any traffic (and serves solely
     //# to ensure that the pods it selects are isolated by default)"
-    let egress = spec.egress.into_iter().flatten();
-    let turned = egress.map(|it| NetworkPolicyIngressRule { from: it.to, ports: it.ports });
-    match direction {
-        Direction::Ingress => spec.ingress.unwrap_or_default(),
-        Direction::Egress => turned.collect(),
-    }
+    let egress = spec.egress.into_iter().flatten().map(|it| Rule { from: it.to, ports: it.ports });
+    let is_ingress = direction == Direction::Ingress;
+    if is_ingress { spec.ingress.unwrap_or_default() } else { egress.collect() }
 }
 
 /// Whether an entry of `from` or `to`, in a policy of namespace `own`, is the peer.
@@ -114,8 +110,8 @@ fn matches_port(listed: &NetworkPolicyPort, question: Question) -> bool {
     //# "protocol represents the protocol (TCP, UDP, or SCTP) which traffic must match. If not
     //# specified, this field defaults to TCP."
     let protocol = listed.protocol.as_deref().unwrap_or("TCP");
-    let by_protocol = protocol == question.flow.protocol && protocol != "ICMP";
-    by_protocol
+    protocol == question.flow.protocol
+        && protocol != "ICMP"
         && match (&listed.port, listed.end_port) {
             //# "If this field is not provided, this matches all port names and numbers."
             (None, None) => true,

@@ -8,14 +8,13 @@ pub(crate) type Labels = BTreeMap<String, String>;
 
 /// Whether a selector selects an object with these labels.
 pub(crate) fn selects(selector: &Selector, labels: Option<&Labels>) -> bool {
-    let no_labels = Labels::new();
-    let labels = labels.unwrap_or(&no_labels);
+    let labels = labels.cloned().unwrap_or_default();
     //# "The result of matchLabels and matchExpressions are ANDed. An empty label selector matches all
     //# objects."
     let mut pairs = selector.match_labels.iter().flatten();
     let mut requirements = selector.match_expressions.iter().flatten();
     pairs.all(|(key, value)| labels.get(key) == Some(value))
-        && requirements.all(|requirement| meets(requirement, labels))
+        && requirements.all(|requirement| meets(requirement, &labels))
 }
 
 fn meets(requirement: &LabelSelectorRequirement, labels: &Labels) -> bool {

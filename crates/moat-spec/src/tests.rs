@@ -297,6 +297,8 @@ fn ports() {
             ("b/web a/db UDP 13", Denied),
         ],
     );
+    //# "protocol represents the protocol (TCP, UDP, or SCTP) which traffic must match."
+    check(&of(json!([{"protocol": "ICMP"}])), &[("b/web a/db ICMP 0", Denied)]);
     //# "This field cannot be defined if the port field is not defined"
     check(&of(json!([{"endPort": 12}])), &[("b/web a/db TCP 10", Denied)]);
 }

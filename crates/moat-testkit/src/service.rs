@@ -29,18 +29,22 @@ pub fn backends(objects: &[Json], namespace: &str, name: &str, port: &str, proto
     let number = u16::try_from(found["port"].as_u64().unwrap()).unwrap();
     let Some(selector) = spec["selector"].as_object().filter(|selector| !selector.is_empty()) else { return Vec::new() };
     let mut out = Vec::new();
-    for pod in wire::of_kind(objects, "Pod").filter(|pod| wire::namespace(pod) == namespace) {
+    // A workload stands for its pods: `deployment/name`, with the labels and ports of its template.
+    let workloads = wire::of_kind(objects, "Deployment")
+        .map(|one| (&one["spec"]["template"], wire::namespace(one), format!("deployment/{}", wire::name(one))));
+    let pods = wire::of_kind(objects, "Pod").map(|one| (one, wire::namespace(one), wire::name(one).to_owned()));
+    for (pod, _, called) in pods.chain(workloads).filter(|(_, own, _)| *own == namespace) {
         if selector.iter().any(|(key, value)| pod["metadata"]["labels"].get(key) != Some(value)) {
             continue;
         }
         let target = match &found["targetPort"] {
             _ if spec["clusterIP"] == "None" => Some(number),
             Json::Null => Some(number),
-            Json::String(called) => container_port(pod, called, protocol),
+            Json::String(port) => container_port(pod, port, protocol),
             other => other.as_u64().and_then(|number| u16::try_from(number).ok()),
         };
         if let Some(port) = target {
-            out.push(Backend { namespace: namespace.to_owned(), name: wire::name(pod).to_owned(), port });
+            out.push(Backend { namespace: namespace.to_owned(), name: called, port });
         }
     }
     out

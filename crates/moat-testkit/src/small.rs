@@ -76,7 +76,7 @@ pub fn one_policy() -> Vec<Vec<Json>> {
                 Some(json!([{"namespaceSelector": {"matchLabels": {"team": "y"}}, "podSelector": {"matchLabels": {"app": "q"}}}])),
                 Some(json!([{"namespaceSelector": {"matchLabels": {"team": "y"}}}, {"podSelector": {"matchLabels": {"app": "q"}}}])),
                 Some(json!([{"ipBlock": {"cidr": "10.0.0.0/15", "except": ["10.0.1.0/30"]}}])),
-            ]);
+            ]).clone();
             let ports = choices.pick(&[
                 None,
                 Some(json!([])),
@@ -84,8 +84,8 @@ pub fn one_policy() -> Vec<Vec<Json>> {
                 Some(json!([{"port": "http"}])),
                 Some(json!([{"protocol": "UDP"}])),
                 Some(json!([{"port": 81, "endPort": 82}, {"protocol": "UDP", "port": 80}])),
-            ]);
-            (peers.clone(), ports.clone())
+            ]).clone();
+            (peers, ports)
         });
         for (list, form, key) in [("ingress", ingress, "from"), ("egress", egress, "to")] {
             let rules = match form {

@@ -128,13 +128,18 @@ fn long_lines_take_linear_time() {
         ("bare keys", |n| "k:".repeat(n)),
     ];
     for (name, make) in makers {
+        // The best of three, since other tests run at the same time.
         let time = |n: usize| {
             let text = make(n);
-            let start = Instant::now();
-            drop(load_text(&text));
-            start.elapsed().max(Duration::from_millis(2))
+            let once = || {
+                let start = Instant::now();
+                drop(load_text(&text));
+                start.elapsed().max(Duration::from_millis(4))
+            };
+            once().min(once()).min(once())
         };
         let (small, large) = (time(20_000), time(160_000));
-        assert!(large < small * 8 * 5, "{name}: {small:?}, {large:?}");
+        println!("{name}: {small:?}, {large:?}");
+        assert!(large < small * 8 * 4, "{name}: {small:?}, {large:?}");
     }
 }

@@ -150,6 +150,7 @@ fn rule<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, direction: Direction,
     };
     let name = reader.string_field(value, "name").filter(|name| !name.is_empty()).map(Into::into);
     let span = reader.span(value);
+    let errors = reader.n_errors;
     let mut n_peers = 0;
     let mut peers = Vec::new();
     reader.field(value, peers_key, |reader, list| {
@@ -166,21 +167,23 @@ fn rule<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, direction: Direction,
         peers.push(Peer { index: 0, span, kind: uninterpretable(action) });
     }
     let read_ports = if translated { admin_ports } else { protocols };
-    let ports = match reader.field(value, ports_key, |reader, list| reader.each(list, read_ports)) {
-        Some(ports) if !ports.is_empty() => match ports.into_iter().collect::<Option<Vec<Vec<PortMatch>>>>() {
-            Some(ports) => Ports::List(ports.into_iter().flatten().collect()),
-            // A port that cannot be read: an Accept rule matches nothing, the others match every port.
-            None if action == Action::Accept => Ports::List(Vec::new()),
-            None => Ports::Any,
-        },
-        _ => Ports::Any,
+    let ports = reader.field(value, ports_key, |reader, list| reader.each(list, read_ports)).unwrap_or_default();
+    let mut ports = match ports.into_iter().flatten().flatten().collect::<Vec<PortMatch>>() {
+        none if none.is_empty() => Ports::Any,
+        ports => Ports::List(ports),
     };
+    if reader.n_errors > errors {
+        // One part that cannot be interpreted makes the whole rule so, whatever its other parts say.
+        peers = vec![Peer { index: 0, span, kind: uninterpretable(action) }];
+        ports = Ports::Any;
+    }
     Rule { direction, index, name, span, action, peers: Peers::List(peers), ports }
 }
 
 /// What a peer means that cannot be interpreted.
 ///
-//# "... implementations must fail closed: if the rule's action is Accept it matches nothing; if Deny or Pass, it denies all traffic"
+//# "For "Accept" rules, "fail closed" means: "treat the rule as matching no traffic". For "Deny" and "Pass" rules, "fail closed"
+//# means: "treat the rule as a 'Deny all' rule"."
 fn uninterpretable(action: Action) -> PeerKind {
     if action == Action::Accept { PeerKind::Nobody } else { PeerKind::Everyone }
 }

@@ -32,7 +32,8 @@ pub(super) fn excerpt(line: &str, column: u32, width_max: usize) -> Excerpt {
     }
     // A cut at the start keeps a third of the width for what is before the token.
     let keep = width_max.saturating_sub(CUT.len());
-    let left = if mark.1.max(mark.0 + 1) <= keep { 0 } else { mark.0.saturating_sub(width_max / 3) };
+    let before = mark.0.saturating_sub(width_max / 3).min(total.saturating_sub(keep));
+    let left = if mark.1.max(mark.0 + 1) <= keep { 0 } else { before };
     let from = offsets.iter().position(|&at| at >= left).unwrap_or_default();
     let left_cut = if from > 0 { CUT } else { "" };
     let room = width_max.saturating_sub(left_cut.len());
@@ -73,40 +74,48 @@ mod tests {
 
     fn check(line: &str, column: u32, width: usize, want: &Expect) {
         let excerpt = excerpt(line, column, width);
-        want.assert_eq(&format!("{}\n{}{}", excerpt.line, " ".repeat(excerpt.start), "^".repeat(excerpt.width)));
+        want.assert_eq(&format!("|{}\n|{}{}\n", excerpt.line, " ".repeat(excerpt.start), "^".repeat(excerpt.width)));
     }
 
     #[test]
     fn tabs_are_expanded_and_wide_characters_take_two_columns() {
         check("\tname: x", 8, 80, &expect![[r#"
-                name: x
-                      ^"#]]);
+            |    name: x
+            |          ^
+        "#]]);
         check("a: 日本 # é", 4, 80, &expect![[r#"
-            a: 日本 # é
-               ^^^^"#]]);
+            |a: 日本 # é
+            |   ^^^^
+        "#]]);
         check("日本: x", 5, 80, &expect![[r#"
-            日本: x
-                  ^"#]]);
+            |日本: x
+            |      ^
+        "#]]);
     }
 
     #[test]
     fn long_lines_are_cut_around_the_token() {
         let line = "- {podSelector: {matchLabels: {app: web, tier: frontend}}, ipBlock: {cidr: 10.0.0.0/33}, other: value} # end";
         check(line, 76, 50, &expect![[r#"
-            ...ipBlock: {cidr: 10.0.0.0/33}, other: value} ...
-                               ^^^^^^^^^^^"#]]);
+            |...ipBlock: {cidr: 10.0.0.0/33}, other: value} ...
+            |                   ^^^^^^^^^^^
+        "#]]);
         check(line, 4, 50, &expect![[r#"
-            - {podSelector: {matchLabels: {app: web, tier: ...
-               ^^^^^^^^^^^"#]]);
+            |- {podSelector: {matchLabels: {app: web, tier: ...
+            |   ^^^^^^^^^^^
+        "#]]);
         check(line, 91, 50, &expect![[r#"
-            ... 10.0.0.0/33}, other: value} # end
-                               ^^^^"#]]);
+            |...Block: {cidr: 10.0.0.0/33}, other: value} # end
+            |                                ^^^^
+        "#]]);
         check(&"x".repeat(200), 1, 50, &expect![[r#"
-            xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
-            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#]]);
+            |xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
+            |^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        "#]]);
         check(&format!("key: {}", "日".repeat(100)), 6, 50, &expect![[r#"
-            key: 日日日日日日日日日日日日日日日日日日日日日...
-                 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#]]);
+            |key: 日日日日日日日日日日日日日日日日日日日日日...
+            |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        "#]]);
     }
 
     #[test]
@@ -125,17 +134,20 @@ mod tests {
     #[test]
     fn characters_that_reorder_or_control_are_shown() {
         check("a: \u{1b}[31mred\u{202e}", 4, 80, &expect![[r#"
-            a: �[31mred�
-               ^^^^^^^^^"#]]);
+            |a: �[31mred�
+            |   ^^^^^^^^^
+        "#]]);
     }
 
     #[test]
     fn a_place_beyond_the_line_is_its_end() {
         check("a:", 99, 80, &expect![[r#"
-            a:
-              ^"#]]);
+            |a:
+            |  ^
+        "#]]);
         check("", 1, 80, &expect![[r#"
-
-            ^"#]]);
+            |
+            |^
+        "#]]);
     }
 }

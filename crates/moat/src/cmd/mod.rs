@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod demo;
+mod diff;
 mod explain;
 mod flows;
 mod info;
@@ -18,6 +19,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         },
         Command::Demo(args) => demo::run(&args),
         Command::Reach(args) => reach::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Rule(args) => lint::rule(&args),
         Command::Dialects => info::dialects(),

@@ -1,0 +1,68 @@
+use super::{render, value};
+use crate::Style;
+use moat_analyze::diff::diff;
+use moat_ir::Bound;
+use moat_model::{Data, Entry, Pos, SourceId, Value as Tree};
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+
+fn tree(json: &Json) -> Tree {
+    let data = match json {
+        Json::Null => Data::Null,
+        Json::Bool(yes) => Data::Bool(*yes),
+        Json::Number(number) => Data::Int(number.as_i64().unwrap()),
+        Json::String(text) => Data::String(text.as_str().into()),
+        Json::Array(items) => Data::List(items.iter().map(tree).collect()),
+        Json::Object(map) => Data::Map(
+            map.iter().map(|(key, value)| Entry { key: key.as_str().into(), key_pos: Pos::default(), value: tree(value) }).collect(),
+        ),
+    };
+    Tree { pos: Pos { line: 7, ..Pos::default() }, data }
+}
+
+fn world(objects: &[Json]) -> Bound {
+    let trees: Vec<Tree> = objects.iter().map(tree).collect();
+    let lowered = moat_model::lower(trees.iter().map(|tree| (SourceId(0), tree)), &[], &moat_model::Options::default());
+    let symbolic = moat_compile::compile(&lowered.policies, &["world.yaml".into()]);
+    moat_compile::bind(Arc::new(symbolic), &lowered.inventory, moat_compile::Dialect::MOAT)
+}
+
+fn shop(apps: &[&str], ports: &[u16]) -> Bound {
+    let mut objects: Vec<Json> = apps
+        .iter()
+        .map(|app| {
+            json!({
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app, "namespace": "shop"},
+                "spec": {
+                    "selector": {"matchLabels": {"app": app}},
+                    "template": {"metadata": {"labels": {"app": app}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+                },
+            })
+        })
+        .collect();
+    let ports: Vec<Json> = ports.iter().map(|port| json!({"port": port})).collect();
+    objects.push(json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "db", "namespace": "shop"},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}], "ports": ports}],
+        },
+    }));
+    world(&objects)
+}
+
+#[test]
+fn text_names_ends_ports_and_rules() {
+    let (old, new) = (shop(&["web", "db", "old"], &[5432]), shop(&["web", "db", "new"], &[5432, 80]));
+    expect_test::expect![[r"
+    "]].assert_eq(&render(&old, &new, &diff(&old, &new), Style::default()));
+    expect_test::expect![[r"
+    "]].assert_eq(&render(&old, &old, &diff(&old, &old), Style::default()));
+}
+
+#[test]
+fn data_has_a_stable_schema() {
+    let (old, new) = (shop(&["web", "db"], &[5432]), shop(&["web", "db"], &[80]));
+    expect_test::expect![[r"
+    "]].assert_eq(&format!("{:#}\n", value(&old, &new, &diff(&old, &new))));
+}
