@@ -68,7 +68,8 @@ impl<'b> Names<'b> {
     /// An index over a bound form and its Services. `namespace` is meant by names that give none.
     #[must_use]
     pub fn new(bound: &'b Bound, services: &'b [ServiceInfo], namespace: &str) -> Self {
-        let by_display = bound.pods.iter().zip(0..).map(|(pod, idx)| (pod.display.as_ref(), idx)).collect();
+        let by_display =
+            bound.pods.iter().zip(0..).map(|(pod, idx)| (pod.display.as_ref(), idx)).collect();
         let mut by_workload: FxHashMap<(&str, &str), Vec<PodIdx>> = FxHashMap::default();
         for (pod, idx) in bound.pods.iter().zip(0..) {
             let name = match &pod.owner {
@@ -78,14 +79,25 @@ impl<'b> Names<'b> {
             };
             by_workload.entry((pod.namespace.as_ref(), name.as_ref())).or_default().push(idx);
         }
-        let by_service =
-            services.iter().enumerate().map(|(idx, service)| ((service.namespace.as_ref(), service.name.as_ref()), idx)).collect();
+        let by_service = services
+            .iter()
+            .enumerate()
+            .map(|(idx, service)| ((service.namespace.as_ref(), service.name.as_ref()), idx))
+            .collect();
         let by_service_address = services
             .iter()
             .enumerate()
             .flat_map(|(idx, service)| service.addresses.iter().map(move |&address| (address, idx)))
             .collect();
-        Self { bound, services, namespace: namespace.to_owned(), by_display, by_workload, by_service, by_service_address }
+        Self {
+            bound,
+            services,
+            namespace: namespace.to_owned(),
+            by_display,
+            by_workload,
+            by_service,
+            by_service_address,
+        }
     }
 
     /// The Services.
@@ -107,7 +119,11 @@ impl<'b> Names<'b> {
             return Ok(self.address(address));
         }
         if let Ok(cidr) = Cidr::parse(bare) {
-            return Ok(if cidr.is_host() { self.address(cidr.network()) } else { Target::Addresses(cidr) });
+            return Ok(if cidr.is_host() {
+                self.address(cidr.network())
+            } else {
+                Target::Addresses(cidr)
+            });
         }
         if looks_like_address(bare) {
             return Err(QueryError::new(format!("`{text}` is no valid address or CIDR"))
@@ -144,7 +160,10 @@ impl<'b> Names<'b> {
         let found = self.by_workload.get(&(namespace, name)).map_or(&[][..], Vec::as_slice);
         let kind = |pod: PodIdx| -> &Arc<str> {
             let pod = self.bound.pod(pod);
-            pod.owner.as_ref().filter(|_| pod.kind.as_ref() == "pod").map_or(&pod.kind, |(kind, _)| kind)
+            pod.owner
+                .as_ref()
+                .filter(|_| pod.kind.as_ref() == "pod")
+                .map_or(&pod.kind, |(kind, _)| kind)
         };
         let mut kinds: Vec<&Arc<str>> = found.iter().map(|&pod| kind(pod)).collect();
         kinds.sort_unstable();
@@ -153,17 +172,27 @@ impl<'b> Names<'b> {
             [_] => Ok(Target::Pods(found.to_vec())),
             [] => Err(self.unknown(text)),
             kinds => {
-                let names: Vec<String> = kinds.iter().map(|kind| format!("`{namespace}/{kind}/{name}`")).collect();
-                Err(QueryError::new(format!("`{text}` is more than one workload")).help(format!("say which: {}", names.join(" or "))))
+                let names: Vec<String> =
+                    kinds.iter().map(|kind| format!("`{namespace}/{kind}/{name}`")).collect();
+                Err(QueryError::new(format!("`{text}` is more than one workload"))
+                    .help(format!("say which: {}", names.join(" or "))))
             }
         }
     }
 
-    fn kind(&self, text: &str, namespace: &str, kind: &str, name: &str) -> Result<Target, QueryError> {
+    fn kind(
+        &self,
+        text: &str,
+        namespace: &str,
+        kind: &str,
+        name: &str,
+    ) -> Result<Target, QueryError> {
         let kind = canonical_kind(kind);
         if kind == "svc" {
             let found = self.by_service.get(&(namespace, name));
-            return found.map(|&service| Target::Service(service)).ok_or_else(|| self.unknown(text));
+            return found
+                .map(|&service| Target::Service(service))
+                .ok_or_else(|| self.unknown(text));
         }
         if kind == "pod" {
             return match self.by_display.get(format!("{namespace}/{name}").as_str()) {
@@ -174,15 +203,29 @@ impl<'b> Names<'b> {
         if let Some(&pod) = self.by_display.get(format!("{namespace}/{kind}/{name}").as_str()) {
             return Ok(Target::Pods(vec![pod]));
         }
-        let owned = |pod: &&PodIdx| self.bound.pod(**pod).owner.as_ref().is_some_and(|(own, _)| own.as_ref() == kind);
-        let pods: Vec<PodIdx> = self.by_workload.get(&(namespace, name)).into_iter().flatten().filter(owned).copied().collect();
+        let owned = |pod: &&PodIdx| {
+            self.bound.pod(**pod).owner.as_ref().is_some_and(|(own, _)| own.as_ref() == kind)
+        };
+        let pods: Vec<PodIdx> = self
+            .by_workload
+            .get(&(namespace, name))
+            .into_iter()
+            .flatten()
+            .filter(owned)
+            .copied()
+            .collect();
         if pods.is_empty() { Err(self.unknown(text)) } else { Ok(Target::Pods(pods)) }
     }
 
     fn unknown(&self, text: &str) -> QueryError {
         let error = QueryError::new(format!("nothing here is called `{text}`"));
         let services: Vec<String> = self.services.iter().map(ServiceInfo::display).collect();
-        let names = self.bound.pods.iter().map(|pod| pod.display.as_ref()).chain(services.iter().map(String::as_str));
+        let names = self
+            .bound
+            .pods
+            .iter()
+            .map(|pod| pod.display.as_ref())
+            .chain(services.iter().map(String::as_str));
         let near = nearest(text, names);
         if near.is_empty() {
             return error.help("name a pod `ns/pod`, a workload `ns/kind/name`, a Service `ns/svc/name`, or an address".to_owned());
@@ -208,13 +251,16 @@ fn canonical_kind(kind: &str) -> &str {
 }
 
 fn looks_like_address(text: &str) -> bool {
-    let digits_and_dots = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'/')) && text.contains('.');
+    let digits_and_dots =
+        text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'/'))
+            && text.contains('.');
     digits_and_dots || text.matches(':').count() >= 2
 }
 
 /// Up to three names that share most with `text`.
 fn nearest<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
-    let mut scored: Vec<(usize, &str)> = names.filter_map(|name| Some((likeness(text, name)?, name))).collect();
+    let mut scored: Vec<(usize, &str)> =
+        names.filter_map(|name| Some((likeness(text, name)?, name))).collect();
     scored.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
     scored.into_iter().take(3).map(|(_, name)| name).collect()
 }
@@ -246,22 +292,28 @@ pub fn destination(text: &str) -> Result<(&str, Port, Protocol), QueryError> {
     let protocol = match protocol {
         None => Protocol::Tcp,
         Some(text) => Protocol::parse(text).ok_or_else(|| {
-            QueryError::new(format!("`{text}` is no protocol")).help("use TCP, UDP, SCTP or ICMP".to_owned())
+            QueryError::new(format!("`{text}` is no protocol"))
+                .help("use TCP, UDP, SCTP or ICMP".to_owned())
         })?,
     };
     let port = match port.parse::<u32>() {
         Ok(0) if protocol == Protocol::Other => Port::Number(0),
         Ok(number) => match u16::try_from(number) {
             Ok(number) if number > 0 => Port::Number(number),
-            _ => return Err(QueryError::new(format!("port `{number}` is out of range")).help("ports are 1 to 65535".to_owned())),
+            _ => {
+                return Err(QueryError::new(format!("port `{number}` is out of range"))
+                    .help("ports are 1 to 65535".to_owned()));
+            }
         },
         Err(_) if port.is_empty() && protocol == Protocol::Other => Port::Number(0),
         Err(_) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            return Err(QueryError::new(format!("port `{port}` is out of range")).help("ports are 1 to 65535".to_owned()));
+            return Err(QueryError::new(format!("port `{port}` is out of range"))
+                .help("ports are 1 to 65535".to_owned()));
         }
         Err(_) if port.is_empty() || port.starts_with('-') => {
-            return Err(QueryError::new(format!("`{text}` has no port after the colon"))
-                .help("write `TO:PORT` or `TO:PORT/PROTOCOL`, such as `shop/db:5432/TCP`".to_owned()));
+            return Err(QueryError::new(format!("`{text}` has no port after the colon")).help(
+                "write `TO:PORT` or `TO:PORT/PROTOCOL`, such as `shop/db:5432/TCP`".to_owned(),
+            ));
         }
         Err(_) => Port::Name(port.to_owned()),
     };
@@ -284,8 +336,14 @@ mod tests {
     fn destinations() {
         assert_eq!(destination("a/b:80").unwrap(), ("a/b", Port::Number(80), Protocol::Tcp));
         assert_eq!(destination("a/b:53/udp").unwrap(), ("a/b", Port::Number(53), Protocol::Udp));
-        assert_eq!(destination("a/b:http").unwrap(), ("a/b", Port::Name("http".into()), Protocol::Tcp));
-        assert_eq!(destination("[2001:db8::1]:80").unwrap(), ("[2001:db8::1]", Port::Number(80), Protocol::Tcp));
+        assert_eq!(
+            destination("a/b:http").unwrap(),
+            ("a/b", Port::Name("http".into()), Protocol::Tcp)
+        );
+        assert_eq!(
+            destination("[2001:db8::1]:80").unwrap(),
+            ("[2001:db8::1]", Port::Number(80), Protocol::Tcp)
+        );
         assert_eq!(destination("2001:db8::1").unwrap(), ("2001:db8::1", Port::Any, Protocol::Tcp));
         assert_eq!(destination("a/b").unwrap(), ("a/b", Port::Any, Protocol::Tcp));
         assert_eq!(destination("a/b:0/ICMP").unwrap(), ("a/b", Port::Number(0), Protocol::Other));

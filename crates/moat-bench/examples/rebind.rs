@@ -6,6 +6,8 @@ fn main() {
     let w = World::text(a[0], a[1]);
     let s = w.compile();
     let t = std::time::Instant::now();
-    for _ in 0..a[2] { std::hint::black_box(w.bind(&s)); }
+    for _ in 0..a[2] {
+        std::hint::black_box(w.bind(&s));
+    }
     println!("{:?} each", t.elapsed() / u32::try_from(a[2]).unwrap());
 }

@@ -23,6 +23,8 @@ fn main() {
         let (nc, np, ns) = (bound.classes.len(), bound.programs.len(), bound.peer_sets.len());
         drop(bound);
         let free = t.elapsed();
-        println!("load {load:?} lower {lower:?} compile {compile:?} bind {bind:?} drop {free:?} classes {nc} programs {np} sets {ns}");
+        println!(
+            "load {load:?} lower {lower:?} compile {compile:?} bind {bind:?} drop {free:?} classes {nc} programs {np} sets {ns}"
+        );
     }
 }

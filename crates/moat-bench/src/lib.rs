@@ -1,5 +1,10 @@
 //! Synthetic clusters for benches: the same sizes give the same text, everywhere and always.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that cannot run has nobody to report to")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench that cannot run has nobody to report to"
+)]
 
 mod synth;
 mod world;

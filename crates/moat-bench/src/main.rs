@@ -1,5 +1,10 @@
 //! `moat-synth WORKLOADS POLICIES DIR` writes a synthetic cluster into a directory.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench that cannot run has nobody to report to")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench that cannot run has nobody to report to"
+)]
 
 use std::path::PathBuf;
 

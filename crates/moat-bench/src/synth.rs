@@ -36,7 +36,9 @@ pub fn synth(n_workloads: usize, n_policies: usize) -> Vec<(String, String)> {
 
 fn namespace(at: usize) -> String {
     let (env, team) = (pick(&ENVS, at), at % N_TEAMS);
-    format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: ns-{at}\n  labels:\n    env: {env}\n    team: team-{team}\n")
+    format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: ns-{at}\n  labels:\n    env: {env}\n    team: team-{team}\n"
+    )
 }
 
 fn deployment(out: &mut String, app: usize) {
@@ -80,7 +82,11 @@ fn network_policy(out: &mut String, policy: usize, at: usize, round: usize) {
     let tier = |step: usize| pick(&TIERS, policy + step);
     let env = pick(&ENVS, policy);
     // The first default-deny and the first same-namespace policy are about the whole namespace.
-    let subject = if kind < 2 && again == 0 { "{}".to_owned() } else { format!("{{matchLabels: {{tier: {}}}}}", pick(&TIERS, at + again)) };
+    let subject = if kind < 2 && again == 0 {
+        "{}".to_owned()
+    } else {
+        format!("{{matchLabels: {{tier: {}}}}}", pick(&TIERS, at + again))
+    };
     let (types, rules) = match kind {
         0 => ("Ingress, Egress", "  egress:\n  - ports:\n    - port: 53\n      protocol: UDP\n".to_owned()),
         1 => ("Ingress, Egress", "  ingress:\n  - from:\n    - podSelector: {}\n  egress:\n  - to:\n    - podSelector: {}\n".to_owned()),
@@ -202,7 +208,11 @@ mod tests {
     #[test]
     fn policies_of_a_namespace_differ() {
         for (_, text) in synth(100, 60) {
-            let mut specs: Vec<&str> = text.split("---").filter_map(|document| document.split_once("podSelector: ")).map(|(_, spec)| spec).collect();
+            let mut specs: Vec<&str> = text
+                .split("---")
+                .filter_map(|document| document.split_once("podSelector: "))
+                .map(|(_, spec)| spec)
+                .collect();
             let n_all = specs.len();
             specs.sort_unstable();
             specs.dedup();

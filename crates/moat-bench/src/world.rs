@@ -26,7 +26,10 @@ impl World {
     /// A cluster as text at hand.
     #[must_use]
     pub fn inputs(n_workloads: usize, n_policies: usize) -> Vec<Input> {
-        synth(n_workloads, n_policies).into_iter().map(|(name, text)| Input::Text { name, text }).collect()
+        synth(n_workloads, n_policies)
+            .into_iter()
+            .map(|(name, text)| Input::Text { name, text })
+            .collect()
     }
 
     /// Reads and lowers.
@@ -40,13 +43,18 @@ impl World {
     /// Lowers.
     #[must_use]
     pub fn lower(loaded: &Loaded) -> Lowered {
-        lower(loaded.documents.iter().map(|document| (document.source, &document.value)), &loaded.diagnostics, &Options::default())
+        lower(
+            loaded.documents.iter().map(|document| (document.source, &document.value)),
+            &loaded.diagnostics,
+            &Options::default(),
+        )
     }
 
     /// Compiles.
     #[must_use]
     pub fn compile(&self) -> Arc<SymbolicIr> {
-        let sources: Vec<Arc<str>> = self.loaded.sources.iter().map(|source| source.name.as_str().into()).collect();
+        let sources: Vec<Arc<str>> =
+            self.loaded.sources.iter().map(|source| source.name.as_str().into()).collect();
         Arc::new(compile(&self.lowered.policies, &sources))
     }
 

@@ -30,8 +30,16 @@ pub(crate) fn finish(table: &mut AtomTable) {
 /// The atoms of a set whose cuts are all in the table.
 pub(crate) fn atoms(table: &AtomTable, set: &AddrSet) -> IdSet {
     let mut out = IdSet::new();
-    let ranges4 = set.v4().ranges().iter().map(|&(low, high)| (IpAddr::V4(low.into()), IpAddr::V4(high.into())));
-    let ranges6 = set.v6().ranges().iter().map(|&(low, high)| (IpAddr::V6(low.into()), IpAddr::V6(high.into())));
+    let ranges4 = set
+        .v4()
+        .ranges()
+        .iter()
+        .map(|&(low, high)| (IpAddr::V4(low.into()), IpAddr::V4(high.into())));
+    let ranges6 = set
+        .v6()
+        .ranges()
+        .iter()
+        .map(|&(low, high)| (IpAddr::V6(low.into()), IpAddr::V6(high.into())));
     for (low, high) in ranges4.chain(ranges6) {
         out.union_with(&IdSet::range(table.of_address(low), table.of_address(high) + 1));
     }
@@ -57,7 +65,12 @@ pub(crate) fn candidates(pod_cidrs: &[Cidr], family: Family) -> AddrSet {
 }
 
 /// Whether `set` contains an address of which `known` is known; `None` when it does not.
-pub(crate) fn contains(set: &AddrSet, atoms: &IdSet, known: Known, candidates: &AddrSet) -> Option<bool> {
+pub(crate) fn contains(
+    set: &AddrSet,
+    atoms: &IdSet,
+    known: Known,
+    candidates: &AddrSet,
+) -> Option<bool> {
     match known {
         Known::Absent => None,
         Known::Atom(atom) => atoms.contains(atom).then_some(true),
@@ -91,18 +104,24 @@ pub(crate) fn families(pod_cidrs: &[Cidr], known: impl Iterator<Item = IpAddr>) 
     if found.is_empty() { vec![Family::V4] } else { found }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn set(text: &str) -> AddrSet {
-        text.split(' ').fold(AddrSet::empty(), |sum, cidr| sum.union(&AddrSet::cidr(Cidr::parse(cidr).unwrap())))
+        text.split(' ').fold(AddrSet::empty(), |sum, cidr| {
+            sum.union(&AddrSet::cidr(Cidr::parse(cidr).unwrap()))
+        })
     }
 
     #[test]
     fn atoms_of_a_set_are_exactly_its_addresses() {
-        let sets = [set("10.0.0.0/8 2001:db8::/32"), set("10.1.0.0/16"), set("0.0.0.0/0"), set("255.255.255.255/32 ::/0")];
+        let sets = [
+            set("10.0.0.0/8 2001:db8::/32"),
+            set("10.1.0.0/16"),
+            set("0.0.0.0/0"),
+            set("255.255.255.255/32 ::/0"),
+        ];
         let mut table = AtomTable::default();
         sets.iter().for_each(|set| cut(&mut table, set));
         finish(&mut table);

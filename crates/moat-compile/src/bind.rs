@@ -56,7 +56,9 @@ fn atom_table(symbolic: &SymbolicIr, inventory: &Inventory) -> AtomTable {
     for clause in &symbolic.clauses {
         match &clause.peer {
             SymPeer::Block(set) | SymPeer::Networks(set) => addresses::cut(&mut table, set),
-            SymPeer::Nodes(selector) => addresses::cut(&mut table, &node_addresses(inventory, selector)),
+            SymPeer::Nodes(selector) => {
+                addresses::cut(&mut table, &node_addresses(inventory, selector));
+            }
             SymPeer::Domain(domain) => table.domains.push(domain.clone()),
             _ => {}
         }
@@ -69,7 +71,9 @@ fn atom_table(symbolic: &SymbolicIr, inventory: &Inventory) -> AtomTable {
 
 fn node_addresses(inventory: &Inventory, selector: &Selector) -> AddrSet {
     let nodes = inventory.nodes.iter().filter(|node| selector.matches(&node.labels));
-    nodes.flat_map(|node| &node.addresses).fold(AddrSet::empty(), |sum, &address| sum.union(&AddrSet::host(address)))
+    nodes
+        .flat_map(|node| &node.addresses)
+        .fold(AddrSet::empty(), |sum, &address| sum.union(&AddrSet::host(address)))
 }
 
 /// Peer sets, one for each distinct peer that policies name.
@@ -105,11 +109,24 @@ impl Peers {
             class_atoms.push(atoms);
         }
         let everyone = PeerSet { must: IdSet::range(0, table.len()), may: IdSet::new() };
-        let mut peers = Self { sets: vec![everyone], of_clause: Vec::with_capacity(symbolic.clauses.len()), class_atoms };
+        let mut peers = Self {
+            sets: vec![everyone],
+            of_clause: Vec::with_capacity(symbolic.clauses.len()),
+            class_atoms,
+        };
         let namespaces = classes.namespace_sets(symbolic);
-        let candidates = Family::BOTH.map(|family| addresses::candidates(&inventory.pod_cidrs, family));
+        let candidates =
+            Family::BOTH.map(|family| addresses::candidates(&inventory.pod_cidrs, family));
         let anywhere = Family::BOTH.map(AddrSet::family);
-        let maker = Maker { inventory, dialect, classes, table: &table, candidates, anywhere, atoms: &peers.class_atoms };
+        let maker = Maker {
+            inventory,
+            dialect,
+            classes,
+            table: &table,
+            candidates,
+            anywhere,
+            atoms: &peers.class_atoms,
+        };
         let mut known: FxHashMap<&SymPeer, PeerSetId> = FxHashMap::default();
         for clause in &symbolic.clauses {
             let id = match known.get(&clause.peer) {
@@ -165,16 +182,28 @@ impl Maker<'_> {
                 }
                 set
             }
-            SymPeer::Block(addresses) => self.addresses(addresses, self.dialect.block_over_pods, self.dialect.block_over_nodes),
-            SymPeer::Networks(addresses) => self.addresses(addresses, Matching::ByAddress, Matching::ByAddress),
+            SymPeer::Block(addresses) => self.addresses(
+                addresses,
+                self.dialect.block_over_pods,
+                self.dialect.block_over_nodes,
+            ),
+            SymPeer::Networks(addresses) => {
+                self.addresses(addresses, Matching::ByAddress, Matching::ByAddress)
+            }
             SymPeer::Nodes(selector) => {
                 let addresses = node_addresses(self.inventory, selector);
-                let mut set = PeerSet { must: addresses::atoms(self.table, &addresses), may: IdSet::new() };
+                let mut set =
+                    PeerSet { must: addresses::atoms(self.table, &addresses), may: IdSet::new() };
                 for (class, key) in self.classes.keys.iter().enumerate() {
                     let Some(node) = &key.host else { continue };
                     let atoms = self.atoms[class].into_iter().flatten();
-                    match node.as_ref().map(|name| self.inventory.nodes.iter().find(|node| node.name == *name)) {
-                        Some(Some(node)) if selector.matches(&node.labels) => set.must.extend(atoms),
+                    match node
+                        .as_ref()
+                        .map(|name| self.inventory.nodes.iter().find(|node| node.name == *name))
+                    {
+                        Some(Some(node)) if selector.matches(&node.labels) => {
+                            set.must.extend(atoms);
+                        }
                         Some(Some(_)) => {}
                         // Which node it runs on, or that node's labels, are not known.
                         _ => set.may.extend(atoms),
@@ -184,7 +213,12 @@ impl Maker<'_> {
             }
             SymPeer::Domain(domain) => {
                 let first = self.table.n_addresses();
-                let narrower = self.table.domains.iter().enumerate().filter(|(_, name)| domain.matches(name.as_str()));
+                let narrower = self
+                    .table
+                    .domains
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, name)| domain.matches(name.as_str()));
                 PeerSet {
                     must: narrower.map(|(at, _)| first + index(at)).collect(),
                     // Any outside address may be one that the name resolves to.
@@ -213,11 +247,19 @@ impl Maker<'_> {
         }
         for (class, key) in self.classes.keys.iter().enumerate().filter(|(_, key)| !key.finished) {
             let known = key.addresses.iter().zip(self.atoms[class]);
-            let (matching, candidates) =
-                if key.host.is_some() { (over_nodes, &self.anywhere) } else { (over_pods, &self.candidates) };
+            let (matching, candidates) = if key.host.is_some() {
+                (over_nodes, &self.anywhere)
+            } else {
+                (over_pods, &self.candidates)
+            };
             for ((known, atom), candidates) in known.zip(candidates) {
                 let Some(atom) = atom else { continue };
-                addresses::add(&mut set, atom, addresses::contains(addresses, &atoms, *known, candidates), matching);
+                addresses::add(
+                    &mut set,
+                    atom,
+                    addresses::contains(addresses, &atoms, *known, candidates),
+                    matching,
+                );
             }
         }
         set

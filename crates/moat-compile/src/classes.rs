@@ -4,7 +4,10 @@ use crate::addresses::{Known, families};
 use crate::compile::{index, origin};
 use moat_ir::{AtomTable, ClassIdx, PodInfo, SymPeer, SymbolicIr};
 use moat_model::inventory::{Inventory, Phase, PodKind};
-use moat_sets::{Family, IdSet, Labels, NamespaceTerm, Operator, PodTerm, PortSet, Protocol, Selector, ServicePoint};
+use moat_sets::{
+    Family, IdSet, Labels, NamespaceTerm, Operator, PodTerm, PortSet, Protocol, Selector,
+    ServicePoint,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 
@@ -50,7 +53,8 @@ fn used(symbolic: &SymbolicIr) -> Used<'_> {
         _ => None,
     });
     for term in terms.chain(symbolic.policies.iter().map(|policy| &policy.subject)) {
-        used.keys.extend(term.pods.requirements().iter().map(|requirement| requirement.key.as_ref()));
+        used.keys
+            .extend(term.pods.requirements().iter().map(|requirement| requirement.key.as_ref()));
     }
     for clause in &symbolic.clauses {
         used.names.extend(clause.ports.names.iter().map(|(_, name)| name.as_ref()));
@@ -61,10 +65,16 @@ fn used(symbolic: &SymbolicIr) -> Used<'_> {
 impl Classes {
     pub(crate) fn new(symbolic: &SymbolicIr, inventory: &Inventory, table: &AtomTable) -> Self {
         let used = used(symbolic);
-        let namespaces: Vec<(Arc<str>, Arc<Labels>)> =
-            inventory.namespaces.iter().map(|namespace| (namespace.name.clone(), Arc::new(namespace.labels.clone()))).collect();
-        let namespace_idx: FxHashMap<Arc<str>, u32> =
-            namespaces.iter().enumerate().map(|(idx, (name, _))| (name.clone(), index(idx))).collect();
+        let namespaces: Vec<(Arc<str>, Arc<Labels>)> = inventory
+            .namespaces
+            .iter()
+            .map(|namespace| (namespace.name.clone(), Arc::new(namespace.labels.clone())))
+            .collect();
+        let namespace_idx: FxHashMap<Arc<str>, u32> = namespaces
+            .iter()
+            .enumerate()
+            .map(|(idx, (name, _))| (name.clone(), index(idx)))
+            .collect();
         let mut classes = Self {
             pods: Vec::with_capacity(inventory.pods.len()),
             keys: Vec::new(),
@@ -76,12 +86,17 @@ impl Classes {
             namespace_idx,
             by_label: FxHashMap::default(),
         };
-        let own = inventory.pods.iter().filter(|pod| !pod.host_network).flat_map(|pod| pod.addresses.iter().copied());
+        let own = inventory
+            .pods
+            .iter()
+            .filter(|pod| !pod.host_network)
+            .flat_map(|pod| pod.addresses.iter().copied());
         let unknown = families(&inventory.pod_cidrs, own);
         let mut label_ids: FxHashMap<Labels, u32> = FxHashMap::default();
         let mut profile_ids: FxHashMap<PortProfile, u32> = FxHashMap::default();
         let mut class_ids: FxHashMap<Key, ClassIdx> = FxHashMap::default();
-        let mut order: Vec<(Arc<str>, &moat_model::Pod)> = inventory.pods.iter().map(|pod| (pod.to_string().into(), pod)).collect();
+        let mut order: Vec<(Arc<str>, &moat_model::Pod)> =
+            inventory.pods.iter().map(|pod| (pod.to_string().into(), pod)).collect();
         order.sort_by(|a, b| a.0.cmp(&b.0));
         for (display, pod) in order {
             let Some(&namespace) = classes.namespace_idx.get(&pod.namespace) else { continue };
@@ -93,17 +108,25 @@ impl Classes {
             let mut profile: PortProfile = pod
                 .ports
                 .iter()
-                .filter_map(|port| Some((port.name.clone().filter(|name| used.names.contains(name.as_ref()))?, port.protocol, port.number)))
+                .filter_map(|port| {
+                    Some((
+                        port.name.clone().filter(|name| used.names.contains(name.as_ref()))?,
+                        port.protocol,
+                        port.number,
+                    ))
+                })
                 .collect();
             profile.sort_unstable();
             let ports = *profile_ids.entry(profile).or_insert_with_key(|profile| {
                 classes.profiles.push(profile.clone());
                 index(classes.profiles.len() - 1)
             });
-            let addresses = Family::BOTH.map(|family| match pod.addresses.iter().find(|address| Family::of(**address) == family) {
-                Some(&address) => Known::Atom(table.of_address(address)),
-                None if pod.addresses.is_empty() && unknown.contains(&family) => Known::Unknown,
-                None => Known::Absent,
+            let addresses = Family::BOTH.map(|family| {
+                match pod.addresses.iter().find(|address| Family::of(**address) == family) {
+                    Some(&address) => Known::Atom(table.of_address(address)),
+                    None if pod.addresses.is_empty() && unknown.contains(&family) => Known::Unknown,
+                    None => Known::Absent,
+                }
             });
             let finished = pod.phase == Phase::Finished;
             let host = pod.host_network.then(|| pod.node.clone());
@@ -116,7 +139,11 @@ impl Classes {
             if let Some(members) = classes.members.get_mut(class as usize) {
                 members.push(index(classes.pods.len()));
             }
-            let namespace_labels = classes.namespaces.get(namespace as usize).map(|(_, labels)| labels.clone()).unwrap_or_default();
+            let namespace_labels = classes
+                .namespaces
+                .get(namespace as usize)
+                .map(|(_, labels)| labels.clone())
+                .unwrap_or_default();
             classes.pods.push(PodInfo {
                 display,
                 namespace: pod.namespace.clone(),
@@ -134,7 +161,11 @@ impl Classes {
                 host_network: pod.host_network,
                 finished,
                 replicas: pod.replicas,
-                ports: pod.ports.iter().map(|port| (port.name.clone(), port.protocol, port.number)).collect(),
+                ports: pod
+                    .ports
+                    .iter()
+                    .map(|port| (port.name.clone(), port.protocol, port.number))
+                    .collect(),
                 class,
             });
         }
@@ -148,8 +179,15 @@ impl Classes {
             if let Some(list) = self.by_namespace.get_mut(key.namespace as usize) {
                 list.push(class);
             }
-            for (name, value) in self.label_sets.get(key.labels as usize).into_iter().flat_map(Labels::iter) {
-                self.by_label.entry(name.into()).or_default().entry(value.into()).or_default().push(class);
+            for (name, value) in
+                self.label_sets.get(key.labels as usize).into_iter().flat_map(Labels::iter)
+            {
+                self.by_label
+                    .entry(name.into())
+                    .or_default()
+                    .entry(value.into())
+                    .or_default()
+                    .push(class);
             }
         }
     }
@@ -168,12 +206,16 @@ impl Classes {
             }
             NamespaceTerm::Matching(selector) => {
                 let inside = namespaces.of(selector);
-                let in_namespace = |class: &ClassIdx| inside[self.keys[*class as usize].namespace as usize];
+                let in_namespace =
+                    |class: &ClassIdx| inside[self.keys[*class as usize].namespace as usize];
                 match self.fewest(&term.pods) {
                     // One label's classes are fewer than all: look only at them.
-                    Some(candidates) => candidates.into_iter().filter(in_namespace).filter(meant).collect(),
+                    Some(candidates) => {
+                        candidates.into_iter().filter(in_namespace).filter(meant).collect()
+                    }
                     None => {
-                        let own = inside.iter().zip(&self.by_namespace).filter(|(inside, _)| **inside);
+                        let own =
+                            inside.iter().zip(&self.by_namespace).filter(|(inside, _)| **inside);
                         own.flat_map(|(_, classes)| classes.iter().copied()).filter(meant).collect()
                     }
                 }
@@ -183,11 +225,16 @@ impl Classes {
 
     /// The classes that meet the most selective `In` requirement.
     fn fewest(&self, selector: &Selector) -> Option<Vec<ClassIdx>> {
-        let lists = selector.requirements().iter().filter(|requirement| requirement.operator == Operator::In).map(|requirement| {
-            let values = self.by_label.get(&requirement.key);
-            let lists: Vec<&Vec<ClassIdx>> = requirement.values.iter().filter_map(|value| values?.get(value)).collect();
-            (lists.iter().map(|list| list.len()).sum::<usize>(), lists)
-        });
+        let lists = selector
+            .requirements()
+            .iter()
+            .filter(|requirement| requirement.operator == Operator::In)
+            .map(|requirement| {
+                let values = self.by_label.get(&requirement.key);
+                let lists: Vec<&Vec<ClassIdx>> =
+                    requirement.values.iter().filter_map(|value| values?.get(value)).collect();
+                (lists.iter().map(|list| list.len()).sum::<usize>(), lists)
+            });
         let (_, lists) = lists.min_by_key(|(size, _)| *size)?;
         Some(lists.into_iter().flatten().copied().collect())
     }
@@ -207,7 +254,8 @@ impl Classes {
             if let NamespaceTerm::Matching(selector) = &term.namespaces
                 && !sets.0.contains_key(selector)
             {
-                let inside = self.namespaces.iter().map(|(_, labels)| selector.matches(labels)).collect();
+                let inside =
+                    self.namespaces.iter().map(|(_, labels)| selector.matches(labels)).collect();
                 sets.0.insert(selector.clone(), inside);
             }
         }
@@ -219,8 +267,12 @@ impl Classes {
 pub(crate) fn named(profile: &PortProfile, protocol: Option<Protocol>, name: &str) -> PortSet {
     profile
         .iter()
-        .filter(|(have, own, _)| have.as_ref() == name && protocol.is_none_or(|protocol| protocol == *own))
-        .fold(PortSet::empty(), |sum, &(_, own, number)| sum.union(&PortSet::point(ServicePoint::new(own, number))))
+        .filter(|(have, own, _)| {
+            have.as_ref() == name && protocol.is_none_or(|protocol| protocol == *own)
+        })
+        .fold(PortSet::empty(), |sum, &(_, own, number)| {
+            sum.union(&PortSet::point(ServicePoint::new(own, number)))
+        })
 }
 
 /// Which namespaces each namespace selector means.

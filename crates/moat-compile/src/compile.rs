@@ -1,6 +1,9 @@
 //! Policies become clauses. No pod is seen here.
 
-use moat_ir::{ClauseIdx, Origin, PolicyIdx, PolicyInfo, RuleInfo, StageKind, SymClause, SymPeer, SymPorts, SymbolicIr, Then};
+use moat_ir::{
+    ClauseIdx, Origin, PolicyIdx, PolicyInfo, RuleInfo, StageKind, SymClause, SymPeer, SymPorts,
+    SymbolicIr, Then,
+};
 use moat_model::policy::{Action, PeerKind, Peers, Policy, PortMatch, Ports, Rule, Tier};
 use moat_model::{Direction, Span};
 use moat_sets::PortSet;
@@ -11,7 +14,14 @@ use std::sync::Arc;
 pub fn compile(policies: &[Policy], sources: &[Arc<str>]) -> SymbolicIr {
     let mut order: Vec<&Policy> = policies.iter().collect();
     // Lower priority first; of equal priorities the first by name, which `decide` reports as ambiguous.
-    order.sort_by(|a, b| (a.tier, &a.id.namespace, &a.id.name, a.id.kind).cmp(&(b.tier, &b.id.namespace, &b.id.name, b.id.kind)));
+    order.sort_by(|a, b| {
+        (a.tier, &a.id.namespace, &a.id.name, a.id.kind).cmp(&(
+            b.tier,
+            &b.id.namespace,
+            &b.id.name,
+            b.id.kind,
+        ))
+    });
     let mut ir = SymbolicIr { sources: sources.to_vec(), ..SymbolicIr::default() };
     for policy in order {
         let idx = index(ir.policies.len());
@@ -38,7 +48,12 @@ pub fn compile(policies: &[Policy], sources: &[Arc<str>]) -> SymbolicIr {
     ir
 }
 
-fn rules(ir: &mut SymbolicIr, policy_idx: PolicyIdx, policy: &Policy, direction: Direction) -> (ClauseIdx, ClauseIdx) {
+fn rules(
+    ir: &mut SymbolicIr,
+    policy_idx: PolicyIdx,
+    policy: &Policy,
+    direction: Direction,
+) -> (ClauseIdx, ClauseIdx) {
     let start = index(ir.clauses.len());
     for rule in policy.rules(direction) {
         let rule_idx = index(ir.rules.len());
@@ -65,7 +80,14 @@ fn clauses(ir: &mut SymbolicIr, rule_idx: u32, policy: &Policy, rule: &Rule) {
     };
     let ports = ports(&rule.ports);
     let mut push = |peer_index, span, peer, then| {
-        ir.clauses.push(SymClause { rule: rule_idx, peer_index, origin: origin(span), peer, ports: ports.clone(), then });
+        ir.clauses.push(SymClause {
+            rule: rule_idx,
+            peer_index,
+            origin: origin(span),
+            peer,
+            ports: ports.clone(),
+            then,
+        });
     };
     match &rule.peers {
         Peers::Any => push(None, rule.span, SymPeer::Everyone, then),
@@ -96,7 +118,9 @@ fn ports(ports: &Ports) -> SymPorts {
             for port in list {
                 match port {
                     PortMatch::Numbers(set) => out.numbers = out.numbers.union(set),
-                    PortMatch::Named { protocol, name } => out.names.push((*protocol, name.clone())),
+                    PortMatch::Named { protocol, name } => {
+                        out.names.push((*protocol, name.clone()));
+                    }
                 }
             }
             out

@@ -71,8 +71,12 @@ impl Dialect {
     pub const CALICO: Self = Self { name: "calico", ..Self::MOAT };
 
     /// Cilium, with its default `policy-cidr-match-mode`.
-    pub const CILIUM: Self =
-        Self { name: "cilium", block_over_pods: Matching::Never, block_over_nodes: Matching::Never, ..Self::MOAT };
+    pub const CILIUM: Self = Self {
+        name: "cilium",
+        block_over_pods: Matching::Never,
+        block_over_nodes: Matching::Never,
+        ..Self::MOAT
+    };
 
     /// All dialects.
     pub const ALL: [Self; 4] = [Self::MOAT, Self::SPEC, Self::CALICO, Self::CILIUM];

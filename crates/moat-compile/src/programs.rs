@@ -4,7 +4,10 @@ use crate::bind::{EVERYONE, Peers, SIDES, management};
 use crate::classes::{Classes, named};
 use crate::compile::index;
 use crate::dialect::{Dialect, HostNetwork};
-use moat_ir::{Class, Clause, Direction, Management, PeerSet, PeerSetId, PolicyIdx, Program, ProgramId, Stage, StageKind, SymbolicIr, Then, Why};
+use moat_ir::{
+    Class, Clause, Direction, Management, PeerSet, PeerSetId, PolicyIdx, Program, ProgramId, Stage,
+    StageKind, SymbolicIr, Then, Why,
+};
 use moat_sets::{IdSet, PortSet, Protocol};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -25,7 +28,12 @@ pub(crate) struct Programs<'a> {
 }
 
 impl<'a> Programs<'a> {
-    pub(crate) fn new(symbolic: &'a SymbolicIr, classes: &'a Classes, dialect: Dialect, peers: Peers) -> Self {
+    pub(crate) fn new(
+        symbolic: &'a SymbolicIr,
+        classes: &'a Classes,
+        dialect: Dialect,
+        peers: Peers,
+    ) -> Self {
         Self {
             symbolic,
             classes,
@@ -77,7 +85,11 @@ impl<'a> Programs<'a> {
             })
             .collect();
         let names = direction == Direction::Ingress
-            && applies.iter().any(|&idx| symbolic.clauses_of(idx, direction).any(|(_, clause)| !clause.ports.names.is_empty()));
+            && applies.iter().any(|&idx| {
+                symbolic
+                    .clauses_of(idx, direction)
+                    .any(|(_, clause)| !clause.ports.names.is_empty())
+            });
         let key = (direction, applies, names.then_some(profile));
         if let Some(&id) = self.known.get(&key) {
             return id;
@@ -93,7 +105,11 @@ impl<'a> Programs<'a> {
         let symbolic = self.symbolic;
         let mut stages = Vec::new();
         for kind in [StageKind::Admin, StageKind::Namespace, StageKind::Baseline] {
-            let own: Vec<PolicyIdx> = policies.iter().copied().filter(|&idx| symbolic.policy(idx).stage == kind).collect();
+            let own: Vec<PolicyIdx> = policies
+                .iter()
+                .copied()
+                .filter(|&idx| symbolic.policy(idx).stage == kind)
+                .collect();
             if own.is_empty() {
                 continue;
             }
@@ -104,19 +120,31 @@ impl<'a> Programs<'a> {
             if kind == StageKind::Namespace {
                 //# "... the pod is isolated ...; the only allowed connections are those allowed by ... some NetworkPolicy"
                 let why = Why::Isolated(own.into());
-                clauses.push(Clause { peers: EVERYONE, ports: PortSet::all(), then: Then::Deny, why });
+                clauses.push(Clause {
+                    peers: EVERYONE,
+                    ports: PortSet::all(),
+                    then: Then::Deny,
+                    why,
+                });
                 stages.push(Stage { kind, clauses });
                 // Total: nothing after it can be reached.
                 return Program { direction, stages };
             }
             stages.push(Stage { kind, clauses });
         }
-        let allow = Clause { peers: EVERYONE, ports: PortSet::all(), then: Then::Allow, why: Why::Default };
+        let allow =
+            Clause { peers: EVERYONE, ports: PortSet::all(), then: Then::Allow, why: Why::Default };
         stages.push(Stage { kind: StageKind::Default, clauses: vec![allow] });
         Program { direction, stages }
     }
 
-    fn clauses(&mut self, direction: Direction, policy: PolicyIdx, profile: u32, out: &mut Vec<Clause>) {
+    fn clauses(
+        &mut self,
+        direction: Direction,
+        policy: PolicyIdx,
+        profile: u32,
+        out: &mut Vec<Clause>,
+    ) {
         let symbolic = self.symbolic;
         for (idx, clause) in symbolic.clauses_of(policy, direction) {
             let peers = self.peers.of_clause[idx as usize];
@@ -129,9 +157,13 @@ impl<'a> Programs<'a> {
                 //# "port: ... a named port ... on the pod": ingress names are looked up on the subject, which is the destination.
                 Direction::Ingress => {
                     let profile = &self.classes.profiles[profile as usize];
-                    let ports = clause.ports.names.iter().fold(clause.ports.numbers.clone(), |sum, (protocol, name)| {
-                        sum.union(&named(profile, *protocol, name))
-                    });
+                    let ports = clause
+                        .ports
+                        .names
+                        .iter()
+                        .fold(clause.ports.numbers.clone(), |sum, (protocol, name)| {
+                            sum.union(&named(profile, *protocol, name))
+                        });
                     push(peers, ports);
                 }
                 Direction::Egress => {
@@ -147,7 +179,12 @@ impl<'a> Programs<'a> {
     }
 
     /// `peers` cut by what a port name means on them.
-    fn narrow(&mut self, peers: PeerSetId, protocol: Option<Protocol>, name: &Arc<str>) -> Vec<(PortSet, PeerSetId)> {
+    fn narrow(
+        &mut self,
+        peers: PeerSetId,
+        protocol: Option<Protocol>,
+        name: &Arc<str>,
+    ) -> Vec<(PortSet, PeerSetId)> {
         let key = (peers, protocol, name.clone());
         if let Some(known) = self.narrowed.get(&key) {
             return known.clone();
@@ -156,7 +193,8 @@ impl<'a> Programs<'a> {
         let mut out = Vec::new();
         for (ports, atoms) in resolved {
             let whole = &self.peers.sets[peers as usize];
-            let set = PeerSet { must: whole.must.intersect(&atoms), may: whole.may.intersect(&atoms) };
+            let set =
+                PeerSet { must: whole.must.intersect(&atoms), may: whole.may.intersect(&atoms) };
             if !set.must.is_empty() || !set.may.is_empty() {
                 self.peers.sets.push(set);
                 out.push((ports, index(self.peers.sets.len() - 1)));
@@ -173,7 +211,9 @@ impl<'a> Programs<'a> {
             let mut by_ports: Vec<(PortSet, IdSet)> = Vec::new();
             for (class, own) in atoms.iter().enumerate() {
                 // A hostNetwork pod that is its node's address has no more port names than any address.
-                if classes.keys[class].host.is_some() && dialect.host_network == HostNetwork::NodeAddress {
+                if classes.keys[class].host.is_some()
+                    && dialect.host_network == HostNetwork::NodeAddress
+                {
                     continue;
                 }
                 let ports = classes.named(index(class), protocol, name);

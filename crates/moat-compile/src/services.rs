@@ -20,10 +20,18 @@ pub fn services(inventory: &Inventory, bound: &Bound) -> Vec<ServiceInfo> {
             let own = by_namespace.get(service.namespace.as_ref()).map_or(&[][..], Vec::as_slice);
             //# selector: "Route service traffic to pods with label keys and values matching this selector."
             let selected: Vec<PodIdx> = match &service.selector {
-                Some(selector) => own.iter().copied().filter(|&pod| selector.matches(&bound.pod(pod).labels)).collect(),
+                Some(selector) => own
+                    .iter()
+                    .copied()
+                    .filter(|&pod| selector.matches(&bound.pod(pod).labels))
+                    .collect(),
                 None => Vec::new(),
             };
-            let ports = service.ports.iter().map(|port| service_port(service, port, &selected, bound)).collect();
+            let ports = service
+                .ports
+                .iter()
+                .map(|port| service_port(service, port, &selected, bound))
+                .collect();
             ServiceInfo {
                 namespace: service.namespace.clone(),
                 name: service.name.clone(),
@@ -38,7 +46,12 @@ pub fn services(inventory: &Inventory, bound: &Bound) -> Vec<ServiceInfo> {
         .collect()
 }
 
-fn service_port(service: &Service, port: &ServicePort, selected: &[PodIdx], bound: &Bound) -> ServicePortInfo {
+fn service_port(
+    service: &Service,
+    port: &ServicePort,
+    selected: &[PodIdx],
+    bound: &Bound,
+) -> ServicePortInfo {
     let mut backends = Vec::new();
     let mut without_port = Vec::new();
     for &pod in selected {
@@ -50,7 +63,9 @@ fn service_port(service: &Service, port: &ServicePort, selected: &[PodIdx], boun
                 .pod(pod)
                 .ports
                 .iter()
-                .find(|(have, protocol, _)| have.as_ref() == Some(name) && *protocol == port.protocol)
+                .find(|(have, protocol, _)| {
+                    have.as_ref() == Some(name) && *protocol == port.protocol
+                })
                 .map(|&(_, _, number)| number),
         };
         match target {
@@ -59,9 +74,13 @@ fn service_port(service: &Service, port: &ServicePort, selected: &[PodIdx], boun
         }
     }
     for endpoint in &service.endpoints {
-        let same_name = endpoint.port_name == port.name || (endpoint.port_name.is_none() && service.ports.len() == 1);
+        let same_name = endpoint.port_name == port.name
+            || (endpoint.port_name.is_none() && service.ports.len() == 1);
         if same_name && endpoint.protocol == port.protocol {
-            let end = bound.pod_by_address.get(&endpoint.address).map_or(End::Address(endpoint.address), |&pod| End::Pod(pod));
+            let end = bound
+                .pod_by_address
+                .get(&endpoint.address)
+                .map_or(End::Address(endpoint.address), |&pod| End::Pod(pod));
             backends.push((end, endpoint.port));
         }
     }

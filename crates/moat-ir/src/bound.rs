@@ -199,9 +199,13 @@ impl AtomTable {
     #[must_use]
     pub fn of_address(&self, address: IpAddr) -> u32 {
         match address {
-            IpAddr::V4(address) => index(self.v4.partition_point(|&low| low <= address.to_bits())).saturating_sub(1),
+            IpAddr::V4(address) => {
+                index(self.v4.partition_point(|&low| low <= address.to_bits())).saturating_sub(1)
+            }
             IpAddr::V6(address) => {
-                index(self.v4.len()) + index(self.v6.partition_point(|&low| low <= address.to_bits())).saturating_sub(1)
+                index(self.v4.len())
+                    + index(self.v6.partition_point(|&low| low <= address.to_bits()))
+                        .saturating_sub(1)
             }
         }
     }
@@ -213,11 +217,17 @@ impl AtomTable {
         let n_v4 = self.v4.len();
         if let Some(&low) = self.v4.get(at) {
             let high = self.v4.get(at + 1).map_or(u32::MAX, |next| next - 1);
-            return Some(AtomKind::Addresses { low: IpAddr::V4(low.into()), high: IpAddr::V4(high.into()) });
+            return Some(AtomKind::Addresses {
+                low: IpAddr::V4(low.into()),
+                high: IpAddr::V4(high.into()),
+            });
         }
         if let Some(&low) = self.v6.get(at - n_v4) {
             let high = self.v6.get(at - n_v4 + 1).map_or(u128::MAX, |next| next - 1);
-            return Some(AtomKind::Addresses { low: IpAddr::V6(low.into()), high: IpAddr::V6(high.into()) });
+            return Some(AtomKind::Addresses {
+                low: IpAddr::V6(low.into()),
+                high: IpAddr::V6(high.into()),
+            });
         }
         let at = at - n_v4 - self.v6.len();
         if let Some(domain) = self.domains.get(at) {

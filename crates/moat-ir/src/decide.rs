@@ -141,7 +141,12 @@ impl Bound {
                 Some(_) => Half::certain(Verdict::Allowed, HalfReason::Exempt(exemption)),
                 None => Half::certain(Verdict::Allowed, HalfReason::Unmanaged),
             };
-            return Answer { verdict: Verdict::Allowed, egress: half(&flow.from), ingress: half(&flow.to), maybe_own_node: false };
+            return Answer {
+                verdict: Verdict::Allowed,
+                egress: half(&flow.from),
+                ingress: half(&flow.to),
+                maybe_own_node: false,
+            };
         }
         let egress = self.half(Direction::Egress, &flow.from, &flow.to, flow);
         let ingress = self.half(Direction::Ingress, &flow.to, &flow.from, flow);
@@ -178,7 +183,9 @@ impl Bound {
 
     fn managed(&self, end: &End) -> Option<&Class> {
         match end {
-            End::Pod(pod) => Some(self.class_of(*pod)).filter(|class| class.management != Management::Unmanaged),
+            End::Pod(pod) => {
+                Some(self.class_of(*pod)).filter(|class| class.management != Management::Unmanaged)
+            }
             _ => None,
         }
     }
@@ -187,15 +194,22 @@ impl Bound {
     #[must_use]
     pub fn peer_atom(&self, peer: &End, family: Family) -> Option<u32> {
         match peer {
-            End::Pod(pod) => self.class_of(*pod).atom(family).or_else(|| self.class_of(*pod).atoms.into_iter().flatten().next()),
+            End::Pod(pod) => self
+                .class_of(*pod)
+                .atom(family)
+                .or_else(|| self.class_of(*pod).atoms.into_iter().flatten().next()),
             End::Address(address) => Some(self.atoms.of_address(*address)),
             End::Domain(_) => None,
         }
     }
 
     fn half(&self, direction: Direction, subject: &End, peer: &End, flow: &Flow) -> Half {
-        let Some(class) = self.managed(subject) else { return Half::certain(Verdict::Allowed, HalfReason::Unmanaged) };
-        let Some(id) = class.program(direction) else { return Half::certain(Verdict::Allowed, HalfReason::Unmanaged) };
+        let Some(class) = self.managed(subject) else {
+            return Half::certain(Verdict::Allowed, HalfReason::Unmanaged);
+        };
+        let Some(id) = class.program(direction) else {
+            return Half::certain(Verdict::Allowed, HalfReason::Unmanaged);
+        };
         let program = self.program(id);
         let mut half = self.run(program, peer, flow);
         if class.management == Management::Undefined && half.verdict == Verdict::Denied {
@@ -206,7 +220,13 @@ impl Bound {
 
     /// Whether the clause contains the flow: `None` no, `Some(true)` certainly.
     #[must_use]
-    pub fn contains(&self, clause: &Clause, peer: &End, family: Family, point: ServicePoint) -> Option<bool> {
+    pub fn contains(
+        &self,
+        clause: &Clause,
+        peer: &End,
+        family: Family,
+        point: ServicePoint,
+    ) -> Option<bool> {
         if !clause.ports.contains(point) {
             return None;
         }
@@ -221,8 +241,10 @@ impl Bound {
             let first = self.atoms.n_addresses();
             // A domain name is somewhere outside: it matches patterns, and clauses for everyone.
             let everyone = set.must.len() == u64::from(self.atoms.len());
-            let named = |at: usize| self.atoms.domains.get(at).is_some_and(|pattern| pattern.matches(name));
-            let domain = (0..self.atoms.domains.len()).any(|at| named(at) && set.must.contains(first + u32::try_from(at).unwrap_or(0)));
+            let named =
+                |at: usize| self.atoms.domains.get(at).is_some_and(|pattern| pattern.matches(name));
+            let domain = (0..self.atoms.domains.len())
+                .any(|at| named(at) && set.must.contains(first + u32::try_from(at).unwrap_or(0)));
             if everyone || domain {
                 return Some(true);
             }
@@ -230,11 +252,7 @@ impl Bound {
             return (!set.must.is_disjoint(&moat_sets::IdSet::range(0, first))).then_some(false);
         }
         let atom = self.peer_atom(peer, family)?;
-        if set.must.contains(atom) {
-            Some(true)
-        } else {
-            set.may.contains(atom).then_some(false)
-        }
+        if set.must.contains(atom) { Some(true) } else { set.may.contains(atom).then_some(false) }
     }
 
     fn run(&self, program: &Program, peer: &End, flow: &Flow) -> Half {
@@ -246,7 +264,9 @@ impl Bound {
             // Whether this stage may be left for the next one.
             let mut next = true;
             for (at, clause) in stage.clauses.iter().enumerate() {
-                let Some(certain) = self.contains(clause, peer, flow.family, flow.point) else { continue };
+                let Some(certain) = self.contains(clause, peer, flow.family, flow.point) else {
+                    continue;
+                };
                 if certain {
                     next = clause.then == Then::Pass || (next && self.passed(&doubts, stage.kind));
                     match clause.then {
@@ -255,9 +275,20 @@ impl Bound {
                         Then::Pass => {}
                     }
                     if reason.is_none() && clause.then != Then::Pass {
-                        reason = Some(self.reason(stage.clauses.get(at..).unwrap_or_default(), stage.kind, peer, flow));
+                        reason = Some(self.reason(
+                            stage.clauses.get(at..).unwrap_or_default(),
+                            stage.kind,
+                            peer,
+                            flow,
+                        ));
                     }
-                    self.rivals(clause, stage.clauses.get(at + 1..).unwrap_or_default(), peer, flow, &mut ambiguous);
+                    self.rivals(
+                        clause,
+                        stage.clauses.get(at + 1..).unwrap_or_default(),
+                        peer,
+                        flow,
+                        &mut ambiguous,
+                    );
                     break;
                 }
                 match clause.then {
@@ -288,7 +319,8 @@ impl Bound {
     fn passed(&self, doubts: &[ClauseIdx], kind: StageKind) -> bool {
         doubts.iter().any(|&idx| {
             let clause = self.symbolic.clause(idx);
-            clause.then == Then::Pass && self.symbolic.policy(self.symbolic.rule(clause.rule).policy).stage == kind
+            clause.then == Then::Pass
+                && self.symbolic.policy(self.symbolic.rule(clause.rule).policy).stage == kind
         })
     }
 
@@ -302,7 +334,9 @@ impl Bound {
                 let mut rules = vec![Matched { clause: *idx, certain: true }];
                 if kind == StageKind::Namespace {
                     for clause in rest {
-                        if let (Why::Rule(idx), Some(certain)) = (&clause.why, self.contains(clause, peer, flow.family, flow.point)) {
+                        if let (Why::Rule(idx), Some(certain)) =
+                            (&clause.why, self.contains(clause, peer, flow.family, flow.point))
+                        {
                             rules.push(Matched { clause: *idx, certain });
                         }
                     }
@@ -314,7 +348,14 @@ impl Bound {
     }
 
     /// Policies of the deciding clause's rank that contain the flow and would decide otherwise.
-    fn rivals(&self, decided: &Clause, rest: &[Clause], peer: &End, flow: &Flow, ambiguous: &mut Vec<PolicyIdx>) {
+    fn rivals(
+        &self,
+        decided: &Clause,
+        rest: &[Clause],
+        peer: &End,
+        flow: &Flow,
+        ambiguous: &mut Vec<PolicyIdx>,
+    ) {
         let Why::Rule(idx) = decided.why else { return };
         let winner = self.symbolic.policy_of(idx);
         let own = self.symbolic.policy(winner);
@@ -329,7 +370,9 @@ impl Bound {
                 break;
             }
             // Only a policy's first containing clause would decide.
-            if !seen.contains(&rival) && self.contains(clause, peer, flow.family, flow.point).is_some() {
+            if !seen.contains(&rival)
+                && self.contains(clause, peer, flow.family, flow.point).is_some()
+            {
                 seen.push(rival);
                 if clause.then != decided.then {
                     ambiguous.push(rival);

@@ -11,8 +11,14 @@ mod services;
 mod symbolic;
 mod text;
 
-pub use bound::{Atom, AtomKind, AtomTable, Bound, Class, ClassIdx, Clause, Management, PeerSet, PeerSetId, PodIdx, PodInfo, Program, ProgramId, Stage, StageKind, Then, Why};
+pub use bound::{
+    Atom, AtomKind, AtomTable, Bound, Class, ClassIdx, Clause, Management, PeerSet, PeerSetId,
+    PodIdx, PodInfo, Program, ProgramId, Stage, StageKind, Then, Why,
+};
 pub use decide::{Answer, End, Exemption, Flow, Half, HalfReason, Matched, Verdict};
 pub use regions::Cell;
 pub use services::{ServiceInfo, ServicePortInfo};
-pub use symbolic::{ClauseIdx, Direction, Origin, PolicyIdx, PolicyInfo, RuleIdx, RuleInfo, SymClause, SymPeer, SymPorts, SymbolicIr};
+pub use symbolic::{
+    ClauseIdx, Direction, Origin, PolicyIdx, PolicyInfo, RuleIdx, RuleInfo, SymClause, SymPeer,
+    SymPorts, SymbolicIr,
+};

@@ -33,7 +33,12 @@ impl Bound {
     /// What a program does with every peer and port.
     #[must_use]
     pub fn regions(&self, program: &Program) -> Vec<Cell> {
-        let start = State { here: PortSet::all(), next: PortSet::empty(), allow: PortSet::empty(), deny: PortSet::empty() };
+        let start = State {
+            here: PortSet::all(),
+            next: PortSet::empty(),
+            allow: PortSet::empty(),
+            deny: PortSet::empty(),
+        };
         let mut cells = vec![(IdSet::range(0, self.atoms.len()), start)];
         for stage in &program.stages {
             for clause in &stage.clauses {
@@ -46,7 +51,8 @@ impl Bound {
                         continue;
                     }
                     let must = peers.intersect(&set.must);
-                    let may = if set.may.is_empty() { IdSet::new() } else { peers.intersect(&set.may) };
+                    let may =
+                        if set.may.is_empty() { IdSet::new() } else { peers.intersect(&set.may) };
                     if must.len() + may.len() < peers.len() {
                         let mut rest = peers;
                         rest.minus_with(&must);

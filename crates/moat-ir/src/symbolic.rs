@@ -79,7 +79,11 @@ impl PolicyInfo {
     /// `ns/name`, or `name` when cluster-scoped.
     #[must_use]
     pub fn id(&self) -> String {
-        if self.namespace.is_empty() { self.name.to_string() } else { format!("{}/{}", self.namespace, self.name) }
+        if self.namespace.is_empty() {
+            self.name.to_string()
+        } else {
+            format!("{}/{}", self.namespace, self.name)
+        }
     }
 
     /// Whether it isolates its subjects in this direction.
@@ -236,7 +240,11 @@ impl SymbolicIr {
     }
 
     /// The clauses of one policy in one direction.
-    pub fn clauses_of(&self, policy: PolicyIdx, direction: Direction) -> impl Iterator<Item = (ClauseIdx, &SymClause)> {
+    pub fn clauses_of(
+        &self,
+        policy: PolicyIdx,
+        direction: Direction,
+    ) -> impl Iterator<Item = (ClauseIdx, &SymClause)> {
         let [ingress, egress] = self.spans[policy as usize];
         let (start, end) = if direction == Direction::Ingress { ingress } else { egress };
         (start..end).map(|idx| (idx, self.clause(idx)))

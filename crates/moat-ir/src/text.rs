@@ -10,7 +10,8 @@ impl Bound {
     pub fn dump(&self) -> String {
         let mut out = String::new();
         for (idx, class) in self.classes.iter().enumerate() {
-            let pods: Vec<&str> = class.pods.iter().map(|&pod| self.pod(pod).display.as_ref()).collect();
+            let pods: Vec<&str> =
+                class.pods.iter().map(|&pod| self.pod(pod).display.as_ref()).collect();
             let _ = write!(out, "class {idx}: {}", pods.join(" "));
             match class.management {
                 Management::Managed => {
@@ -34,16 +35,29 @@ impl Bound {
                     let why = match &clause.why {
                         Why::Rule(idx) => {
                             let rule = self.symbolic.rule(self.symbolic.clause(*idx).rule);
-                            format!("{} {}[{}]", self.symbolic.policy(rule.policy), rule.direction, rule.index)
+                            format!(
+                                "{} {}[{}]",
+                                self.symbolic.policy(rule.policy),
+                                rule.direction,
+                                rule.index
+                            )
                         }
                         Why::Isolated(policies) => {
-                            let names: Vec<String> = policies.iter().map(|&idx| self.symbolic.policy(idx).to_string()).collect();
+                            let names: Vec<String> = policies
+                                .iter()
+                                .map(|&idx| self.symbolic.policy(idx).to_string())
+                                .collect();
                             format!("isolated by {}", names.join(", "))
                         }
                         Why::Default => "default".to_owned(),
                     };
                     let set = self.peers(clause.peers);
-                    let _ = writeln!(out, "    {then} {} {} by {why}", self.peers_text(&set.must), clause.ports);
+                    let _ = writeln!(
+                        out,
+                        "    {then} {} {} by {why}",
+                        self.peers_text(&set.must),
+                        clause.ports
+                    );
                     if !set.may.is_empty() {
                         let _ = writeln!(out, "      perhaps {}", self.peers_text(&set.may));
                     }
@@ -65,7 +79,9 @@ impl Bound {
         for atom in atoms.iter().filter(|&atom| atom >= self.atoms.n_addresses()) {
             match self.atoms.get(atom) {
                 Some(AtomKind::Domain(domain)) => parts.push(domain.to_string()),
-                Some(AtomKind::Pods { class, family }) => parts.push(format!("class {class} {family}")),
+                Some(AtomKind::Pods { class, family }) => {
+                    parts.push(format!("class {class} {family}"));
+                }
                 _ => {}
             }
         }

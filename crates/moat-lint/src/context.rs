@@ -46,7 +46,11 @@ impl<'a> Context<'a> {
 /// `NetworkPolicy ns/name`, as findings made while reading name objects.
 pub(crate) fn object(policy: &Policy) -> String {
     let id = &policy.id;
-    if id.namespace.is_empty() { format!("{} {}", id.kind.name(), id.name) } else { format!("{} {}/{}", id.kind.name(), id.namespace, id.name) }
+    if id.namespace.is_empty() {
+        format!("{} {}", id.kind.name(), id.name)
+    } else {
+        format!("{} {}/{}", id.kind.name(), id.namespace, id.name)
+    }
 }
 
 /// `spec.ingress[0]`.

@@ -10,14 +10,28 @@ const N_NAMED_MAX: usize = 3;
 /// Advice for a term that means no pod, when something near was read.
 pub(crate) fn advice(ctx: &Context<'_>, term: &PodTerm) -> Option<String> {
     let namespaces = &ctx.lowered.inventory.namespaces;
-    if !namespaces.iter().any(|namespace| term.namespaces.matches(&namespace.name, &namespace.labels)) {
+    if !namespaces
+        .iter()
+        .any(|namespace| term.namespaces.matches(&namespace.name, &namespace.labels))
+    {
         let NamespaceTerm::Matching(selector) = &term.namespaces else { return None };
-        let known = namespaces.iter().map(|namespace| (format!("namespace `{}`", namespace.name), &namespace.labels));
-        return Some(nearest(selector, known).unwrap_or_else(|| format!("no namespace has the labels `{selector}`")));
+        let known = namespaces
+            .iter()
+            .map(|namespace| (format!("namespace `{}`", namespace.name), &namespace.labels));
+        return Some(
+            nearest(selector, known)
+                .unwrap_or_else(|| format!("no namespace has the labels `{selector}`")),
+        );
     }
     elsewhere(ctx, term).or_else(|| {
-        let in_namespaces = |pod: &&PodInfo| term.namespaces.matches(&pod.namespace, &pod.namespace_labels);
-        let pods = ctx.bound.pods.iter().filter(in_namespaces).map(|pod| (format!("`{}`", pod.display), &pod.labels));
+        let in_namespaces =
+            |pod: &&PodInfo| term.namespaces.matches(&pod.namespace, &pod.namespace_labels);
+        let pods = ctx
+            .bound
+            .pods
+            .iter()
+            .filter(in_namespaces)
+            .map(|pod| (format!("`{}`", pod.display), &pod.labels));
         nearest(&term.pods, pods)
     })
 }
@@ -27,20 +41,30 @@ fn elsewhere(ctx: &Context<'_>, term: &PodTerm) -> Option<String> {
     if term.pods.is_everything() {
         return None;
     }
-    let mut names: Vec<&str> =
-        ctx.bound.pods.iter().filter(|pod| term.pods.matches(&pod.labels)).map(|pod| pod.namespace.as_ref()).collect();
+    let mut names: Vec<&str> = ctx
+        .bound
+        .pods
+        .iter()
+        .filter(|pod| term.pods.matches(&pod.labels))
+        .map(|pod| pod.namespace.as_ref())
+        .collect();
     names.sort_unstable();
     names.dedup();
     match names.as_slice() {
         [] => None,
         [name] => Some(format!("pods with these labels are in namespace `{name}`")),
-        names if names.len() <= N_NAMED_MAX => Some(format!("pods with these labels are in namespaces `{}`", names.join("`, `"))),
+        names if names.len() <= N_NAMED_MAX => {
+            Some(format!("pods with these labels are in namespaces `{}`", names.join("`, `")))
+        }
         names => Some(format!("pods with these labels are in {} other namespaces", names.len())),
     }
 }
 
 /// The candidate that lacks least, when it is near enough to be what was meant.
-fn nearest<'l>(selector: &Selector, candidates: impl Iterator<Item = (String, &'l Labels)>) -> Option<String> {
+fn nearest<'l>(
+    selector: &Selector,
+    candidates: impl Iterator<Item = (String, &'l Labels)>,
+) -> Option<String> {
     let n_requirements = selector.requirements().len();
     let mut best: Option<(usize, String)> = None;
     for (name, labels) in candidates {
@@ -55,7 +79,9 @@ fn nearest<'l>(selector: &Selector, candidates: impl Iterator<Item = (String, &'
             continue;
         }
         let lack = likely.unwrap_or_else(|| match &first.found {
-            Some(found) => format!("has `{}={found}`, not `{}`", first.requirement.key, first.requirement),
+            Some(found) => {
+                format!("has `{}={found}`, not `{}`", first.requirement.key, first.requirement)
+            }
             None => format!("has no label `{}`", first.requirement.key),
         });
         best = Some((unmet.len(), format!("the nearest is {name}, which {lack}")));
@@ -66,9 +92,12 @@ fn nearest<'l>(selector: &Selector, candidates: impl Iterator<Item = (String, &'
 /// What the labels have in place of a requirement, when it looks like a slip: a similar value, or the value under another key.
 fn likely(unmet: &Unmet<'_>, labels: &Labels) -> Option<String> {
     let requirement = unmet.requirement;
-    let (Operator::In, [want]) = (requirement.operator, requirement.values.as_slice()) else { return None };
+    let (Operator::In, [want]) = (requirement.operator, requirement.values.as_slice()) else {
+        return None;
+    };
     match &unmet.found {
-        Some(found) => alike(found, want).then(|| format!("has `{}={found}`, not `{requirement}`", requirement.key)),
+        Some(found) => alike(found, want)
+            .then(|| format!("has `{}={found}`, not `{requirement}`", requirement.key)),
         None => {
             let (key, value) = labels.iter().find(|(_, value)| *value == want.as_ref())?;
             Some(format!("has `{key}={value}`, not `{requirement}`"))

@@ -2,9 +2,10 @@
 
 use crate::Rule;
 use crate::rules::{
-    AllowsEverything, DuplicateKey, DuplicateObject, EgressWithoutDns, EqualPriority, ForeignPolicy, InvalidSyntax, InvalidValue,
-    OversizedInput, PeerSelectsNoPod, PodTemplateOnly, PolicySelectsNoPod, SkippedFile, TypelessDocument, UninterpretedKind,
-    UnknownField, UnreadableSource, UnrenderedTemplate, UnservedApiVersion, WrongType,
+    AllowsEverything, DuplicateKey, DuplicateObject, EgressWithoutDns, EqualPriority,
+    ForeignPolicy, InvalidSyntax, InvalidValue, OversizedInput, PeerSelectsNoPod, PodTemplateOnly,
+    PolicySelectsNoPod, SkippedFile, TypelessDocument, UninterpretedKind, UnknownField,
+    UnreadableSource, UnrenderedTemplate, UnservedApiVersion, WrongType,
 };
 use moat_model::Code;
 
@@ -35,7 +36,9 @@ pub static RULES: [Rule; 20] = [
 /// The rule of a code or name, in any case: `MOAT006` or `unknown-field`.
 #[must_use]
 pub fn find(word: &str) -> Option<&'static Rule> {
-    RULES.iter().find(|rule| rule.name.eq_ignore_ascii_case(word) || rule.code.to_string().eq_ignore_ascii_case(word))
+    RULES.iter().find(|rule| {
+        rule.name.eq_ignore_ascii_case(word) || rule.code.to_string().eq_ignore_ascii_case(word)
+    })
 }
 
 /// The rule of a code.
@@ -53,7 +56,10 @@ mod tests {
     fn declared_codes() -> Vec<Code> {
         let source = include_str!("../../moat-model/src/diagnostic.rs");
         let (_, module) = source.split_once("pub mod codes").unwrap();
-        let numbers = module.split(": Code = Code(").skip(1).map(|rest| rest.split(')').next().unwrap().parse().unwrap());
+        let numbers = module
+            .split(": Code = Code(")
+            .skip(1)
+            .map(|rest| rest.split(')').next().unwrap().parse().unwrap());
         numbers.map(Code).collect()
     }
 
@@ -70,10 +76,15 @@ mod tests {
     fn every_rule_has_all_sections_in_order() {
         for rule in &RULES {
             let doc = rule.doc();
-            let titles: Vec<&str> = doc.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+            let titles: Vec<&str> =
+                doc.lines().filter_map(|line| line.strip_prefix("## ")).collect();
             assert_eq!(titles, SECTIONS, "{}", rule.code);
             for title in SECTIONS {
-                assert!(!rule.section(title).unwrap().is_empty(), "{} has an empty section `{title}`", rule.code);
+                assert!(
+                    !rule.section(title).unwrap().is_empty(),
+                    "{} has an empty section `{title}`",
+                    rule.code
+                );
             }
             assert!(rule.summary().starts_with("Reports "), "{}: {}", rule.code, rule.summary());
         }
@@ -83,7 +94,11 @@ mod tests {
     fn codes_rise_and_names_are_kebab_case_and_unique() {
         assert!(RULES.is_sorted_by(|a, b| a.code < b.code));
         for rule in &RULES {
-            assert!(rule.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", rule.name);
+            assert!(
+                rule.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+                "{}",
+                rule.name
+            );
             assert_eq!(find(rule.name).unwrap().code, rule.code);
             assert_eq!(find(&rule.code.to_string()).unwrap().name, rule.name);
         }

@@ -5,7 +5,8 @@ use core::fmt;
 use moat_model::{Code, Diagnostic, Severity, Span};
 
 /// The sections that every rule's documentation has, in order.
-pub const SECTIONS: [&str; 6] = ["What it does", "Why is this bad?", "Example", "Use instead", "When to allow", "References"];
+pub const SECTIONS: [&str; 6] =
+    ["What it does", "Why is this bad?", "Example", "Use instead", "When to allow", "References"];
 
 /// How settled a rule is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -54,7 +55,8 @@ impl Rule {
     /// The documentation as Markdown.
     #[must_use]
     pub fn doc(&self) -> String {
-        let lines: Vec<&str> = self.raw_doc.lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+        let lines: Vec<&str> =
+            self.raw_doc.lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
         let mut text = lines.join("\n");
         text.push('\n');
         text

@@ -18,7 +18,8 @@ pub fn run(ctx: &Context<'_>, selection: &Selection) -> Vec<Diagnostic> {
         }
     }
     let read = ctx.loaded.iter().chain(&ctx.lowered.diagnostics).filter(|finding| {
-        finding.severity == Severity::Error || registry::by_code(finding.code).is_none_or(|rule| selection.takes(rule))
+        finding.severity == Severity::Error
+            || registry::by_code(finding.code).is_none_or(|rule| selection.takes(rule))
     });
     out.extend(read.cloned());
     out.sort_by_key(|finding| (finding.span, finding.code));
@@ -37,15 +38,21 @@ pub struct Selection {
 impl Selection {
     /// A selection from command line words: `all`, a code, the beginning of a code, or a name.
     pub fn parse<S: AsRef<str>>(select: &[S], ignore: &[S]) -> Result<Self, UnknownRule> {
-        let parse = |words: &[S]| words.iter().map(|word| Pattern::parse(word.as_ref())).collect::<Result<Vec<_>, _>>();
+        let parse = |words: &[S]| {
+            words.iter().map(|word| Pattern::parse(word.as_ref())).collect::<Result<Vec<_>, _>>()
+        };
         Ok(Self { select: parse(select)?, ignore: parse(ignore)? })
     }
 
     /// Whether a rule runs. A preview rule does only when selected by its own code or name.
     #[must_use]
     pub fn takes(&self, rule: &Rule) -> bool {
-        let exact = self.select.iter().any(|pattern| matches!(pattern, Pattern::Rule(code) if *code == rule.code));
-        let broad = self.select.is_empty() || self.select.iter().any(|pattern| pattern.matches(rule));
+        let exact = self
+            .select
+            .iter()
+            .any(|pattern| matches!(pattern, Pattern::Rule(code) if *code == rule.code));
+        let broad =
+            self.select.is_empty() || self.select.iter().any(|pattern| pattern.matches(rule));
         let selected = exact || (broad && rule.lifecycle == Lifecycle::Stable);
         selected && !self.ignore.iter().any(|pattern| pattern.matches(rule))
     }
@@ -84,7 +91,8 @@ impl Pattern {
             return Ok(Self::Rule(rule.code));
         }
         let prefix = word.to_ascii_uppercase();
-        let known = prefix.starts_with("MOAT") && RULES.iter().any(|rule| rule.code.to_string().starts_with(&prefix));
+        let known = prefix.starts_with("MOAT")
+            && RULES.iter().any(|rule| rule.code.to_string().starts_with(&prefix));
         if known { Ok(Self::Prefix(prefix)) } else { Err(UnknownRule { word: word.to_owned() }) }
     }
 
@@ -148,9 +156,13 @@ mod tests {
              \x20 - {}\n",
         );
         let codes = |selection: &Selection| -> Vec<(u32, String)> {
-            run(&world.context(), selection).iter().map(|finding| (finding.span.pos.line, finding.code.to_string())).collect()
+            run(&world.context(), selection)
+                .iter()
+                .map(|finding| (finding.span.pos.line, finding.code.to_string()))
+                .collect()
         };
-        let [unknown, invalid, open] = [(5, "MOAT006"), (7, "MOAT008"), (8, "MOAT022")].map(|(line, code)| (line, code.to_owned()));
+        let [unknown, invalid, open] = [(5, "MOAT006"), (7, "MOAT008"), (8, "MOAT022")]
+            .map(|(line, code)| (line, code.to_owned()));
         assert_eq!(codes(&Selection::default()), [unknown, invalid.clone(), open]);
         assert_eq!(codes(&Selection::parse(&[], &["all"]).unwrap()), [invalid]);
     }

@@ -120,7 +120,16 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, code: Code, span: Span, message: String) -> Self {
-        Self { code, severity, message, span, path: String::new(), object: None, help: None, effect: None }
+        Self {
+            code,
+            severity,
+            message,
+            span,
+            path: String::new(),
+            object: None,
+            help: None,
+            effect: None,
+        }
     }
 
     /// With the field path.

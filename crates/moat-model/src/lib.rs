@@ -13,7 +13,13 @@ pub mod validate;
 pub mod value;
 
 pub use diagnostic::{Code, Diagnostic, Severity, codes};
-pub use inventory::{Entrance, Inventory, Namespace, NamedPort, Node, Phase, Pod, PodKind, Service, ServicePort, Taint, TaintScope, TargetPort};
+pub use inventory::{
+    Entrance, Inventory, NamedPort, Namespace, Node, Phase, Pod, PodKind, Service, ServicePort,
+    Taint, TaintScope, TargetPort,
+};
 pub use lower::{Lowered, Options, lower};
-pub use policy::{Action, Direction, Peer, PeerKind, Peers, Policy, PolicyId, PolicyKind, PortMatch, Ports, Rule, Tier};
+pub use policy::{
+    Action, Direction, Peer, PeerKind, Peers, Policy, PolicyId, PolicyKind, PortMatch, Ports, Rule,
+    Tier,
+};
 pub use value::{Data, Entry, Pos, SourceId, Span, Value};

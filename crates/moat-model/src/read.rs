@@ -5,7 +5,6 @@ use crate::value::{Data, SourceId, Span, Value};
 use core::fmt::Write as _;
 use moat_sets::nearest;
 
-
 /// A step of a JSON path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step<'v> {
@@ -25,7 +24,11 @@ pub(crate) struct Reader<'v, 'd> {
 }
 
 impl<'v, 'd> Reader<'v, 'd> {
-    pub(crate) fn new(source: SourceId, object: String, diagnostics: &'d mut Vec<Diagnostic>) -> Self {
+    pub(crate) fn new(
+        source: SourceId,
+        object: String,
+        diagnostics: &'d mut Vec<Diagnostic>,
+    ) -> Self {
         Self { source, object, path: Vec::new(), diagnostics, n_errors: 0 }
     }
 
@@ -42,17 +45,31 @@ impl<'v, 'd> Reader<'v, 'd> {
     }
 
     /// Reads a field when it is there and not null.
-    pub(crate) fn field<T>(&mut self, of: &'v Value, key: &'static str, read: impl FnOnce(&mut Self, &'v Value) -> T) -> Option<T> {
+    pub(crate) fn field<T>(
+        &mut self,
+        of: &'v Value,
+        key: &'static str,
+        read: impl FnOnce(&mut Self, &'v Value) -> T,
+    ) -> Option<T> {
         let value = of.get(key).filter(|value| !value.is_null())?;
         Some(self.step(Step::Key(key), |reader| read(reader, value)))
     }
 
     /// Reads each item of a list; anything else is reported and read as an empty list. `null` items are read as empty mappings.
-    pub(crate) fn each<T>(&mut self, value: &'v Value, mut read: impl FnMut(&mut Self, &'v Value) -> T) -> Vec<T> {
+    pub(crate) fn each<T>(
+        &mut self,
+        value: &'v Value,
+        mut read: impl FnMut(&mut Self, &'v Value) -> T,
+    ) -> Vec<T> {
         if !matches!(value.data, Data::List(_)) {
             self.wrong_type(value, "a list");
         }
-        value.items().iter().enumerate().map(|(idx, item)| self.step(Step::Index(idx), |reader| read(reader, item))).collect()
+        value
+            .items()
+            .iter()
+            .enumerate()
+            .map(|(idx, item)| self.step(Step::Index(idx), |reader| read(reader, item)))
+            .collect()
     }
 
     /// A string, or a report.
@@ -119,8 +136,11 @@ impl<'v, 'd> Reader<'v, 'd> {
     }
 
     pub(crate) fn wrong_type(&mut self, value: &Value, want: &str) {
-        let finding =
-            Diagnostic::error(codes::WRONG_TYPE, self.span(value), format!("want {want}, found {}", value.kind()));
+        let finding = Diagnostic::error(
+            codes::WRONG_TYPE,
+            self.span(value),
+            format!("want {want}, found {}", value.kind()),
+        );
         self.push(finding);
     }
 
@@ -131,7 +151,12 @@ impl<'v, 'd> Reader<'v, 'd> {
     }
 
     /// An error on a field of `of`, whether it is there or not.
-    pub(crate) fn invalid_field(&mut self, of: &'v Value, key: &'static str, message: impl Into<String>) {
+    pub(crate) fn invalid_field(
+        &mut self,
+        of: &'v Value,
+        key: &'static str,
+        message: impl Into<String>,
+    ) {
         let at = of.get(key).unwrap_or(of);
         self.step(Step::Key(key), |reader| reader.invalid(at, message));
     }

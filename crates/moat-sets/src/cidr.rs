@@ -130,7 +130,8 @@ impl Cidr {
     /// Whether the address lies in the prefix; never across families.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
-        Self::of(address, self.length).network == self.network && Family::of(address) == self.family()
+        Self::of(address, self.length).network == self.network
+            && Family::of(address) == self.family()
     }
 
     fn of(address: IpAddr, length: u8) -> Self {
@@ -205,11 +206,17 @@ impl AddrSet {
         match cidr.network {
             IpAddr::V4(low) => {
                 let size = u32::MAX.checked_shr(u32::from(cidr.length)).unwrap_or(0);
-                Self { v4: Intervals::range(low.to_bits(), low.to_bits() | size), v6: Intervals::empty() }
+                Self {
+                    v4: Intervals::range(low.to_bits(), low.to_bits() | size),
+                    v6: Intervals::empty(),
+                }
             }
             IpAddr::V6(low) => {
                 let size = u128::MAX.checked_shr(u32::from(cidr.length)).unwrap_or(0);
-                Self { v4: Intervals::empty(), v6: Intervals::range(low.to_bits(), low.to_bits() | size) }
+                Self {
+                    v4: Intervals::empty(),
+                    v6: Intervals::range(low.to_bits(), low.to_bits() | size),
+                }
             }
         }
     }
@@ -282,7 +289,9 @@ impl AddrSet {
             });
         }
         for &(low, high) in self.v6.ranges() {
-            split(low, high, 128, |start, length| out.push(Cidr::new(IpAddr::V6(Ipv6Addr::from_bits(start)), length)));
+            split(low, high, 128, |start, length| {
+                out.push(Cidr::new(IpAddr::V6(Ipv6Addr::from_bits(start)), length));
+            });
         }
         out
     }
@@ -305,7 +314,8 @@ impl fmt::Display for AddrSet {
 fn split(low: u128, high: u128, bits: u8, mut emit: impl FnMut(u128, u8)) {
     let mut start = low;
     loop {
-        let aligned = if start == 0 { u32::from(bits) } else { start.trailing_zeros().min(u32::from(bits)) };
+        let aligned =
+            if start == 0 { u32::from(bits) } else { start.trailing_zeros().min(u32::from(bits)) };
         // The largest block that starts here and does not pass `high`.
         let mut size = aligned;
         while size > 0 && block_end(start, size) > high {
@@ -355,7 +365,10 @@ mod tests {
     #[test]
     fn whole_spaces_are_one_prefix() {
         assert_eq!(AddrSet::all().to_string(), "0.0.0.0/0 ::/0");
-        assert_eq!(AddrSet::block(cidr("10.0.0.0/30"), &[cidr("10.0.0.1/32")]).to_string(), "10.0.0.0/32 10.0.0.2/31");
+        assert_eq!(
+            AddrSet::block(cidr("10.0.0.0/30"), &[cidr("10.0.0.1/32")]).to_string(),
+            "10.0.0.0/32 10.0.0.2/31"
+        );
     }
 
     proptest! {

@@ -62,7 +62,9 @@ impl<T: Point> Intervals<T> {
         for (low, high) in ranges {
             match merged.last_mut() {
                 // Touching intervals are one interval, so that equality of sets is equality of values.
-                Some(last) if last.1.succ().is_none_or(|next| low <= next) => last.1 = last.1.max(high),
+                Some(last) if last.1.succ().is_none_or(|next| low <= next) => {
+                    last.1 = last.1.max(high);
+                }
                 _ => merged.push((low, high)),
             }
         }

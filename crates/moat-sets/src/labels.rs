@@ -60,8 +60,10 @@ impl Labels {
 impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for Labels {
     /// A later value of the same key wins.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        let map: BTreeMap<Arc<str>, Arc<str>> =
-            pairs.into_iter().map(|(key, value)| (key.as_ref().into(), value.as_ref().into())).collect();
+        let map: BTreeMap<Arc<str>, Arc<str>> = pairs
+            .into_iter()
+            .map(|(key, value)| (key.as_ref().into(), value.as_ref().into()))
+            .collect();
         Self(map.into_iter().collect())
     }
 }
@@ -108,8 +110,13 @@ pub struct Requirement {
 impl Requirement {
     /// A requirement; values are sorted and made unique.
     #[must_use]
-    pub fn new(key: &str, operator: Operator, values: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let mut values: Vec<Arc<str>> = values.into_iter().map(|value| value.as_ref().into()).collect();
+    pub fn new(
+        key: &str,
+        operator: Operator,
+        values: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Self {
+        let mut values: Vec<Arc<str>> =
+            values.into_iter().map(|value| value.as_ref().into()).collect();
         values.sort_unstable();
         values.dedup();
         Self { key: key.into(), operator, values }
@@ -119,7 +126,8 @@ impl Requirement {
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.key);
-        let listed = |value: &str| self.values.binary_search_by(|have| have.as_ref().cmp(value)).is_ok();
+        let listed =
+            |value: &str| self.values.binary_search_by(|have| have.as_ref().cmp(value)).is_ok();
         match self.operator {
             Operator::In => value.is_some_and(listed),
             Operator::NotIn => !value.is_some_and(listed),
@@ -200,7 +208,10 @@ impl Selector {
         self.0
             .iter()
             .filter(|requirement| !requirement.matches(labels))
-            .map(|requirement| Unmet { requirement, found: labels.get(&requirement.key).map(str::to_owned) })
+            .map(|requirement| Unmet {
+                requirement,
+                found: labels.get(&requirement.key).map(str::to_owned),
+            })
             .collect()
     }
 
@@ -275,11 +286,23 @@ mod tests {
     }
 
     fn requirement() -> impl Strategy<Value = Requirement> {
-        (0..3u8, 0..4u8, proptest::collection::vec(0..3u8, 1..3)).prop_map(|(key, operator, values)| {
-            let operator = [Operator::In, Operator::NotIn, Operator::Exists, Operator::DoesNotExist][usize::from(operator)];
-            let values = if matches!(operator, Operator::In | Operator::NotIn) { values } else { Vec::new() };
-            Requirement::new(&format!("k{key}"), operator, values.iter().map(|value| format!("v{value}")))
-        })
+        (0..3u8, 0..4u8, proptest::collection::vec(0..3u8, 1..3)).prop_map(
+            |(key, operator, values)| {
+                let operator =
+                    [Operator::In, Operator::NotIn, Operator::Exists, Operator::DoesNotExist]
+                        [usize::from(operator)];
+                let values = if matches!(operator, Operator::In | Operator::NotIn) {
+                    values
+                } else {
+                    Vec::new()
+                };
+                Requirement::new(
+                    &format!("k{key}"),
+                    operator,
+                    values.iter().map(|value| format!("v{value}")),
+                )
+            },
+        )
     }
 
     proptest! {

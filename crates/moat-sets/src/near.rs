@@ -3,7 +3,9 @@
 /// The candidate most like `word`, when one is near enough to be what was meant.
 #[must_use]
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    let scored = candidates.into_iter().filter_map(|candidate| Some((mistakes(word, candidate)?, candidate)));
+    let scored = candidates
+        .into_iter()
+        .filter_map(|candidate| Some((mistakes(word, candidate)?, candidate)));
     scored.min().map(|(_, candidate)| candidate)
 }
 
@@ -11,7 +13,8 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
 #[must_use]
 pub fn mistakes(word: &str, candidate: &str) -> Option<usize> {
     let most = (candidate.len() / 3).clamp(1, 3);
-    let found = distance(word.to_ascii_lowercase().as_bytes(), candidate.to_ascii_lowercase().as_bytes());
+    let found =
+        distance(word.to_ascii_lowercase().as_bytes(), candidate.to_ascii_lowercase().as_bytes());
     (found <= most).then_some(found)
 }
 
@@ -22,7 +25,8 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
         let above = rows.last().cloned().unwrap_or_default();
         let mut row = vec![i + 1];
         for (j, other) in b.iter().enumerate() {
-            let mut best = (above[j] + usize::from(byte != other)).min(above[j + 1] + 1).min(row[j] + 1);
+            let mut best =
+                (above[j] + usize::from(byte != other)).min(above[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && a[i - 1] == *other && b[j - 1] == *byte {
                 best = best.min(rows[i - 1][j - 1] + 1);
             }

@@ -34,7 +34,9 @@ impl Protocol {
     /// Reads a protocol name, in any case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Tcp, Self::Udp, Self::Sctp, Self::Other].into_iter().find(|protocol| protocol.name().eq_ignore_ascii_case(text))
+        [Self::Tcp, Self::Udp, Self::Sctp, Self::Other]
+            .into_iter()
+            .find(|protocol| protocol.name().eq_ignore_ascii_case(text))
     }
 }
 
@@ -115,7 +117,10 @@ impl PortSet {
     pub fn range(protocol: Protocol, low: u16, high: u16) -> Self {
         match protocol {
             Protocol::Other => Self(Intervals::range(OTHER, OTHER)),
-            _ => Self(Intervals::range(base(protocol) + u32::from(low), base(protocol) + u32::from(high))),
+            _ => Self(Intervals::range(
+                base(protocol) + u32::from(low),
+                base(protocol) + u32::from(high),
+            )),
         }
     }
 
@@ -131,7 +136,12 @@ impl PortSet {
         let start = base(protocol);
         let end = if protocol == Protocol::Other { OTHER } else { start + PORTS - 1 };
         let port = |code: u32| u16::try_from(code - start).unwrap_or(u16::MAX);
-        self.0.intersect(&Intervals::range(start, end)).ranges().iter().map(|&(low, high)| (port(low), port(high))).collect()
+        self.0
+            .intersect(&Intervals::range(start, end))
+            .ranges()
+            .iter()
+            .map(|&(low, high)| (port(low), port(high)))
+            .collect()
     }
 
     /// Whether the point is in the set.
@@ -194,9 +204,9 @@ impl PortSet {
     /// One representative point of each maximal run, for exhaustive checks over atoms: the run's first and last point.
     pub fn edges(&self) -> impl Iterator<Item = ServicePoint> + '_ {
         Protocol::WITH_PORTS.into_iter().chain([Protocol::Other]).flat_map(move |protocol| {
-            self.of(protocol)
-                .into_iter()
-                .flat_map(move |(low, high)| [ServicePoint::new(protocol, low), ServicePoint::new(protocol, high)])
+            self.of(protocol).into_iter().flat_map(move |(low, high)| {
+                [ServicePoint::new(protocol, low), ServicePoint::new(protocol, high)]
+            })
         })
     }
 
@@ -261,9 +271,10 @@ mod tests {
             assert_eq!(all.text(protocol), "*");
         }
         assert!(all.contains(ServicePoint::new(Protocol::Other, 0)));
-        let by_parts = Protocol::WITH_PORTS.into_iter().chain([Protocol::Other]).fold(PortSet::empty(), |set, protocol| {
-            set.union(&PortSet::protocol(protocol))
-        });
+        let by_parts = Protocol::WITH_PORTS
+            .into_iter()
+            .chain([Protocol::Other])
+            .fold(PortSet::empty(), |set, protocol| set.union(&PortSet::protocol(protocol)));
         assert_eq!(by_parts, all);
     }
 

@@ -38,7 +38,9 @@ pub fn compare(engine: &Outcome, spec: &Outcome) -> Comparison {
         return Comparison::Different;
     }
     match engine.verdict {
-        Verdict::Undefined if halves.contains(&Comparison::Open) || engine.maybe_own_node => Comparison::Open,
+        Verdict::Undefined if halves.contains(&Comparison::Open) || engine.maybe_own_node => {
+            Comparison::Open
+        }
         verdict if verdict == spec.verdict => Comparison::Same,
         _ => Comparison::Different,
     }
@@ -72,7 +74,11 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} worlds, {} flows, {} denied, {} open", self.worlds, self.flows, self.denied, self.open)
+        write!(
+            f,
+            "{} worlds, {} flows, {} denied, {} open",
+            self.worlds, self.flows, self.denied, self.open
+        )
     }
 }
 
@@ -101,19 +107,30 @@ impl fmt::Display for Mismatch {
 }
 
 /// Asks both about every flow and stops at the first difference.
-pub fn check(objects: &[Json], flows: impl IntoIterator<Item = Flow>, bug: Option<Bug>) -> Result<Counts, Box<Mismatch>> {
+pub fn check(
+    objects: &[Json],
+    flows: impl IntoIterator<Item = Flow>,
+    bug: Option<Bug>,
+) -> Result<Counts, Box<Mismatch>> {
     let engine = bug.map_or_else(|| Engine::new(objects), |bug| Engine::with_bug(objects, bug));
     let spec = Spec::new(objects);
     let mut counts = Counts { worlds: 1, ..Counts::default() };
     for flow in flows {
-        let (Some(found), Some(wanted)) = (engine.decide(&flow), spec.decide(&flow)) else { continue };
+        let (Some(found), Some(wanted)) = (engine.decide(&flow), spec.decide(&flow)) else {
+            continue;
+        };
         counts.flows += 1;
         counts.denied += usize::from(wanted.verdict == Verdict::Denied);
         match compare(&found, &wanted) {
             Comparison::Same => {}
             Comparison::Open => counts.open += 1,
             Comparison::Different => {
-                return Err(Box::new(Mismatch { objects: objects.to_vec(), flow, engine: found, spec: wanted }));
+                return Err(Box::new(Mismatch {
+                    objects: objects.to_vec(),
+                    flow,
+                    engine: found,
+                    spec: wanted,
+                }));
             }
         }
     }
@@ -129,7 +146,11 @@ pub fn flows(world: &generate::World, settings: &settings::Settings) -> Vec<Flow
 }
 
 /// Compares on the random world of a seed; a difference comes back with the smallest world that still shows it.
-pub fn check_seed(seed: u64, settings: &settings::Settings, bug: Option<Bug>) -> Result<Counts, Box<Mismatch>> {
+pub fn check_seed(
+    seed: u64,
+    settings: &settings::Settings,
+    bug: Option<Bug>,
+) -> Result<Counts, Box<Mismatch>> {
     let world = generate::world(seed, settings);
     let flows = flows(&world, settings);
     check(&world.objects, flows, bug).map_err(|found| {
@@ -140,7 +161,11 @@ pub fn check_seed(seed: u64, settings: &settings::Settings, bug: Option<Bug>) ->
 }
 
 /// Runs a check for each number below `n` on all cores; the failure of the least number is returned.
-pub fn in_parallel<T: Send, E: Send>(n: u64, run: impl Fn(u64) -> Result<T, E> + Sync, mut collect: impl FnMut(T)) -> Result<(), (u64, E)> {
+pub fn in_parallel<T: Send, E: Send>(
+    n: u64,
+    run: impl Fn(u64) -> Result<T, E> + Sync,
+    mut collect: impl FnMut(T),
+) -> Result<(), (u64, E)> {
     let n_threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let results: Vec<Vec<(u64, Result<T, E>)>> = std::thread::scope(|scope| {
         let run = &run;
@@ -166,7 +191,9 @@ pub fn in_parallel<T: Send, E: Send>(n: u64, run: impl Fn(u64) -> Result<T, E> +
     for (seed, result) in results.into_iter().flatten() {
         match result {
             Ok(value) => collect(value),
-            Err(error) if first.as_ref().is_none_or(|(least, _)| seed < *least) => first = Some((seed, error)),
+            Err(error) if first.as_ref().is_none_or(|(least, _)| seed < *least) => {
+                first = Some((seed, error))
+            }
             Err(_) => {}
         }
     }

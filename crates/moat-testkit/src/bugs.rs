@@ -181,29 +181,44 @@ impl Bug {
                 }
             }),
             Self::EmptyEgressIsolates => Box::new(|map| {
-                let missing = map.get("policyTypes").is_none_or(|types| wire::items(types).is_empty());
-                if map.get("egress").is_some_and(Json::is_array) && missing && !map.contains_key("tier") {
+                let missing =
+                    map.get("policyTypes").is_none_or(|types| wire::items(types).is_empty());
+                if map.get("egress").is_some_and(Json::is_array)
+                    && missing
+                    && !map.contains_key("tier")
+                {
                     map.insert("policyTypes".to_owned(), json!(["Ingress", "Egress"]));
                 }
             }),
             Self::EgressNotInferred => Box::new(|map| {
-                let missing = map.get("policyTypes").is_none_or(|types| wire::items(types).is_empty());
-                if (map.contains_key("ingress") || map.contains_key("egress") || map.contains_key("podSelector")) && missing && !map.contains_key("tier") {
+                let missing =
+                    map.get("policyTypes").is_none_or(|types| wire::items(types).is_empty());
+                if (map.contains_key("ingress")
+                    || map.contains_key("egress")
+                    || map.contains_key("podSelector"))
+                    && missing
+                    && !map.contains_key("tier")
+                {
                     map.insert("policyTypes".to_owned(), json!(["Ingress"]));
                 }
             }),
             Self::AnyNamespace => Box::new(|map| {
                 for key in ["from", "to"] {
-                    for peer in map.get_mut(key).and_then(Json::as_array_mut).into_iter().flatten() {
-                        if peer.get("podSelector").is_some() && peer.get("namespaceSelector").is_none() {
+                    for peer in map.get_mut(key).and_then(Json::as_array_mut).into_iter().flatten()
+                    {
+                        if peer.get("podSelector").is_some()
+                            && peer.get("namespaceSelector").is_none()
+                        {
                             peer["namespaceSelector"] = json!({});
                         }
                     }
                 }
             }),
             Self::EndPortOffByOne => Box::new(|map| {
-                if let (Some(low), Some(high)) = (map.get("port").and_then(Json::as_u64), map.get("endPort").and_then(Json::as_u64))
-                    && high > low
+                if let (Some(low), Some(high)) = (
+                    map.get("port").and_then(Json::as_u64),
+                    map.get("endPort").and_then(Json::as_u64),
+                ) && high > low
                 {
                     map.insert("endPort".to_owned(), json!(high - 1));
                 }
@@ -211,8 +226,14 @@ impl Bug {
             Self::EndPortIgnored => Box::new(|map| drop(map.remove("endPort"))),
             Self::NotInNeedsKey => Box::new(|map| {
                 if let Some(Json::Array(list)) = map.get_mut("matchExpressions") {
-                    let keys: Vec<Json> = list.iter().filter(|item| item["operator"] == "NotIn").map(|item| item["key"].clone()).collect();
-                    list.extend(keys.into_iter().map(|key| json!({"key": key, "operator": "Exists"})));
+                    let keys: Vec<Json> = list
+                        .iter()
+                        .filter(|item| item["operator"] == "NotIn")
+                        .map(|item| item["key"].clone())
+                        .collect();
+                    list.extend(
+                        keys.into_iter().map(|key| json!({"key": key, "operator": "Exists"})),
+                    );
                 }
             }),
             Self::UdpIsTcp => Box::new(|map| {
@@ -227,7 +248,9 @@ impl Bug {
                 for_every_protocol(map, |port| port.get("protocol").is_none());
             }),
             Self::PortlessIsAny => Box::new(|map| {
-                for_every_protocol(map, |port| port.get("port").is_none() && port.get("containerPort").is_none());
+                for_every_protocol(map, |port| {
+                    port.get("port").is_none() && port.get("containerPort").is_none()
+                });
             }),
             Self::HostNetworkIsPod => Box::new(|map| drop(map.remove("hostNetwork"))),
             Self::SecondFamilyLost => Box::new(|map| {
@@ -240,14 +263,17 @@ impl Bug {
                 }
             }),
             Self::EmptyPortsIsNone => Box::new(|map| {
-                if map.get("ports").is_some_and(|ports| ports.as_array().is_some_and(Vec::is_empty)) {
+                if map.get("ports").is_some_and(|ports| ports.as_array().is_some_and(Vec::is_empty))
+                {
                     // A name that no container has.
                     map.insert("ports".to_owned(), json!([{"port": "nothing"}]));
                 }
             }),
             Self::TypesIgnored => Box::new(|map| {
                 if let Some(Json::Array(types)) = map.get("policyTypes").cloned() {
-                    let has = |list: &str| map.get(list).is_some_and(|rules| !wire::items(rules).is_empty());
+                    let has = |list: &str| {
+                        map.get(list).is_some_and(|rules| !wire::items(rules).is_empty())
+                    };
                     let mut wanted = types.clone();
                     for (list, name) in [("ingress", "Ingress"), ("egress", "Egress")] {
                         if !types.is_empty() && has(list) && !types.contains(&json!(name)) {
@@ -258,7 +284,11 @@ impl Bug {
                 }
             }),
             Self::ExpressionsIgnored => Box::new(|map| {
-                if map.get("matchLabels").and_then(Json::as_object).is_some_and(|labels| !labels.is_empty()) {
+                if map
+                    .get("matchLabels")
+                    .and_then(Json::as_object)
+                    .is_some_and(|labels| !labels.is_empty())
+                {
                     map.remove("matchExpressions");
                 }
             }),
@@ -286,7 +316,9 @@ impl Bug {
                 }
             }),
             Self::InitPortsCount => Box::new(|map| {
-                for container in map.get_mut("initContainers").and_then(Json::as_array_mut).into_iter().flatten() {
+                for container in
+                    map.get_mut("initContainers").and_then(Json::as_array_mut).into_iter().flatten()
+                {
                     container["restartPolicy"] = json!("Always");
                 }
             }),
@@ -325,7 +357,12 @@ impl Bug {
                 });
             }
             Self::MentionedNamespaceLost => {
-                for namespace in lowered.inventory.namespaces.iter_mut().filter(|namespace| namespace.span.is_none()) {
+                for namespace in lowered
+                    .inventory
+                    .namespaces
+                    .iter_mut()
+                    .filter(|namespace| namespace.span.is_none())
+                {
                     namespace.labels.unset("kubernetes.io/metadata.name");
                 }
             }
@@ -347,7 +384,9 @@ impl Bug {
                 for clause in &mut symbolic.clauses {
                     match (self, clause.then) {
                         (Self::PassAllows, Then::Pass) => clause.then = Then::Allow,
-                        (Self::PassGoesOn, Then::Pass) | (Self::DenyIgnored, Then::Deny) => clause.peer = SymPeer::Nobody,
+                        (Self::PassGoesOn, Then::Pass) | (Self::DenyIgnored, Then::Deny) => {
+                            clause.peer = SymPeer::Nobody
+                        }
                         _ => {}
                     }
                 }
@@ -356,8 +395,13 @@ impl Bug {
                 let number = |protocol: Option<Protocol>, name: &str| {
                     let pods = inventory.pods.iter().filter(|pod| pod.kind == PodKind::Pod);
                     let ports = pods.flat_map(|pod| &pod.ports);
-                    let mut found = ports.filter(|port| port.name.as_deref() == Some(name) && protocol.is_none_or(|protocol| protocol == port.protocol));
-                    found.next().map_or(PortSet::empty(), |port| PortSet::point(ServicePoint::new(port.protocol, port.number)))
+                    let mut found = ports.filter(|port| {
+                        port.name.as_deref() == Some(name)
+                            && protocol.is_none_or(|protocol| protocol == port.protocol)
+                    });
+                    found.next().map_or(PortSet::empty(), |port| {
+                        PortSet::point(ServicePoint::new(port.protocol, port.number))
+                    })
                 };
                 for clause in &mut symbolic.clauses {
                     for (protocol, name) in core::mem::take(&mut clause.ports.names) {
@@ -373,24 +417,36 @@ impl Bug {
                 }
             }
             Self::EmptyPeersIsNobody => {
-                for clause in symbolic.clauses.iter_mut().filter(|clause| clause.peer_index.is_none()) {
+                for clause in
+                    symbolic.clauses.iter_mut().filter(|clause| clause.peer_index.is_none())
+                {
                     clause.peer = SymPeer::Nobody;
                 }
             }
             Self::BaselineFirst => {
-                for policy in symbolic.policies.iter_mut().filter(|policy| policy.stage == StageKind::Baseline) {
+                for policy in symbolic
+                    .policies
+                    .iter_mut()
+                    .filter(|policy| policy.stage == StageKind::Baseline)
+                {
                     policy.stage = StageKind::Admin;
                 }
                 // Baseline policies already stand after those of the Admin tier.
             }
             Self::AdminLast => {
-                for policy in symbolic.policies.iter_mut().filter(|policy| policy.stage == StageKind::Admin) {
+                for policy in
+                    symbolic.policies.iter_mut().filter(|policy| policy.stage == StageKind::Admin)
+                {
                     policy.stage = StageKind::Baseline;
                 }
             }
             Self::PortlessStopsPing => {
-                for clause in symbolic.clauses.iter_mut().filter(|clause| clause.ports.numbers.is_all()) {
-                    clause.ports.numbers = Protocol::WITH_PORTS.iter().fold(PortSet::empty(), |sum, &one| sum.union(&PortSet::protocol(one)));
+                for clause in
+                    symbolic.clauses.iter_mut().filter(|clause| clause.ports.numbers.is_all())
+                {
+                    clause.ports.numbers = Protocol::WITH_PORTS
+                        .iter()
+                        .fold(PortSet::empty(), |sum, &one| sum.union(&PortSet::protocol(one)));
                 }
             }
             Self::NetworksNotOverPods => {
@@ -411,7 +467,9 @@ impl Bug {
     #[must_use]
     pub fn dialect(self, dialect: Dialect) -> Dialect {
         match self {
-            Self::BlockNotOverPods | Self::NetworksNotOverPods => Dialect { block_over_pods: Matching::Never, ..dialect },
+            Self::BlockNotOverPods | Self::NetworksNotOverPods => {
+                Dialect { block_over_pods: Matching::Never, ..dialect }
+            }
             Self::BlockNotOverNodes => Dialect { block_over_nodes: Matching::Never, ..dialect },
             _ => dialect,
         }
@@ -424,13 +482,19 @@ impl Bug {
             Self::OwnNodeNotExempt => bound.own_node_exempt = false,
             Self::AnyNodeExempt => {
                 let one: std::sync::Arc<str> = "one".into();
-                bound.pods.iter_mut().filter(|pod| pod.node.is_some()).for_each(|pod| pod.node = Some(one.clone()));
+                bound
+                    .pods
+                    .iter_mut()
+                    .filter(|pod| pod.node.is_some())
+                    .for_each(|pod| pod.node = Some(one.clone()));
                 bound.node_by_address.values_mut().for_each(|node| *node = one.clone());
             }
             Self::NameOnSource => name_on_source(bound),
             Self::NodesWithoutPods => {
                 let first = bound.atoms.first_pod();
-                let nodes: Vec<u32> = clauses_where(bound, |symbolic, idx| matches!(symbolic.clause(idx).peer, SymPeer::Nodes(_)));
+                let nodes: Vec<u32> = clauses_where(bound, |symbolic, idx| {
+                    matches!(symbolic.clause(idx).peer, SymPeer::Nodes(_))
+                });
                 for set in nodes {
                     let PeerSet { must, may } = &mut bound.peer_sets[set as usize];
                     let pods = moat_sets::IdSet::range(first, u32::MAX);
@@ -439,19 +503,44 @@ impl Bug {
                 }
             }
             Self::BaselineAfterIsolation => {
-                let baseline: Vec<_> = bound.programs.iter().filter(|program| program.stages.iter().all(|stage| stage.kind != StageKind::Namespace)).cloned().collect();
+                let baseline: Vec<_> = bound
+                    .programs
+                    .iter()
+                    .filter(|program| {
+                        program.stages.iter().all(|stage| stage.kind != StageKind::Namespace)
+                    })
+                    .cloned()
+                    .collect();
                 for program in &mut bound.programs {
-                    let Some(stage) = program.stages.iter_mut().find(|stage| stage.kind == StageKind::Namespace) else { continue };
-                    let end = baseline.iter().find(|other| other.direction == program.direction && other.stages.iter().any(|stage| stage.kind == StageKind::Baseline));
+                    let Some(stage) =
+                        program.stages.iter_mut().find(|stage| stage.kind == StageKind::Namespace)
+                    else {
+                        continue;
+                    };
+                    let end = baseline.iter().find(|other| {
+                        other.direction == program.direction
+                            && other.stages.iter().any(|stage| stage.kind == StageKind::Baseline)
+                    });
                     if let Some(end) = end {
                         stage.clauses.retain(|clause| !matches!(clause.why, Why::Isolated(_)));
-                        program.stages.extend(end.stages.iter().filter(|stage| stage.kind >= StageKind::Baseline).cloned());
+                        program.stages.extend(
+                            end.stages
+                                .iter()
+                                .filter(|stage| stage.kind >= StageKind::Baseline)
+                                .cloned(),
+                        );
                     }
                 }
             }
             Self::EgressForgotten => {
-                for program in bound.programs.iter_mut().filter(|program| program.direction == Direction::Egress) {
-                    program.stages.retain(|stage| stage.kind == StageKind::Default || stage.kind == StageKind::Namespace);
+                for program in bound
+                    .programs
+                    .iter_mut()
+                    .filter(|program| program.direction == Direction::Egress)
+                {
+                    program.stages.retain(|stage| {
+                        stage.kind == StageKind::Default || stage.kind == StageKind::Namespace
+                    });
                     for clause in program.stages.iter_mut().flat_map(|stage| &mut stage.clauses) {
                         clause.then = Then::Allow;
                     }
@@ -465,7 +554,10 @@ impl Bug {
 /// The two peers that a peer with both selectors falls into.
 fn split(peer: &Json) -> Vec<Json> {
     if peer.get("podSelector").is_some() && peer.get("namespaceSelector").is_some() {
-        vec![json!({"namespaceSelector": peer["namespaceSelector"]}), json!({"podSelector": peer["podSelector"]})]
+        vec![
+            json!({"namespaceSelector": peer["namespaceSelector"]}),
+            json!({"podSelector": peer["podSelector"]}),
+        ]
     } else {
         vec![peer.clone()]
     }
@@ -486,7 +578,11 @@ fn for_every_protocol(map: &mut Map<String, Json>, wanted: impl Fn(&Json) -> boo
                     port["protocol"] = json!(protocol);
                     port
                 };
-                if wanted(port) { ["TCP", "UDP", "SCTP"].map(with).to_vec() } else { vec![port.clone()] }
+                if wanted(port) {
+                    ["TCP", "UDP", "SCTP"].map(with).to_vec()
+                } else {
+                    vec![port.clone()]
+                }
             })
             .collect();
     }
@@ -494,8 +590,10 @@ fn for_every_protocol(map: &mut Map<String, Json>, wanted: impl Fn(&Json) -> boo
 
 /// The peer sets of clauses whose symbolic clause `wanted` holds for.
 fn clauses_where(bound: &Bound, wanted: impl Fn(&SymbolicIr, u32) -> bool) -> Vec<u32> {
-    let clauses = bound.programs.iter().flat_map(|program| &program.stages).flat_map(|stage| &stage.clauses);
-    let found = clauses.filter(|clause| matches!(clause.why, Why::Rule(idx) if wanted(&bound.symbolic, idx)));
+    let clauses =
+        bound.programs.iter().flat_map(|program| &program.stages).flat_map(|stage| &stage.clauses);
+    let found = clauses
+        .filter(|clause| matches!(clause.why, Why::Rule(idx) if wanted(&bound.symbolic, idx)));
     let mut sets: Vec<u32> = found.map(|clause| clause.peers).collect();
     sets.sort_unstable();
     sets.dedup();
@@ -504,9 +602,15 @@ fn clauses_where(bound: &Bound, wanted: impl Fn(&SymbolicIr, u32) -> bool) -> Ve
 
 /// Looks port names of egress rules up on the first pod that the program is for.
 fn name_on_source(bound: &mut Bound) {
-    for (id, program) in (0..).zip(&mut bound.programs).filter(|(_, program)| program.direction == Direction::Egress) {
+    for (id, program) in
+        (0..).zip(&mut bound.programs).filter(|(_, program)| program.direction == Direction::Egress)
+    {
         let class = bound.classes.iter().find(|class| class.program(Direction::Egress) == Some(id));
-        let Some(pod) = class.and_then(|class| class.pods.first()).map(|&pod| &bound.pods[pod as usize]) else { continue };
+        let Some(pod) =
+            class.and_then(|class| class.pods.first()).map(|&pod| &bound.pods[pod as usize])
+        else {
+            continue;
+        };
         for clause in program.stages.iter_mut().flat_map(|stage| &mut stage.clauses) {
             let Why::Rule(idx) = clause.why else { continue };
             let ports = &bound.symbolic.clause(idx).ports;
@@ -514,10 +618,18 @@ fn name_on_source(bound: &mut Bound) {
                 continue;
             }
             let own = |protocol: &Option<Protocol>, name: &str| {
-                let own = pod.ports.iter().filter(|(have, one, _)| have.as_deref() == Some(name) && protocol.is_none_or(|protocol| protocol == *one));
-                own.fold(PortSet::empty(), |sum, &(_, protocol, number)| sum.union(&PortSet::point(ServicePoint::new(protocol, number))))
+                let own = pod.ports.iter().filter(|(have, one, _)| {
+                    have.as_deref() == Some(name)
+                        && protocol.is_none_or(|protocol| protocol == *one)
+                });
+                own.fold(PortSet::empty(), |sum, &(_, protocol, number)| {
+                    sum.union(&PortSet::point(ServicePoint::new(protocol, number)))
+                })
             };
-            clause.ports = ports.names.iter().fold(PortSet::empty(), |sum, (protocol, name)| sum.union(&own(protocol, name)));
+            clause.ports = ports
+                .names
+                .iter()
+                .fold(PortSet::empty(), |sum, (protocol, name)| sum.union(&own(protocol, name)));
         }
     }
 }

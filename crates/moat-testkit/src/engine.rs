@@ -16,7 +16,11 @@ use std::sync::Arc;
 #[must_use]
 pub fn lower(objects: &[Json]) -> Lowered {
     let values: Vec<Value> = objects.iter().map(value::from_json).collect();
-    moat_model::lower(values.iter().map(|value| (SourceId(0), value)), &[], &moat_model::Options::default())
+    moat_model::lower(
+        values.iter().map(|value| (SourceId(0), value)),
+        &[],
+        &moat_model::Options::default(),
+    )
 }
 
 /// Lowers, compiles and binds wire objects.
@@ -37,7 +41,11 @@ pub fn bind_with(objects: &[Json], dialect: Dialect, bug: Option<Bug>) -> Bound 
     if let Some(bug) = bug {
         bug.symbolic(&mut symbolic, &lowered.inventory);
     }
-    let mut bound = moat_compile::bind(Arc::new(symbolic), &lowered.inventory, bug.map_or(dialect, |bug| bug.dialect(dialect)));
+    let mut bound = moat_compile::bind(
+        Arc::new(symbolic),
+        &lowered.inventory,
+        bug.map_or(dialect, |bug| bug.dialect(dialect)),
+    );
     if let Some(bug) = bug {
         bug.bound(&mut bound);
     }
@@ -67,7 +75,8 @@ impl Engine {
     /// The engine over a bound form.
     #[must_use]
     pub fn of(bound: Bound) -> Self {
-        let pods = bound.pods.iter().zip(0..).map(|(pod, idx)| (pod.display.to_string(), idx)).collect();
+        let pods =
+            bound.pods.iter().zip(0..).map(|(pod, idx)| (pod.display.to_string(), idx)).collect();
         Self { bound, pods }
     }
 
@@ -94,18 +103,25 @@ impl Engine {
         let reason = match &half.reason {
             HalfReason::Unmanaged => Reason::Unmanaged,
             HalfReason::Exempt(moat_ir::Exemption::SamePod) => Reason::Exempt("self".to_owned()),
-            HalfReason::Exempt(moat_ir::Exemption::OwnNode) => Reason::Exempt("own-node".to_owned()),
+            HalfReason::Exempt(moat_ir::Exemption::OwnNode) => {
+                Reason::Exempt("own-node".to_owned())
+            }
             HalfReason::Rules(rules) => Reason::Rules(
                 rules
                     .iter()
                     .filter(|matched| matched.certain)
                     .map(|matched| {
-                        let rule = self.bound.symbolic.rule(self.bound.symbolic.clause(matched.clause).rule);
+                        let rule = self
+                            .bound
+                            .symbolic
+                            .rule(self.bound.symbolic.clause(matched.clause).rule);
                         (policy(rule.policy), rule.index as usize)
                     })
                     .collect(),
             ),
-            HalfReason::Isolated(policies) => Reason::Isolated(policies.iter().map(|&idx| policy(idx)).collect()),
+            HalfReason::Isolated(policies) => {
+                Reason::Isolated(policies.iter().map(|&idx| policy(idx)).collect())
+            }
             HalfReason::Default => Reason::Default,
         };
         Half { verdict: half.verdict, reason }

@@ -67,6 +67,9 @@ mod tests {
             let n = choices.below(3);
             (0..n).map(|_| choices.below(2)).collect::<Vec<_>>()
         });
-        assert_eq!(made, [vec![], vec![0], vec![1], vec![0, 0], vec![0, 1], vec![1, 0], vec![1, 1]]);
+        assert_eq!(
+            made,
+            [vec![], vec![0], vec![1], vec![0, 0], vec![0, 1], vec![1, 0], vec![1, 1]]
+        );
     }
 }

@@ -20,7 +20,13 @@ pub struct World {
 /// The world of a seed.
 #[must_use]
 pub fn world(seed: u64, settings: &Settings) -> World {
-    let mut maker = Maker { rng: Rng::new(seed ^ 0x6d6f_6174_0000_0000), settings: *settings, addresses: Vec::new(), namespaces: Vec::new(), domains: false };
+    let mut maker = Maker {
+        rng: Rng::new(seed ^ 0x6d6f_6174_0000_0000),
+        settings: *settings,
+        addresses: Vec::new(),
+        namespaces: Vec::new(),
+        domains: false,
+    };
     World { seed, objects: maker.world() }
 }
 
@@ -31,7 +37,8 @@ const PORT_NAMES: [&str; 3] = ["http", "dns", "admin"];
 const NUMBERS: [u16; 8] = [80, 81, 8080, 53, 443, 9000, 1, 65535];
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 /// Addresses that are no pod's and no node's.
-const OUTSIDE: [&str; 6] = ["203.0.113.7", "10.0.9.9", "172.16.0.1", "2001:db8::7", "fd00::9:9", "8.8.8.8"];
+const OUTSIDE: [&str; 6] =
+    ["203.0.113.7", "10.0.9.9", "172.16.0.1", "2001:db8::7", "fd00::9:9", "8.8.8.8"];
 
 /// What a selector selects.
 #[derive(Clone, Copy, PartialEq)]
@@ -86,7 +93,9 @@ impl Maker {
         }
         let mut priorities: Vec<u16> = vec![0, 1, 5, 10, 50, 99, 500, 1000];
         self.rng.shuffle(&mut priorities);
-        for (idx, &priority) in priorities[..self.rng.range(settings.cluster_policies)].iter().enumerate() {
+        for (idx, &priority) in
+            priorities[..self.rng.range(settings.cluster_policies)].iter().enumerate()
+        {
             objects.push(self.cluster_policy(idx, priority));
         }
         self.rng.shuffle(&mut objects);
@@ -118,9 +127,21 @@ impl Maker {
                 let host = u8::try_from(idx).unwrap() + 10;
                 let mut addresses = vec![IpAddr::V4(Ipv4Addr::new(192, 168, 1, host))];
                 if self.rng.eighths(4) {
-                    addresses.push(IpAddr::V6(Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, u16::from(host))));
+                    addresses.push(IpAddr::V6(Ipv6Addr::new(
+                        0xfd01,
+                        0,
+                        0,
+                        0,
+                        0,
+                        0,
+                        0,
+                        u16::from(host),
+                    )));
                 }
-                let mut list: Vec<Json> = addresses.iter().map(|at| json!({"type": "InternalIP", "address": at.to_string()})).collect();
+                let mut list: Vec<Json> = addresses
+                    .iter()
+                    .map(|at| json!({"type": "InternalIP", "address": at.to_string()}))
+                    .collect();
                 let name = format!("node{idx}");
                 if self.rng.eighths(3) {
                     list.insert(0, json!({"type": "Hostname", "address": name}));
@@ -158,12 +179,15 @@ impl Maker {
             _ if nodes.is_empty() => None,
             _ => Some(self.rng.pick(nodes).name.as_str()),
         };
-        let node = node.filter(|_| host_network || !self.rng.one_in(self.settings.unscheduled_one_in));
-        let addresses = match nodes.iter().find(|have| host_network && Some(have.name.as_str()) == node) {
-            Some(node) => node.addresses.clone(),
-            None => self.pod_addresses(idx),
-        };
-        let ips: Vec<Json> = addresses.iter().map(|address| json!({"ip": address.to_string()})).collect();
+        let node =
+            node.filter(|_| host_network || !self.rng.one_in(self.settings.unscheduled_one_in));
+        let addresses =
+            match nodes.iter().find(|have| host_network && Some(have.name.as_str()) == node) {
+                Some(node) => node.addresses.clone(),
+                None => self.pod_addresses(idx),
+            };
+        let ips: Vec<Json> =
+            addresses.iter().map(|address| json!({"ip": address.to_string()})).collect();
         let mut status = json!({"phase": "Running", "podIP": ips[0]["ip"], "podIPs": ips});
         if host_network {
             status["hostIP"] = ips[0]["ip"].clone();
@@ -188,7 +212,12 @@ impl Maker {
     /// One or two addresses; neighbours differ in their last bits, so that short differences of prefixes matter.
     fn pod_addresses(&mut self, idx: usize) -> Vec<IpAddr> {
         let subnet = self.rng.below(3);
-        let v4 = IpAddr::V4(Ipv4Addr::new(10, 0, u8::try_from(subnet).unwrap(), u8::try_from(idx).unwrap() + 1));
+        let v4 = IpAddr::V4(Ipv4Addr::new(
+            10,
+            0,
+            u8::try_from(subnet).unwrap(),
+            u8::try_from(idx).unwrap() + 1,
+        ));
         let (net, host) = (u16::try_from(subnet).unwrap(), u16::try_from(idx).unwrap() + 1);
         let v6 = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, net, host));
         match self.rng.below(8) {
@@ -201,7 +230,11 @@ impl Maker {
 
     /// Metadata; objects of the default namespace may leave it out.
     fn metadata(&mut self, name: &str, namespace: &str) -> Json {
-        if namespace == "default" && self.rng.eighths(3) { json!({"name": name}) } else { json!({"name": name, "namespace": namespace}) }
+        if namespace == "default" && self.rng.eighths(3) {
+            json!({"name": name})
+        } else {
+            json!({"name": name, "namespace": namespace})
+        }
     }
 
     /// Containers, init containers and native sidecars. A name stands for one number per protocol within a pod.
@@ -258,14 +291,18 @@ impl Maker {
                 let list: Vec<Json> = (0..n).map(|_| self.expression(selects)).collect();
                 json!({"matchExpressions": list})
             }
-            _ => json!({"matchLabels": self.match_labels(selects, 1), "matchExpressions": [self.expression(selects)]}),
+            _ => {
+                json!({"matchLabels": self.match_labels(selects, 1), "matchExpressions": [self.expression(selects)]})
+            }
         }
     }
 
     fn key(&mut self, selects: Selects) -> &'static str {
         match selects {
             Selects::Pods => *self.rng.pick(&["app", "app", "tier"]),
-            Selects::Namespaces => *self.rng.pick(&["team", "team", "env", "kubernetes.io/metadata.name"]),
+            Selects::Namespaces => {
+                *self.rng.pick(&["team", "team", "env", "kubernetes.io/metadata.name"])
+            }
             Selects::Nodes => *self.rng.pick(&["zone", "zone", "role"]),
         }
     }
@@ -323,9 +360,20 @@ impl Maker {
             let n = self.rng.range((1, 2));
             let holes: Vec<String> = (0..n)
                 .map(|_| {
-                    let inside: Vec<IpAddr> = self.addresses.iter().copied().filter(|&at| at.is_ipv4() == base.is_ipv4() && network(at, length) == base).collect();
+                    let inside: Vec<IpAddr> = self
+                        .addresses
+                        .iter()
+                        .copied()
+                        .filter(|&at| at.is_ipv4() == base.is_ipv4() && network(at, length) == base)
+                        .collect();
                     let address = *self.rng.pick(&inside);
-                    let longer = if self.rng.eighths(4) { most } else { length + 1 + u8::try_from(self.rng.below(usize::from(most - length))).unwrap() };
+                    let longer = if self.rng.eighths(4) {
+                        most
+                    } else {
+                        length
+                            + 1
+                            + u8::try_from(self.rng.below(usize::from(most - length))).unwrap()
+                    };
                     format!("{}/{longer}", network(address, longer))
                 })
                 .collect();
@@ -393,7 +441,9 @@ impl Maker {
         match self.rng.below(8) {
             0 | 1 => json!({"podSelector": self.selector(Selects::Pods)}),
             2 => json!({"namespaceSelector": self.selector(Selects::Namespaces)}),
-            3 | 4 => json!({"namespaceSelector": self.selector(Selects::Namespaces), "podSelector": self.selector(Selects::Pods)}),
+            3 | 4 => {
+                json!({"namespaceSelector": self.selector(Selects::Namespaces), "podSelector": self.selector(Selects::Pods)})
+            }
             _ => json!({"ipBlock": self.ip_block()}),
         }
     }
@@ -430,7 +480,8 @@ impl Maker {
 
     fn cluster_policy(&mut self, idx: usize, priority: u16) -> Json {
         let tier = *self.rng.pick(&["Admin", "Baseline"]);
-        let mut spec = json!({"tier": tier, "priority": priority, "subject": self.pods_or_namespaces()});
+        let mut spec =
+            json!({"tier": tier, "priority": priority, "subject": self.pods_or_namespaces()});
         for (list, peers) in [("ingress", "from"), ("egress", "to")] {
             match self.rng.below(6) {
                 0 => {}
@@ -473,7 +524,10 @@ impl Maker {
                 }
                 0..=3 => {
                     let n = self.rng.range((1, 2));
-                    let list: Vec<String> = (0..n).map(|_| self.prefix()).map(|(base, length)| format!("{base}/{length}")).collect();
+                    let list: Vec<String> = (0..n)
+                        .map(|_| self.prefix())
+                        .map(|(base, length)| format!("{base}/{length}"))
+                        .collect();
                     json!({"networks": list})
                 }
                 4 => json!({"nodes": self.selector(Selects::Nodes)}),
@@ -495,8 +549,12 @@ impl Maker {
             4 | 5 => json!({"destinationNamedPort": *self.rng.pick(&PORT_NAMES)}),
             _ => match self.port_range() {
                 // A range of one port is refused.
-                (low, high) if low == high => json!({protocol: {"destinationPort": {"number": low}}}),
-                (low, high) => json!({protocol: {"destinationPort": {"range": {"start": low, "end": high}}}}),
+                (low, high) if low == high => {
+                    json!({protocol: {"destinationPort": {"number": low}}})
+                }
+                (low, high) => {
+                    json!({protocol: {"destinationPort": {"range": {"start": low, "end": high}}}})
+                }
             },
         }
     }
@@ -525,7 +583,9 @@ mod tests {
             let world = world(seed, &Settings::DEFAULT);
             let lowered = engine::lower(&world.objects);
             // Policies of one name in one namespace may meet; the last one counts.
-            let bad = |found: &&moat_model::Diagnostic| found.severity != Severity::Note && found.code != codes::DUPLICATE_OBJECT;
+            let bad = |found: &&moat_model::Diagnostic| {
+                found.severity != Severity::Note && found.code != codes::DUPLICATE_OBJECT
+            };
             let found: Vec<_> = lowered.diagnostics.iter().filter(bad).collect();
             assert!(found.is_empty(), "seed {seed}: {found:#?}");
             assert!(lowered.inventory.taints.is_empty(), "seed {seed}");

@@ -2,7 +2,12 @@
 //!
 //! Worlds are wire objects (`serde_json::Value`), so that the reading of defaults is part of what is compared. A [`subject::Subject`]
 //! answers [`point::Flow`]s about a world; [`agree`] compares two of them, reasons included. Nothing here is part of the product.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support fails loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support fails loudly"
+)]
 
 pub mod agree;
 pub mod bugs;

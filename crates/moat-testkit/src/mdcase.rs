@@ -105,7 +105,11 @@ pub fn run(suite: &Suite, subject: &str) -> Report {
         for block in suite.base.iter().chain(&case.blocks) {
             state.run(block, subject, &mut report, &mut found);
         }
-        report.failures.extend(found.into_iter().map(|(line, text)| format!("{}:{line}: {}: {text}", suite.path, case.title)));
+        report.failures.extend(
+            found
+                .into_iter()
+                .map(|(line, text)| format!("{}:{line}: {}: {text}", suite.path, case.title)),
+        );
     }
     report
 }
@@ -120,7 +124,14 @@ type Failures = Vec<(usize, String)>;
 
 impl State {
     fn run(&mut self, block: &Block, subject: &str, report: &mut Report, found: &mut Failures) {
-        let lines = || block.text.lines().enumerate().map(|(idx, line)| (block.line + idx, line.trim())).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let lines = || {
+            block
+                .text
+                .lines()
+                .enumerate()
+                .map(|(idx, line)| (block.line + idx, line.trim()))
+                .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        };
         match block.kind.as_str() {
             "yaml" => self.apply(block, found),
             "delete" => {
@@ -168,7 +179,10 @@ impl State {
     }
 
     fn apply(&mut self, block: &Block, found: &mut Failures) {
-        let loaded = moat_load::load(&[Input::Text { name: "case.yaml".to_owned(), text: block.text.clone() }]);
+        let loaded = moat_load::load(&[Input::Text {
+            name: "case.yaml".to_owned(),
+            text: block.text.clone(),
+        }]);
         for finding in loaded.diagnostics {
             found.push((block.line - 1 + finding.span.pos.line as usize, finding.message));
         }
@@ -185,7 +199,11 @@ impl State {
     fn find(&self, text: &str) -> Option<usize> {
         self.objects.iter().position(|have| {
             let (kind, namespace, name) = identity(have);
-            text == if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") }
+            text == if namespace.is_empty() {
+                format!("{kind} {name}")
+            } else {
+                format!("{kind} {namespace}/{name}")
+            }
         })
     }
 
@@ -221,7 +239,8 @@ fn expect(line: &str, objects: &[Json], subject: &dyn Subject) -> Result<bool, S
     let usage = "want `FROM -> TO:PORT[/PROTO] = allow|deny|undefined [by FACT, ...]`";
     let (flow, wanted) = line.split_once(" = ").ok_or(usage)?;
     let (from, to) = flow.split_once(" -> ").ok_or(usage)?;
-    let (verdict, facts) = wanted.split_once(" by ").map_or((wanted, None), |(verdict, facts)| (verdict, Some(facts)));
+    let (verdict, facts) =
+        wanted.split_once(" by ").map_or((wanted, None), |(verdict, facts)| (verdict, Some(facts)));
     let (to, port) = to.rsplit_once(':').ok_or(usage)?;
     let (port, protocol) = port.split_once('/').unwrap_or((port, "TCP"));
     let protocol = Protocol::parse(protocol).ok_or_else(|| format!("no protocol `{protocol}`"))?;
@@ -245,7 +264,12 @@ fn expect(line: &str, objects: &[Json], subject: &dyn Subject) -> Result<bool, S
     };
     let shown: Vec<String> = outcomes.iter().map(ToString::to_string).collect();
     if found != wanted {
-        return Err(format!("`{line}`: {} says {}: {}", subject.name(), found.name(), shown.join(" | ")));
+        return Err(format!(
+            "`{line}`: {} says {}: {}",
+            subject.name(),
+            found.name(),
+            shown.join(" | ")
+        ));
     }
     for text in facts.into_iter().flat_map(|facts| facts.split(',')) {
         let mut holds = false;
@@ -253,27 +277,45 @@ fn expect(line: &str, objects: &[Json], subject: &dyn Subject) -> Result<bool, S
             holds |= fact(text.trim(), outcome)?;
         }
         if !holds {
-            return Err(format!("`{line}`: {} does not say `{}`: {}", subject.name(), text.trim(), shown.join(" | ")));
+            return Err(format!(
+                "`{line}`: {} does not say `{}`: {}",
+                subject.name(),
+                text.trim(),
+                shown.join(" | ")
+            ));
         }
     }
     Ok(true)
 }
 
 /// The answers to one line: one for each family and backend. `None` when the subject does not know an end.
-fn ask(from: &str, to: &str, port: &str, protocol: Protocol, objects: &[Json], subject: &dyn Subject) -> Result<Option<Vec<Outcome>>, String> {
+fn ask(
+    from: &str,
+    to: &str,
+    port: &str,
+    protocol: Protocol,
+    objects: &[Json],
+    subject: &dyn Subject,
+) -> Result<Option<Vec<Outcome>>, String> {
     let from = end(from, objects)?;
     let protocol_name = if protocol == Protocol::Other { "ICMP" } else { protocol.name() };
     let parts: Vec<&str> = to.split('/').collect();
     let targets: Vec<(End, u16)> = if let [namespace, "svc", name] = parts.as_slice() {
         let backends = service::backends(objects, namespace, name, port, protocol_name);
-        backends.into_iter().map(|to| (End::Pod { namespace: to.namespace, name: to.name }, to.port)).collect()
+        backends
+            .into_iter()
+            .map(|to| (End::Pod { namespace: to.namespace, name: to.name }, to.port))
+            .collect()
     } else {
         vec![(end(to, objects)?, port.parse().map_err(|_| format!("no port `{port}`"))?)]
     };
     let mut outcomes = Vec::new();
     for (to, port) in targets {
         let (have, want) = (families(&from, objects), families(&to, objects));
-        let shared: Vec<Family> = Family::BOTH.into_iter().filter(|family| have.contains(family) && want.contains(family)).collect();
+        let shared: Vec<Family> = Family::BOTH
+            .into_iter()
+            .filter(|family| have.contains(family) && want.contains(family))
+            .collect();
         if shared.is_empty() {
             return Err(format!("{from} and {to} share no IP family"));
         }
@@ -287,7 +329,8 @@ fn ask(from: &str, to: &str, port: &str, protocol: Protocol, objects: &[Json], s
     }
     // Only the engine has pods of workloads.
     let of_workload = |end: &End| matches!(end, End::Pod { name, .. } if name.contains('/'));
-    let askable = subject.name() == "decide" || !(of_workload(&from) || parts.len() == 3 && parts[1] != "svc");
+    let askable = subject.name() == "decide"
+        || !(of_workload(&from) || parts.len() == 3 && parts[1] != "svc");
     Ok(askable.then_some(outcomes))
 }
 
@@ -295,12 +338,19 @@ fn ask(from: &str, to: &str, port: &str, protocol: Protocol, objects: &[Json], s
 fn end(text: &str, objects: &[Json]) -> Result<End, String> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = bare.parse::<IpAddr>() {
-        let pod = wire::pods(objects).into_iter().find(|pod| !pod.host_network && pod.addresses.contains(&address));
-        return Ok(pod.map_or(End::Address(address), |pod| End::Pod { namespace: pod.namespace, name: pod.name }));
+        let pod = wire::pods(objects)
+            .into_iter()
+            .find(|pod| !pod.host_network && pod.addresses.contains(&address));
+        return Ok(pod.map_or(End::Address(address), |pod| End::Pod {
+            namespace: pod.namespace,
+            name: pod.name,
+        }));
     }
     match text.split_once('/') {
         Some(("domain", name)) => Ok(End::Domain(name.to_owned())),
-        Some((namespace, name)) => Ok(End::Pod { namespace: namespace.to_owned(), name: name.to_owned() }),
+        Some((namespace, name)) => {
+            Ok(End::Pod { namespace: namespace.to_owned(), name: name.to_owned() })
+        }
         None => Err(format!("`{text}` is neither `ns/pod` nor an address")),
     }
 }
@@ -311,8 +361,12 @@ fn families(end: &End, objects: &[Json]) -> Vec<Family> {
         End::Address(address) => vec![Family::of(*address)],
         End::Domain(_) => Family::BOTH.to_vec(),
         End::Pod { namespace, name } => {
-            let pod = wire::pods(objects).into_iter().find(|pod| pod.namespace == *namespace && pod.name == *name);
-            pod.map(|pod| pod.families()).filter(|found| !found.is_empty()).unwrap_or_else(|| vec![Family::V4])
+            let pod = wire::pods(objects)
+                .into_iter()
+                .find(|pod| pod.namespace == *namespace && pod.name == *name);
+            pod.map(|pod| pod.families())
+                .filter(|found| !found.is_empty())
+                .unwrap_or_else(|| vec![Family::V4])
         }
     }
 }
@@ -326,16 +380,28 @@ fn fact(text: &str, outcome: &Outcome) -> Result<bool, String> {
         _ => return Err(format!("no fact `{text}`")),
     };
     // A policy without kind is a NetworkPolicy: `ns/name`.
-    let id = |name: &str| if ["cnp/", "anp/", "banp/"].iter().any(|short| name.starts_with(short)) { name.to_owned() } else { format!("np/{name}") };
+    let id = |name: &str| {
+        if ["cnp/", "anp/", "banp/"].iter().any(|short| name.starts_with(short)) {
+            name.to_owned()
+        } else {
+            format!("np/{name}")
+        }
+    };
     Ok(match what {
         "" => half.verdict == Verdict::Denied,
         "default" => half.reason == Reason::Default,
         "exempt" => matches!(half.reason, Reason::Exempt(_)),
         "unmanaged" => half.reason == Reason::Unmanaged,
-        _ => match (what.strip_prefix("isolated "), what.strip_suffix(']').and_then(|what| what.rsplit_once('['))) {
-            (Some(policy), _) => matches!(&half.reason, Reason::Isolated(policies) if policies.contains(&id(policy))),
+        _ => match (
+            what.strip_prefix("isolated "),
+            what.strip_suffix(']').and_then(|what| what.rsplit_once('[')),
+        ) {
+            (Some(policy), _) => {
+                matches!(&half.reason, Reason::Isolated(policies) if policies.contains(&id(policy)))
+            }
             (None, Some((policy, index))) => {
-                let index: usize = index.parse().map_err(|_| format!("no rule index in `{text}`"))?;
+                let index: usize =
+                    index.parse().map_err(|_| format!("no rule index in `{text}`"))?;
                 matches!(&half.reason, Reason::Rules(rules) if rules.contains(&(id(policy), index)))
             }
             (None, None) => return Err(format!("no fact `{text}`")),
@@ -347,14 +413,24 @@ fn fact(text: &str, outcome: &Outcome) -> Result<bool, String> {
 fn diagnostic(line: &str, found: &[moat_model::Diagnostic]) -> Result<(), String> {
     let usage = "want `SEVERITY Kind ns/name FIELD.PATH: SUBSTRING`";
     let (head, substring) = line.split_once(": ").ok_or(usage)?;
-    let [severity, kind, name, path] = head.split(' ').collect::<Vec<_>>()[..] else { return Err(usage.to_owned()) };
+    let [severity, kind, name, path] = head.split(' ').collect::<Vec<_>>()[..] else {
+        return Err(usage.to_owned());
+    };
     let object = format!("{kind} {name}");
-    let of_object: Vec<_> = found.iter().filter(|finding| finding.object.as_deref() == Some(&object)).collect();
-    let holds = |finding: &&&moat_model::Diagnostic| finding.severity.name() == severity && finding.path == path && finding.message.contains(substring);
+    let of_object: Vec<_> =
+        found.iter().filter(|finding| finding.object.as_deref() == Some(&object)).collect();
+    let holds = |finding: &&&moat_model::Diagnostic| {
+        finding.severity.name() == severity
+            && finding.path == path
+            && finding.message.contains(substring)
+    };
     if of_object.iter().any(|finding| holds(&finding)) {
         return Ok(());
     }
-    let shown: Vec<String> = of_object.iter().map(|finding| format!("{} {}: {}", finding.severity, finding.path, finding.message)).collect();
+    let shown: Vec<String> = of_object
+        .iter()
+        .map(|finding| format!("{} {}: {}", finding.severity, finding.path, finding.message))
+        .collect();
     Err(format!("`{line}`: found only [{}]", shown.join(" | ")))
 }
 
@@ -362,13 +438,17 @@ fn diagnostic(line: &str, found: &[moat_model::Diagnostic]) -> Result<(), String
 mod tests {
     use super::*;
 
-    const TEXT: &str = "# T\n```yaml\na: 1\n```\n\n## X-1: one\nwords\n```expect\na/b -> c/d:80 = allow\n```\n";
+    const TEXT: &str =
+        "# T\n```yaml\na: 1\n```\n\n## X-1: one\nwords\n```expect\na/b -> c/d:80 = allow\n```\n";
 
     #[test]
     fn blocks_before_a_heading_are_the_base() {
         let suite = parse("t.md", TEXT);
         assert_eq!(suite.base.len(), 1);
         assert_eq!((suite.cases.len(), suite.cases[0].title.as_str()), (1, "X-1: one"));
-        assert_eq!((suite.cases[0].blocks[0].kind.as_str(), suite.cases[0].blocks[0].line), ("expect", 9));
+        assert_eq!(
+            (suite.cases[0].blocks[0].kind.as_str(), suite.cases[0].blocks[0].line),
+            ("expect", 9)
+        );
     }
 }

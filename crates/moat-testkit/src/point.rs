@@ -49,7 +49,11 @@ pub struct Flow {
 
 impl fmt::Display for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} -> {} {}/{} over {:?}", self.from, self.to, self.port, self.protocol, self.family)
+        write!(
+            f,
+            "{} -> {} {}/{} over {:?}",
+            self.from, self.to, self.port, self.protocol, self.family
+        )
     }
 }
 

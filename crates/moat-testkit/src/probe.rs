@@ -25,9 +25,14 @@ impl Probes {
     #[must_use]
     pub fn new(objects: &[Json], outside: usize, rng: &mut Rng) -> Self {
         let pods = wire::pods(objects);
-        let taken: BTreeSet<IpAddr> = pods.iter().flat_map(|pod| pod.addresses.iter().copied()).collect();
+        let taken: BTreeSet<IpAddr> =
+            pods.iter().flat_map(|pod| pod.addresses.iter().copied()).collect();
         let nodes: BTreeSet<IpAddr> = wire::node_addresses(objects).into_iter().collect();
-        let mut edges: Vec<IpAddr> = wire::prefixes(objects).into_iter().flat_map(edges).filter(|at| !taken.contains(at) && !nodes.contains(at)).collect();
+        let mut edges: Vec<IpAddr> = wire::prefixes(objects)
+            .into_iter()
+            .flat_map(edges)
+            .filter(|at| !taken.contains(at) && !nodes.contains(at))
+            .collect();
         edges.sort_unstable();
         edges.dedup();
         rng.shuffle(&mut edges);
@@ -35,7 +40,10 @@ impl Probes {
         let mut addresses: BTreeSet<IpAddr> = edges.into_iter().chain(nodes).collect();
         addresses.extend(ALWAYS.iter().map(|text| text.parse::<IpAddr>().unwrap()));
         let mut pairs = Vec::new();
-        let end = |pod: &wire::PodFacts| End::Pod { namespace: pod.namespace.clone(), name: pod.name.clone() };
+        let end = |pod: &wire::PodFacts| End::Pod {
+            namespace: pod.namespace.clone(),
+            name: pod.name.clone(),
+        };
         for pod in &pods {
             for other in &pods {
                 for family in pod.families() {
@@ -53,10 +61,15 @@ impl Probes {
             }
             let patterns = wire::domains(objects);
             if !patterns.is_empty() {
-                let mut names: BTreeSet<String> = patterns.iter().map(|pattern| pattern.replace('*', "x.y")).collect();
+                let mut names: BTreeSet<String> =
+                    patterns.iter().map(|pattern| pattern.replace('*', "x.y")).collect();
                 names.extend(["example.com", "other.test"].map(str::to_owned));
                 for name in names {
-                    pairs.extend(pod.families().into_iter().map(|family| (end(pod), End::Domain(name.clone()), family)));
+                    pairs.extend(
+                        pod.families()
+                            .into_iter()
+                            .map(|family| (end(pod), End::Domain(name.clone()), family)),
+                    );
                 }
             }
         }
@@ -65,13 +78,20 @@ impl Probes {
 
     /// Every flow.
     pub fn all(&self) -> impl Iterator<Item = Flow> + '_ {
-        self.pairs.iter().flat_map(move |pair| self.points.iter().map(move |&point| flow(pair, point)))
+        self.pairs
+            .iter()
+            .flat_map(move |pair| self.points.iter().map(move |&point| flow(pair, point)))
     }
 
     /// For every pair `n` flows, drawn from the points.
     #[must_use]
     pub fn some(&self, n: usize, rng: &mut Rng) -> Vec<Flow> {
-        self.pairs.iter().flat_map(|pair| (0..n).map(|_| flow(pair, *rng.pick(&self.points))).collect::<Vec<_>>()).collect()
+        self.pairs
+            .iter()
+            .flat_map(|pair| {
+                (0..n).map(|_| flow(pair, *rng.pick(&self.points))).collect::<Vec<_>>()
+            })
+            .collect()
     }
 }
 
@@ -84,10 +104,13 @@ fn flow((from, to, family): &(End, End, Family), (protocol, port): (Protocol, u1
 pub fn points(objects: &[Json]) -> Vec<(Protocol, u16)> {
     let mut numbers = wire::port_numbers(objects);
     numbers.insert(80);
-    let around = |&number: &u16| [number.saturating_sub(1).max(1), number, number.saturating_add(1)];
+    let around =
+        |&number: &u16| [number.saturating_sub(1).max(1), number, number.saturating_add(1)];
     let numbers: BTreeSet<u16> = numbers.iter().flat_map(around).collect();
-    let mut points: Vec<(Protocol, u16)> =
-        Protocol::WITH_PORTS.into_iter().flat_map(|protocol| numbers.iter().map(move |&number| (protocol, number))).collect();
+    let mut points: Vec<(Protocol, u16)> = Protocol::WITH_PORTS
+        .into_iter()
+        .flat_map(|protocol| numbers.iter().map(move |&number| (protocol, number)))
+        .collect();
     points.push((Protocol::Other, 0));
     points
 }
@@ -117,7 +140,9 @@ mod tests {
 
     #[test]
     fn edges_of_a_prefix() {
-        let texts = |text: &str| edges(Cidr::parse(text).unwrap()).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let texts = |text: &str| {
+            edges(Cidr::parse(text).unwrap()).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
         assert_eq!(texts("10.0.0.0/31"), ["10.0.0.0", "10.0.0.1", "9.255.255.255", "10.0.0.2"]);
         assert_eq!(texts("0.0.0.0/0"), ["0.0.0.0", "255.255.255.255"]);
         assert_eq!(texts("::1/128"), ["::1", "::1", "::", "::2"]);

@@ -62,6 +62,9 @@ mod tests {
     fn the_sequence_is_that_of_splitmix64() {
         // Reference values of the algorithm's author for seed 1234567.
         let mut rng = Rng::new(1_234_567);
-        assert_eq!([rng.next_u64(), rng.next_u64()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
+        assert_eq!(
+            [rng.next_u64(), rng.next_u64()],
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]
+        );
     }
 }

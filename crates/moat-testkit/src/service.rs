@@ -16,23 +16,37 @@ pub struct Backend {
 
 /// The backends of a Service port, given by number or name; none when the Service or its port does not exist.
 #[must_use]
-pub fn backends(objects: &[Json], namespace: &str, name: &str, port: &str, protocol: &str) -> Vec<Backend> {
-    let Some(service) = wire::of_kind(objects, "Service").find(|one| wire::namespace(one) == namespace && wire::name(one) == name) else {
+pub fn backends(
+    objects: &[Json],
+    namespace: &str,
+    name: &str,
+    port: &str,
+    protocol: &str,
+) -> Vec<Backend> {
+    let Some(service) = wire::of_kind(objects, "Service")
+        .find(|one| wire::namespace(one) == namespace && wire::name(one) == name)
+    else {
         return Vec::new();
     };
     let spec = &service["spec"];
     let wanted = |one: &&Json| {
-        let named = one["name"].as_str() == Some(port) || one["port"].as_u64().is_some_and(|number| number.to_string() == port);
+        let named = one["name"].as_str() == Some(port)
+            || one["port"].as_u64().is_some_and(|number| number.to_string() == port);
         named && one["protocol"].as_str().unwrap_or("TCP") == protocol
     };
     let Some(found) = wire::items(&spec["ports"]).iter().find(wanted) else { return Vec::new() };
     let number = u16::try_from(found["port"].as_u64().unwrap()).unwrap();
-    let Some(selector) = spec["selector"].as_object().filter(|selector| !selector.is_empty()) else { return Vec::new() };
+    let Some(selector) = spec["selector"].as_object().filter(|selector| !selector.is_empty())
+    else {
+        return Vec::new();
+    };
     let mut out = Vec::new();
     // A workload stands for its pods: `deployment/name`, with the labels and ports of its template.
-    let workloads = wire::of_kind(objects, "Deployment")
-        .map(|one| (&one["spec"]["template"], wire::namespace(one), format!("deployment/{}", wire::name(one))));
-    let pods = wire::of_kind(objects, "Pod").map(|one| (one, wire::namespace(one), wire::name(one).to_owned()));
+    let workloads = wire::of_kind(objects, "Deployment").map(|one| {
+        (&one["spec"]["template"], wire::namespace(one), format!("deployment/{}", wire::name(one)))
+    });
+    let pods = wire::of_kind(objects, "Pod")
+        .map(|one| (one, wire::namespace(one), wire::name(one).to_owned()));
     for (pod, _, called) in pods.chain(workloads).filter(|(_, own, _)| *own == namespace) {
         if selector.iter().any(|(key, value)| pod["metadata"]["labels"].get(key) != Some(value)) {
             continue;
@@ -53,8 +67,13 @@ pub fn backends(objects: &[Json], namespace: &str, name: &str, port: &str, proto
 /// The number of a pod's named port.
 #[must_use]
 pub fn container_port(pod: &Json, name: &str, protocol: &str) -> Option<u16> {
-    let containers = wire::items(&pod["spec"]["containers"]).iter().chain(wire::items(&pod["spec"]["initContainers"]));
+    let containers = wire::items(&pod["spec"]["containers"])
+        .iter()
+        .chain(wire::items(&pod["spec"]["initContainers"]));
     let mut ports = containers.flat_map(|container| wire::items(&container["ports"]));
-    let found = ports.find(|port| port["name"].as_str() == Some(name) && port["protocol"].as_str().unwrap_or("TCP") == protocol)?;
+    let found = ports.find(|port| {
+        port["name"].as_str() == Some(name)
+            && port["protocol"].as_str().unwrap_or("TCP") == protocol
+    })?;
     u16::try_from(found["containerPort"].as_u64()?).ok()
 }

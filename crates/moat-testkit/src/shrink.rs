@@ -60,13 +60,18 @@ fn list_items(json: &Json, path: String, out: &mut Vec<(String, usize)>) {
     match json {
         Json::Array(items) => {
             out.extend((0..items.len()).map(|idx| (path.clone(), idx)));
-            items.iter().enumerate().for_each(|(idx, item)| list_items(item, format!("{path}/{idx}"), out));
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(idx, item)| list_items(item, format!("{path}/{idx}"), out));
         }
         Json::Object(map) => {
             if path.ends_with("/matchLabels") {
                 out.extend((0..map.len()).map(|idx| (path.clone(), idx)));
             }
-            map.iter().for_each(|(key, value)| list_items(value, format!("{path}/{}", key.replace('/', "~1")), out));
+            map.iter().for_each(|(key, value)| {
+                list_items(value, format!("{path}/{}", key.replace('/', "~1")), out)
+            });
         }
         _ => {}
     }
@@ -79,9 +84,14 @@ mod tests {
 
     #[test]
     fn leaves_only_what_matters() {
-        let policy = json!({"kind": "NetworkPolicy", "spec": {"ingress": [{"a": 1}, {"b": 2}, {"c": 3}]}});
+        let policy =
+            json!({"kind": "NetworkPolicy", "spec": {"ingress": [{"a": 1}, {"b": 2}, {"c": 3}]}});
         let objects = vec![json!({"kind": "Pod"}), policy, json!({"kind": "Node"})];
-        let fails = |objects: &[Json]| objects.iter().any(|object| object.to_string().contains('b'));
-        assert_eq!(smallest(objects, &fails), [json!({"kind": "NetworkPolicy", "spec": {"ingress": [{"b": 2}]}})]);
+        let fails =
+            |objects: &[Json]| objects.iter().any(|object| object.to_string().contains('b'));
+        assert_eq!(
+            smallest(objects, &fails),
+            [json!({"kind": "NetworkPolicy", "spec": {"ingress": [{"b": 2}]}})]
+        );
     }
 }

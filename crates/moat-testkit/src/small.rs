@@ -28,13 +28,21 @@ pub fn base() -> Vec<Json> {
 /// Flows between all ends of a small world: its four pods and one outside address.
 #[must_use]
 pub fn flows(points: &[(Protocol, u16)]) -> Vec<Flow> {
-    let pods = ["a", "b"].into_iter().flat_map(|namespace| ["p", "q"].map(|name| End::Pod { namespace: namespace.to_owned(), name: name.to_owned() }));
+    let pods = ["a", "b"].into_iter().flat_map(|namespace| {
+        ["p", "q"].map(|name| End::Pod { namespace: namespace.to_owned(), name: name.to_owned() })
+    });
     let ends: Vec<End> = pods.chain([End::Address("10.0.1.9".parse().unwrap())]).collect();
     let mut out = Vec::new();
     for from in &ends {
         for to in &ends {
             if !matches!((from, to), (End::Address(_), End::Address(_))) {
-                let flow = |&(protocol, port): &(Protocol, u16)| Flow { from: from.clone(), to: to.clone(), protocol, port, family: Family::V4 };
+                let flow = |&(protocol, port): &(Protocol, u16)| Flow {
+                    from: from.clone(),
+                    to: to.clone(),
+                    protocol,
+                    port,
+                    family: Family::V4,
+                };
                 out.extend(points.iter().map(flow));
             }
         }
@@ -43,15 +51,27 @@ pub fn flows(points: &[(Protocol, u16)]) -> Vec<Flow> {
 }
 
 /// Points for [`one_policy`]: the ports 80 to 82 of TCP, two of UDP, and ICMP.
-pub const POINTS: [(Protocol, u16); 6] =
-    [(Protocol::Tcp, 80), (Protocol::Tcp, 81), (Protocol::Tcp, 82), (Protocol::Udp, 80), (Protocol::Udp, 82), (Protocol::Other, 0)];
+pub const POINTS: [(Protocol, u16); 6] = [
+    (Protocol::Tcp, 80),
+    (Protocol::Tcp, 81),
+    (Protocol::Tcp, 82),
+    (Protocol::Udp, 80),
+    (Protocol::Udp, 82),
+    (Protocol::Other, 0),
+];
 
 fn policy(name: &str, spec: &Json) -> Json {
     json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name, "namespace": "a"}, "spec": spec})
 }
 
 fn set_types(spec: &mut Json, choices: &mut Choices) {
-    let forms = [None, Some(json!([])), Some(json!(["Ingress"])), Some(json!(["Egress"])), Some(json!(["Ingress", "Egress"]))];
+    let forms = [
+        None,
+        Some(json!([])),
+        Some(json!(["Ingress"])),
+        Some(json!(["Egress"])),
+        Some(json!(["Ingress", "Egress"])),
+    ];
     if let Some(types) = choices.pick(&forms) {
         spec["policyTypes"] = types.clone();
     }
@@ -62,7 +82,9 @@ fn set_types(spec: &mut Json, choices: &mut Choices) {
 pub fn one_policy() -> Vec<Vec<Json>> {
     exhaust::all(|choices| {
         let mut spec = json!({});
-        if let Some(subject) = choices.pick(&[None, Some(json!({})), Some(json!({"matchLabels": {"app": "p"}}))]) {
+        if let Some(subject) =
+            choices.pick(&[None, Some(json!({})), Some(json!({"matchLabels": {"app": "p"}}))])
+        {
             spec["podSelector"] = subject.clone();
         }
         set_types(&mut spec, choices);
@@ -109,18 +131,29 @@ pub fn one_policy() -> Vec<Vec<Json>> {
 }
 
 /// Points for [`two_policies`] and [`tiers`].
-pub const FEW_POINTS: [(Protocol, u16); 3] = [(Protocol::Tcp, 80), (Protocol::Tcp, 81), (Protocol::Udp, 80)];
+pub const FEW_POINTS: [(Protocol, u16); 3] =
+    [(Protocol::Tcp, 80), (Protocol::Tcp, 81), (Protocol::Udp, 80)];
 
 /// Two policies in `a`, each with a choice of subject, types and rule lists.
 #[must_use]
 pub fn two_policies() -> Vec<Vec<Json>> {
     let specs = exhaust::all(|choices| {
         let mut spec = json!({"podSelector": choices.pick(&[json!({}), json!({"matchLabels": {"app": "p"}})]).clone()});
-        if let Some(types) = choices.pick(&[None, Some(json!(["Ingress"])), Some(json!(["Egress"])), Some(json!(["Ingress", "Egress"]))]) {
+        if let Some(types) = choices.pick(&[
+            None,
+            Some(json!(["Ingress"])),
+            Some(json!(["Egress"])),
+            Some(json!(["Ingress", "Egress"])),
+        ]) {
             spec["policyTypes"] = types.clone();
         }
         for (list, key) in [("ingress", "from"), ("egress", "to")] {
-            let rules = [None, Some(json!([])), Some(json!([{"ports": [{"port": 80}]}])), Some(json!([{key: [{"podSelector": {}}]}]))];
+            let rules = [
+                None,
+                Some(json!([])),
+                Some(json!([{"ports": [{"port": 80}]}])),
+                Some(json!([{key: [{"podSelector": {}}]}])),
+            ];
             if let Some(rules) = choices.pick(&rules) {
                 spec[list] = rules.clone();
             }
@@ -143,7 +176,10 @@ pub fn two_policies() -> Vec<Vec<Json>> {
 /// Two Admin rules, a NetworkPolicy and a Baseline rule, each there or not, of every action.
 #[must_use]
 pub fn tiers() -> Vec<Vec<Json>> {
-    let peers = [json!([{"namespaces": {"matchLabels": {"team": "y"}}}]), json!([{"pods": {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "q"}}}}])];
+    let peers = [
+        json!([{"namespaces": {"matchLabels": {"team": "y"}}}]),
+        json!([{"pods": {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "q"}}}}]),
+    ];
     exhaust::all(|choices| {
         let mut objects = base();
         let mut cluster = |choices: &mut Choices, name: &str, tier: &str, priority: u16| {
@@ -161,7 +197,12 @@ pub fn tiers() -> Vec<Vec<Json>> {
         cluster(choices, "z-first", "Admin", 1);
         cluster(choices, "a-second", "Admin", 2);
         cluster(choices, "baseline", "Baseline", 1);
-        let rules = [None, Some(json!([])), Some(json!([{}])), Some(json!([{"from": [{"podSelector": {}}]}]))];
+        let rules = [
+            None,
+            Some(json!([])),
+            Some(json!([{}])),
+            Some(json!([{"from": [{"podSelector": {}}]}])),
+        ];
         if let Some(rules) = choices.pick(&rules) {
             objects.push(policy("np", &json!({"podSelector": {"matchLabels": {"app": "p"}}, "policyTypes": ["Ingress"], "ingress": rules.clone()})));
         }

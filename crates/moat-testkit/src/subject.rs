@@ -40,7 +40,9 @@ impl Spec {
 
     fn end(end: &End) -> moat_spec::End {
         match end {
-            End::Pod { namespace, name } => moat_spec::End::Pod { namespace: namespace.clone(), name: name.clone() },
+            End::Pod { namespace, name } => {
+                moat_spec::End::Pod { namespace: namespace.clone(), name: name.clone() }
+            }
             End::Address(address) => moat_spec::End::Address(*address),
             End::Domain(name) => moat_spec::End::Domain(name.clone()),
         }
@@ -51,7 +53,9 @@ impl Spec {
             moat_spec::Reason::Unmanaged => Reason::Unmanaged,
             moat_spec::Reason::Exempt(why) => Reason::Exempt(why),
             moat_spec::Reason::Rules(rules) => Reason::Rules(rules.into_iter().collect()),
-            moat_spec::Reason::Isolated(policies) => Reason::Isolated(policies.into_iter().collect()),
+            moat_spec::Reason::Isolated(policies) => {
+                Reason::Isolated(policies.into_iter().collect())
+            }
             moat_spec::Reason::Default => Reason::Default,
         };
         Half { verdict: verdict(&half.verdict), reason }
@@ -77,7 +81,8 @@ impl Subject for Spec {
         };
         let protocol = if flow.protocol == Protocol::Other { "ICMP" } else { flow.protocol.name() };
         let (from, to) = (Self::end(&flow.from), Self::end(&flow.to));
-        let asked = moat_spec::Flow { from, to, protocol: protocol.to_owned(), port: flow.port, family };
+        let asked =
+            moat_spec::Flow { from, to, protocol: protocol.to_owned(), port: flow.port, family };
         let answer = moat_spec::decide(&self.world, &asked);
         Some(Outcome {
             verdict: verdict(&answer.verdict),

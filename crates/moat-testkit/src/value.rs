@@ -9,11 +9,17 @@ pub fn from_json(json: &Json) -> Value {
     let data = match json {
         Json::Null => Data::Null,
         Json::Bool(flag) => Data::Bool(*flag),
-        Json::Number(number) => number.as_i64().map_or_else(|| Data::Float(number.to_string().into()), Data::Int),
+        Json::Number(number) => {
+            number.as_i64().map_or_else(|| Data::Float(number.to_string().into()), Data::Int)
+        }
         Json::String(text) => Data::String(text.as_str().into()),
         Json::Array(items) => Data::List(items.iter().map(from_json).collect()),
         Json::Object(map) => {
-            let entry = |(key, value): (&String, &Json)| Entry { key: key.as_str().into(), key_pos: Pos::default(), value: from_json(value) };
+            let entry = |(key, value): (&String, &Json)| Entry {
+                key: key.as_str().into(),
+                key_pos: Pos::default(),
+                value: from_json(value),
+            };
             Data::Map(map.iter().map(entry).collect())
         }
     };
@@ -30,7 +36,9 @@ pub fn to_json(value: &Value) -> Json {
         Data::Float(text) => text.parse::<f64>().map_or(Json::Null, Json::from),
         Data::String(text) => Json::String(text.to_string()),
         Data::List(items) => Json::Array(items.iter().map(to_json).collect()),
-        Data::Map(entries) => Json::Object(entries.iter().map(|entry| (entry.key.to_string(), to_json(&entry.value))).collect()),
+        Data::Map(entries) => Json::Object(
+            entries.iter().map(|entry| (entry.key.to_string(), to_json(&entry.value))).collect(),
+        ),
     }
 }
 

@@ -20,13 +20,27 @@ pub fn name(object: &Json) -> &str {
 /// `metadata.namespace` of a namespaced object, `default` when it says nothing; empty for cluster-scoped kinds.
 #[must_use]
 pub fn namespace(object: &Json) -> &str {
-    if is_cluster_scoped(kind(object)) { "" } else { object["metadata"]["namespace"].as_str().filter(|text| !text.is_empty()).unwrap_or("default") }
+    if is_cluster_scoped(kind(object)) {
+        ""
+    } else {
+        object["metadata"]["namespace"]
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .unwrap_or("default")
+    }
 }
 
 /// Whether objects of a kind live in no namespace.
 #[must_use]
 pub fn is_cluster_scoped(kind: &str) -> bool {
-    matches!(kind, "Namespace" | "Node" | "ClusterNetworkPolicy" | "AdminNetworkPolicy" | "BaselineAdminNetworkPolicy")
+    matches!(
+        kind,
+        "Namespace"
+            | "Node"
+            | "ClusterNetworkPolicy"
+            | "AdminNetworkPolicy"
+            | "BaselineAdminNetworkPolicy"
+    )
 }
 
 /// Whether the object is a policy of any kind.
@@ -77,7 +91,8 @@ pub fn pods(objects: &[Json]) -> Vec<PodFacts> {
             let status = &pod["status"];
             let host_network = pod["spec"]["hostNetwork"].as_bool().unwrap_or(false);
             let listed = |list: &str, single: &str| {
-                let texts = items(&status[list]).iter().map(|item| &item["ip"]).chain([&status[single]]);
+                let texts =
+                    items(&status[list]).iter().map(|item| &item["ip"]).chain([&status[single]]);
                 texts.filter_map(|text| text.as_str()?.parse::<IpAddr>().ok()).collect::<Vec<_>>()
             };
             let mut addresses: Vec<IpAddr> = Vec::new();
@@ -130,8 +145,10 @@ pub fn port_numbers(objects: &[Json]) -> BTreeSet<u16> {
     let mut found = BTreeSet::new();
     for object in objects {
         walk(object, &mut |key, value| {
-            if matches!(key, "port" | "endPort" | "containerPort" | "number" | "start" | "end" | "targetPort")
-                && let Some(number) = value.as_u64().and_then(|number| u16::try_from(number).ok())
+            if matches!(
+                key,
+                "port" | "endPort" | "containerPort" | "number" | "start" | "end" | "targetPort"
+            ) && let Some(number) = value.as_u64().and_then(|number| u16::try_from(number).ok())
             {
                 found.insert(number);
             }
@@ -144,7 +161,8 @@ pub fn port_numbers(objects: &[Json]) -> BTreeSet<u16> {
 #[must_use]
 pub fn prefixes(objects: &[Json]) -> BTreeSet<Cidr> {
     let mut found = BTreeSet::new();
-    let mut add = |value: &Json| found.extend(value.as_str().and_then(|text| Cidr::parse(text).ok()));
+    let mut add =
+        |value: &Json| found.extend(value.as_str().and_then(|text| Cidr::parse(text).ok()));
     for object in objects {
         walk(object, &mut |key, value| match key {
             "cidr" => add(value),

@@ -1,11 +1,19 @@
 //! Runs `corpus/cases/*.md` on the subject that `MOAT_SUBJECT` names: `decide` (default) or `spec`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 use moat_testkit::mdcase::{self, Report};
 use std::path::Path;
 
 fn run(subject: &str) -> Report {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../corpus/cases"));
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|ext| ext == "md"));
     paths.sort();
     assert!(!paths.is_empty());
@@ -15,7 +23,13 @@ fn run(subject: &str) -> Report {
         let name = format!("corpus/cases/{}", path.file_name().unwrap().to_string_lossy());
         sum.add(mdcase::run(&mdcase::parse(&name, &text), subject));
     }
-    println!("{subject}: {} cases, {} checks, {} skipped, {} failures", sum.cases, sum.checks, sum.skipped, sum.failures.len());
+    println!(
+        "{subject}: {} cases, {} checks, {} skipped, {} failures",
+        sum.cases,
+        sum.checks,
+        sum.skipped,
+        sum.failures.len()
+    );
     sum
 }
 

@@ -1,5 +1,12 @@
 //! Every planted bug of `mutants.md` is noticed by the comparison with the reference.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 use moat_testkit::agree;
 use moat_testkit::bugs::Bug;
 use moat_testkit::settings::Settings;
@@ -32,14 +39,28 @@ fn every_bug_is_caught() {
             None => survivors.push(bug.name()),
         }
     }
-    assert!(survivors.is_empty(), "not caught within {SEEDS} worlds; improve the generator: {survivors:?}");
+    assert!(
+        survivors.is_empty(),
+        "not caught within {SEEDS} worlds; improve the generator: {survivors:?}"
+    );
 }
 
 #[test]
 fn mutants_md_lists_every_bug() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../mutants.md")).unwrap();
-    let listed: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
-    let mut missing: Vec<String> = Bug::ALL.iter().map(|bug| bug.name()).filter(|name| !listed.contains(&name.as_str())).collect();
-    missing.extend(listed.iter().filter(|name| Bug::ALL.iter().all(|bug| bug.name() != **name)).map(|name| format!("no bug `{name}`")));
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../mutants.md")).unwrap();
+    let listed: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let mut missing: Vec<String> = Bug::ALL
+        .iter()
+        .map(|bug| bug.name())
+        .filter(|name| !listed.contains(&name.as_str()))
+        .collect();
+    missing.extend(
+        listed
+            .iter()
+            .filter(|name| Bug::ALL.iter().all(|bug| bug.name() != **name))
+            .map(|name| format!("no bug `{name}`")),
+    );
     assert!(missing.is_empty(), "{missing:?}");
 }

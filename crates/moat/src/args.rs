@@ -122,7 +122,12 @@ pub(crate) struct Common {
     #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-")]
     pub(crate) files: Vec<String>,
     /// The namespace of objects and names that give none
-    #[arg(short = 'n', long = "default-namespace", value_name = "NAMESPACE", default_value = "default")]
+    #[arg(
+        short = 'n',
+        long = "default-namespace",
+        value_name = "NAMESPACE",
+        default_value = "default"
+    )]
     pub(crate) namespace: String,
     /// Whose choices to follow where Kubernetes leaves one open (see `moat dialects`)
     #[arg(long, value_enum, default_value_t)]

@@ -45,7 +45,11 @@ impl From<moat_analyze::query::QueryError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe { Self::Closed } else { Self::Environment(error.to_string()) }
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Self::Closed
+        } else {
+            Self::Environment(error.to_string())
+        }
     }
 }
 

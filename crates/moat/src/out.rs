@@ -13,7 +13,10 @@ pub(crate) fn style() -> Style {
 
 /// How text is laid out on standard error.
 pub(crate) fn error_style() -> Style {
-    Style { color: std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(), ..style() }
+    Style {
+        color: std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        ..style()
+    }
 }
 
 /// Writes a text to standard output.

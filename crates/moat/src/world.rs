@@ -21,14 +21,20 @@ pub(crate) struct World {
 
 /// The inputs that `-f` names.
 pub(crate) fn inputs(files: &[String]) -> Vec<Input> {
-    files.iter().map(|file| if file == "-" { Input::Stdin } else { Input::Path(PathBuf::from(file)) }).collect()
+    files
+        .iter()
+        .map(|file| if file == "-" { Input::Stdin } else { Input::Path(PathBuf::from(file)) })
+        .collect()
 }
 
 impl World {
     /// Reads what `-f` names.
     pub(crate) fn read(common: &Common) -> Result<Self, Failure> {
         if common.files.is_empty() {
-            return Err(Failure::with_help("nothing to read", "give manifests with -f FILE, -f DIR or -f - (standard input)"));
+            return Err(Failure::with_help(
+                "nothing to read",
+                "give manifests with -f FILE, -f DIR or -f - (standard input)",
+            ));
         }
         let world = Self::from_inputs(&inputs(&common.files), common)?;
         world.tell();
@@ -40,9 +46,10 @@ impl World {
         let world = Self::load(inputs, common)?;
         let unreadable = |finding: &&Diagnostic| finding.severity == Severity::Error;
         match world.loaded.diagnostics.iter().find(unreadable) {
-            Some(finding) if world.loaded.documents.is_empty() => {
-                Err(Failure::Input { message: place_message(&world.loaded, finding), help: finding.help.clone() })
-            }
+            Some(finding) if world.loaded.documents.is_empty() => Err(Failure::Input {
+                message: place_message(&world.loaded, finding),
+                help: finding.help.clone(),
+            }),
             _ => Ok(world),
         }
     }
@@ -51,15 +58,20 @@ impl World {
     pub(crate) fn load(inputs: &[Input], common: &Common) -> Result<Self, Failure> {
         let mut pod_cidrs = Vec::new();
         for text in &common.pod_cidr {
-            let cidr = Cidr::parse(text)
-                .map_err(|reason| Failure::with_help(format!("--pod-cidr `{text}`: {reason}"), "write it as 10.244.0.0/16"))?;
+            let cidr = Cidr::parse(text).map_err(|reason| {
+                Failure::with_help(
+                    format!("--pod-cidr `{text}`: {reason}"),
+                    "write it as 10.244.0.0/16",
+                )
+            })?;
             pod_cidrs.push(cidr);
         }
         let loaded = load(inputs);
         let options = Options { namespace: common.namespace.as_str().into(), pod_cidrs };
         let documents = loaded.documents.iter().map(|document| (document.source, &document.value));
         let lowered = lower(documents, &loaded.diagnostics, &options);
-        let sources: Vec<Arc<str>> = loaded.sources.iter().map(|source| source.name.as_str().into()).collect();
+        let sources: Vec<Arc<str>> =
+            loaded.sources.iter().map(|source| source.name.as_str().into()).collect();
         let symbolic = Arc::new(compile(&lowered.policies, &sources));
         let bound = bind(symbolic.clone(), &lowered.inventory, dialect(common.dialect));
         Ok(Self { loaded, lowered, symbolic, bound })
@@ -82,7 +94,11 @@ impl World {
             TaintScope::Namespace(name) => namespaces.contains(&name.as_ref()),
         };
         let taints = self.lowered.inventory.taints.iter().filter(|taint| touches(&taint.scope));
-        taints.map(|taint| format!("{} could change this verdict: {}", self.place(taint.span), taint.what)).collect()
+        taints
+            .map(|taint| {
+                format!("{} could change this verdict: {}", self.place(taint.span), taint.what)
+            })
+            .collect()
     }
 
     /// `file:line` of a span.
@@ -95,28 +111,43 @@ impl World {
         /// Findings told one by one; `moat lint` has them all.
         const TOLD_MAX: usize = 5;
         let style = crate::out::error_style();
-        let worth: Vec<&Diagnostic> = self.findings().filter(|finding| finding.severity != Severity::Note).collect();
+        let worth: Vec<&Diagnostic> =
+            self.findings().filter(|finding| finding.severity != Severity::Note).collect();
         for finding in worth.iter().take(TOLD_MAX) {
             let word = match finding.severity {
                 Severity::Error => style.bad("error"),
                 _ => style.doubt("warning"),
             };
-            let path = if finding.path.is_empty() { String::new() } else { format!(" {}:", finding.path) };
-            crate::out::remark(&format!("{word}[{}] {}:{path} {}", finding.code, self.place(finding.span), finding.message));
+            let path =
+                if finding.path.is_empty() { String::new() } else { format!(" {}:", finding.path) };
+            crate::out::remark(&format!(
+                "{word}[{}] {}:{path} {}",
+                finding.code,
+                self.place(finding.span),
+                finding.message
+            ));
         }
         if worth.len() > TOLD_MAX {
-            crate::out::remark(&format!("… {} more findings; `moat lint` shows all, with help", worth.len() - TOLD_MAX));
+            crate::out::remark(&format!(
+                "… {} more findings; `moat lint` shows all, with help",
+                worth.len() - TOLD_MAX
+            ));
         }
     }
 }
 
 fn place(loaded: &Loaded, span: moat_model::Span) -> String {
-    let name = loaded.sources.get(span.source.0 as usize).map_or("?", |source| source.name.as_str());
+    let name =
+        loaded.sources.get(span.source.0 as usize).map_or("?", |source| source.name.as_str());
     if span.pos.line > 0 { format!("{name}:{}", span.pos.line) } else { name.to_owned() }
 }
 
 fn place_message(loaded: &Loaded, finding: &Diagnostic) -> String {
-    if finding.span.pos.line > 0 { format!("{}: {}", place(loaded, finding.span), finding.message) } else { finding.message.clone() }
+    if finding.span.pos.line > 0 {
+        format!("{}: {}", place(loaded, finding.span), finding.message)
+    } else {
+        finding.message.clone()
+    }
 }
 
 /// The dialect of a name.

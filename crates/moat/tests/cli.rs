@@ -120,7 +120,10 @@ fn check(dir: &Dir, args: &[&str], expected: Expect) {
 #[test]
 fn an_allowed_flow_names_the_rule() {
     let dir = Dir::shop("allowed");
-    check(&dir, &["explain", "-f", ".", "shop/web", "shop/db:5432"], expect![[r#"
+    check(
+        &dir,
+        &["explain", "-f", ".", "shop/web", "shop/db:5432"],
+        expect![[r#"
         ALLOWED  shop/web -> shop/db:5432/TCP
 
           egress of shop/web: allowed, no policy decides and the default is to allow
@@ -128,13 +131,17 @@ fn an_allowed_flow_names_the_rule() {
             netpol shop/db ingress[0] from[0]                     ./policy.yaml:11
               pods app=web in namespaces env=prod, TCP `pg`
         -- exit 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_denied_flow_tells_what_is_missing_and_what_would_help() {
     let dir = Dir::shop("denied");
-    check(&dir, &["explain", "-f", ".", "dev/web", "shop/db:5432"], expect![[r#"
+    check(
+        &dir,
+        &["explain", "-f", ".", "dev/web", "shop/db:5432"],
+        expect![[r#"
         DENIED   dev/web -> shop/db:5432/TCP
 
           egress of dev/web: allowed, no policy decides and the default is to allow
@@ -155,13 +162,17 @@ fn a_denied_flow_tells_what_is_missing_and_what_would_help() {
                      - {protocol: TCP, port: 5432}
                  opens nothing else
         -- exit 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_service_is_followed_to_its_pods() {
     let dir = Dir::shop("service");
-    check(&dir, &["explain", "-f", ".", "shop/web", "shop/svc/db:80"], expect![[r#"
+    check(
+        &dir,
+        &["explain", "-f", ".", "shop/web", "shop/svc/db:80"],
+        expect![[r#"
         ALLOWED  shop/web -> shop/svc/db
 
           service: shop/svc/db:80 goes to port `pg` of 1 backend  ./world.yaml:27
@@ -172,19 +183,27 @@ fn a_service_is_followed_to_its_pods() {
             netpol shop/db ingress[0] from[0]                     ./policy.yaml:11
               pods app=web in namespaces env=prod, TCP `pg`
         -- exit 0
-    "#]]);
-    check(&dir, &["explain", "-f", ".", "shop/web", "shop/svc/db:5432"], expect![[r#"
+    "#]],
+    );
+    check(
+        &dir,
+        &["explain", "-f", ".", "shop/web", "shop/svc/db:5432"],
+        expect![[r#"
         DENIED   shop/web -> shop/svc/db
 
           service: shop/svc/db has no port 5432/TCP; it has 80/TCP
         -- exit 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn without_a_port_the_allowed_ones_are_told() {
     let dir = Dir::shop("any");
-    check(&dir, &["explain", "-f", ".", "shop/web", "shop/db"], expect![[r#"
+    check(
+        &dir,
+        &["explain", "-f", ".", "shop/web", "shop/db"],
+        expect![[r#"
         ALLOWED  shop/web -> shop/db
 
           ALLOWED shop/web -> shop/db:5432/TCP
@@ -215,7 +234,8 @@ fn without_a_port_the_allowed_ones_are_told() {
 
           note: shop/web -> shop/db: TCP 5432 may pass
         -- exit 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -261,41 +281,70 @@ fn bad_input_is_told_with_its_place_and_its_cure() {
         "bad",
         &[
             ("tab.yaml", "apiVersion: v1\nkind: Pod\nmetadata:\n\tname: x\n"),
-            ("typo.yaml", &POLICY.replace("podSelector:\n    matchLabels: {app: db}", "podSelector:\n    matchlabels: {app: db}")),
+            (
+                "typo.yaml",
+                &POLICY.replace(
+                    "podSelector:\n    matchLabels: {app: db}",
+                    "podSelector:\n    matchlabels: {app: db}",
+                ),
+            ),
             ("world.yaml", WORLD),
         ],
     );
-    check(&dir, &["explain", "shop/web", "shop/db:5432"], expect![[r#"
+    check(
+        &dir,
+        &["explain", "shop/web", "shop/db:5432"],
+        expect![[r#"
         -- stderr
         error: nothing to read
         help: give manifests with -f FILE, -f DIR or -f - (standard input)
         -- exit 2
-    "#]]);
-    check(&dir, &["explain", "-f", "missing", "a", "b:80"], expect![[r#"
+    "#]],
+    );
+    check(
+        &dir,
+        &["explain", "-f", "missing", "a", "b:80"],
+        expect![[r#"
         -- stderr
         error: no such file or directory: `missing`
         help: paths are relative to the current directory; `-` is standard input
         -- exit 2
-    "#]]);
-    check(&dir, &["explain", "-f", "tab.yaml", "a", "b:80"], expect![[r#"
+    "#]],
+    );
+    check(
+        &dir,
+        &["explain", "-f", "tab.yaml", "a", "b:80"],
+        expect![[r#"
         -- stderr
         error: tab.yaml:4: a tab in the indentation
         help: indent with spaces: YAML does not allow tabs there
         -- exit 2
-    "#]]);
-    check(&dir, &["explain", "-f", "world.yaml", "shop/wbe", "shop/db:5432"], expect![[r#"
+    "#]],
+    );
+    check(
+        &dir,
+        &["explain", "-f", "world.yaml", "shop/wbe", "shop/db:5432"],
+        expect![[r#"
         -- stderr
         error: nothing here is called `shop/wbe`
         help: did you mean `shop/web` or `dev/web`?
         -- exit 2
-    "#]]);
-    check(&dir, &["explain", "-f", "world.yaml", "shop/web", "shop/db:70000"], expect![[r#"
+    "#]],
+    );
+    check(
+        &dir,
+        &["explain", "-f", "world.yaml", "shop/web", "shop/db:70000"],
+        expect![[r#"
         -- stderr
         error: port `70000` is out of range
         help: ports are 1 to 65535
         -- exit 2
-    "#]]);
-    check(&dir, &["explain", "-f", "typo.yaml", "-f", "world.yaml", "shop/web", "shop/db:5432"], expect![[r#"
+    "#]],
+    );
+    check(
+        &dir,
+        &["explain", "-f", "typo.yaml", "-f", "world.yaml", "shop/web", "shop/db:5432"],
+        expect![[r#"
         ALLOWED  shop/web -> shop/db:5432/TCP
 
           egress of shop/web: allowed, no policy decides and the default is to allow
@@ -305,8 +354,12 @@ fn bad_input_is_told_with_its_place_and_its_cure() {
         -- stderr
         warning[MOAT006] typo.yaml:8: spec.podSelector.matchlabels: unknown field `matchlabels`
         -- exit 0
-    "#]]);
-    check(&dir, &["explain", "-f", ".", "shop/web", "dev/web:80"], expect![[r#"
+    "#]],
+    );
+    check(
+        &dir,
+        &["explain", "-f", ".", "shop/web", "dev/web:80"],
+        expect![[r#"
         ALLOWED  shop/web -> dev/web:80/TCP
 
           egress of shop/web: allowed, no policy decides and the default is to allow
@@ -317,13 +370,17 @@ fn bad_input_is_told_with_its_place_and_its_cure() {
         error[MOAT002] ./tab.yaml:4: metadata: a tab in the indentation
         warning[MOAT006] ./typo.yaml:8: spec.podSelector.matchlabels: unknown field `matchlabels`
         -- exit 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn reach_lists_rows_in_order() {
     let dir = Dir::shop("reach");
-    check(&dir, &["reach", "-f", ".", "--flat", "-o", "csv"], expect![[r#"
+    check(
+        &dir,
+        &["reach", "-f", ".", "--flat", "-o", "csv"],
+        expect![[r#"
         source,destination,protocol,ports
         0.0.0.0/0 ::/0,dev/web,SCTP,*
         0.0.0.0/0 ::/0,dev/web,TCP,*
@@ -354,8 +411,12 @@ fn reach_lists_rows_in_order() {
         shop/web,dev/web,UDP,*
         shop/web,shop/db,TCP,5432
         -- exit 0
-    "#]]);
-    check(&dir, &["reach", "-f", "."], expect![[r#"
+    "#]],
+    );
+    check(
+        &dir,
+        &["reach", "-f", "."],
+        expect![[r#"
         3 pods in 2 namespaces, 1 policy
         isolated: 1 for ingress, 0 for egress
         outside: may reach 2 pods, is reached by 3 pods
@@ -366,13 +427,17 @@ fn reach_lists_rows_in_order() {
         shop/web      -> shop/db             TCP 5432
         */*           -> anywhere            all ports
         -- exit 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_demo_shows_the_main_job() {
     let dir = Dir::new("demo", &[]);
-    check(&dir, &["demo"], expect![[r#"
+    check(
+        &dir,
+        &["demo"],
+        expect![[r#"
         1. The network as Kubernetes gives it
         Every pod reaches every pod. `ports:` is documentation: 9090 is not declared, and answers.
 
@@ -456,13 +521,17 @@ fn the_demo_shows_the_main_job() {
           moat reach -f DIR
           moat demo --write DIR   writes these files
         -- exit 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn help_has_examples_and_exit_codes() {
     let dir = Dir::new("help", &[]);
-    check(&dir, &["--help"], expect![[r#"
+    check(
+        &dir,
+        &["--help"],
+        expect![[r#"
         Kubernetes network policy, from YAML to kernel: who can talk to whom, on which port, and why
 
         Usage: moat <COMMAND>
@@ -496,7 +565,8 @@ fn help_has_examples_and_exit_codes() {
           moat reach -f k8s/                            who can reach whom?
           moat lint -f k8s/                             what is wrong with these files?
         -- exit 0
-    "#]]);
+    "#]],
+    );
     for command in ["explain", "reach", "diff", "test", "lint"] {
         let text = shown(&dir.0, &[command, "--help"], "");
         assert!(text.contains("Examples:"), "{text}");

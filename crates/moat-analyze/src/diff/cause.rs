@@ -1,7 +1,9 @@
 //! Which rules are responsible for a change, by asking both states about one flow of it.
 
 use super::policies::Policies;
-use moat_ir::{Bound, ClauseIdx, Direction, End, Flow, Half, HalfReason, Origin, PolicyIdx, Then, Verdict};
+use moat_ir::{
+    Bound, ClauseIdx, Direction, End, Flow, Half, HalfReason, Origin, PolicyIdx, Then, Verdict,
+};
 
 /// What a policy or rule has to do with a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +35,10 @@ impl Both<'_> {
     /// Why the verdict on a flow is not what it was; the flow as each state numbers its pods.
     pub(crate) fn causes(&self, was: &Flow, is: &Flow, out: &mut Vec<Cause>) {
         let (before, after) = (self.old.decide(was), self.new.decide(is));
-        for (direction, was_half, is_half) in
-            [(Direction::Egress, &before.egress, &after.egress), (Direction::Ingress, &before.ingress, &after.ingress)]
-        {
+        for (direction, was_half, is_half) in [
+            (Direction::Egress, &before.egress, &after.egress),
+            (Direction::Ingress, &before.ingress, &after.ingress),
+        ] {
             let end = if direction == Direction::Egress { &is.from } else { &is.to };
             let rank = |verdict: Verdict| match verdict {
                 Verdict::Denied => 0,
@@ -49,7 +52,9 @@ impl Both<'_> {
             }
         }
         if out.is_empty() {
-            out.push(note("because of the pods' nodes: a node always reaches its own pods".to_owned()));
+            out.push(note(
+                "because of the pods' nodes: a node always reaches its own pods".to_owned(),
+            ));
         }
     }
 
@@ -58,14 +63,19 @@ impl Both<'_> {
             HalfReason::Isolated(policies) if !matches!(is.reason, HalfReason::Rules(_)) => {
                 for &policy in policies.iter() {
                     let how = self.policies.fate(false, policy);
-                    let text = format!("{} is no longer isolated ({} {how})", self.name(end), self.old.symbolic.policy(policy));
+                    let text = format!(
+                        "{} is no longer isolated ({} {how})",
+                        self.name(end),
+                        self.old.symbolic.policy(policy)
+                    );
                     push(out, self.policy_cause(false, policy, text));
                 }
             }
             HalfReason::Rules(rules) => {
                 for rule in rules {
                     let how = self.policies.fate(false, self.old.symbolic.policy_of(rule.clause));
-                    let text = format!("no longer denied by {} ({how})", rule_text(self.old, rule.clause));
+                    let text =
+                        format!("no longer denied by {} ({how})", rule_text(self.old, rule.clause));
                     push(out, self.rule_cause(false, rule.clause, text));
                 }
             }
@@ -74,7 +84,14 @@ impl Both<'_> {
         match &is.reason {
             HalfReason::Rules(rules) => {
                 for rule in rules {
-                    push(out, self.rule_cause(true, rule.clause, format!("by {}", rule_text(self.new, rule.clause))));
+                    push(
+                        out,
+                        self.rule_cause(
+                            true,
+                            rule.clause,
+                            format!("by {}", rule_text(self.new, rule.clause)),
+                        ),
+                    );
                 }
             }
             HalfReason::Unmanaged => {
@@ -88,9 +105,18 @@ impl Both<'_> {
     fn closed(&self, direction: Direction, end: &End, was: &Half, is: &Half, out: &mut Vec<Cause>) {
         match &is.reason {
             HalfReason::Rules(rules) => {
-                let deciding = rules.iter().filter(|rule| self.new.symbolic.clause(rule.clause).then != Then::Allow);
+                let deciding = rules
+                    .iter()
+                    .filter(|rule| self.new.symbolic.clause(rule.clause).then != Then::Allow);
                 for rule in deciding {
-                    push(out, self.rule_cause(true, rule.clause, format!("by {} (Deny)", rule_text(self.new, rule.clause))));
+                    push(
+                        out,
+                        self.rule_cause(
+                            true,
+                            rule.clause,
+                            format!("by {} (Deny)", rule_text(self.new, rule.clause)),
+                        ),
+                    );
                 }
             }
             HalfReason::Isolated(policies) if !matches!(was.reason, HalfReason::Rules(_)) => {
@@ -105,7 +131,10 @@ impl Both<'_> {
             _ => {}
         }
         if let HalfReason::Rules(rules) = &was.reason {
-            for rule in rules.iter().filter(|rule| self.old.symbolic.clause(rule.clause).then == Then::Allow) {
+            for rule in rules
+                .iter()
+                .filter(|rule| self.old.symbolic.clause(rule.clause).then == Then::Allow)
+            {
                 let how = self.policies.fate(false, self.old.symbolic.policy_of(rule.clause));
                 let text = format!("no longer by {} ({how})", rule_text(self.old, rule.clause));
                 push(out, self.rule_cause(false, rule.clause, text));
@@ -116,7 +145,10 @@ impl Both<'_> {
 
     fn doubts(&self, _direction: Direction, is: &Half, out: &mut Vec<Cause>) {
         for &clause in &is.doubts {
-            push(out, self.rule_cause(true, clause, format!("in doubt: {}", rule_text(self.new, clause))));
+            push(
+                out,
+                self.rule_cause(true, clause, format!("in doubt: {}", rule_text(self.new, clause))),
+            );
         }
     }
 
@@ -131,7 +163,13 @@ impl Both<'_> {
     fn rule_cause(&self, new: bool, clause: ClauseIdx, text: String) -> Cause {
         let symbolic = &if new { self.new } else { self.old }.symbolic;
         let rule = symbolic.rule(symbolic.clause(clause).rule);
-        Cause { text, new, policy: Some(rule.policy), rule: Some((rule.direction, rule.index)), origin: Some(rule.origin) }
+        Cause {
+            text,
+            new,
+            policy: Some(rule.policy),
+            rule: Some((rule.direction, rule.index)),
+            origin: Some(rule.origin),
+        }
     }
 
     fn policy_cause(&self, new: bool, policy: PolicyIdx, text: String) -> Cause {

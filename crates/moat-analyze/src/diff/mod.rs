@@ -47,7 +47,8 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of reports.
-    pub const ALL: [Self; 5] = [Self::Opened, Self::Closed, Self::Widened, Self::Narrowed, Self::Changed];
+    pub const ALL: [Self; 5] =
+        [Self::Opened, Self::Closed, Self::Widened, Self::Narrowed, Self::Changed];
 
     /// `opened`, `closed`, `widened`, `narrowed`, `changed`.
     #[must_use]
@@ -166,9 +167,18 @@ pub fn diff(old: &Bound, new: &Bound) -> Diff {
         }
     }
     for (step, name, units) in outside::domains(&was, &is, &common, &mut pool) {
-        changes.push(maker.with_outside(&pool, step, Direction::Egress, Group::Domain(name), &units));
+        changes.push(maker.with_outside(
+            &pool,
+            step,
+            Direction::Egress,
+            Group::Domain(name),
+            &units,
+        ));
     }
-    changes.sort_by(|a, b| (a.kind, &a.to, &a.from, &a.before, &a.after).cmp(&(b.kind, &b.to, &b.from, &b.before, &b.after)));
+    changes.sort_by(|a, b| {
+        (a.kind, &a.to, &a.from, &a.before, &a.after)
+            .cmp(&(b.kind, &b.to, &b.from, &b.before, &b.after))
+    });
     let gone = workloads::workloads(old, &vanished);
     let appeared = workloads::workloads(new, &appeared);
     Diff { changes, new: appeared, gone, policies }
@@ -180,7 +190,8 @@ fn match_pods(old: &Bound, new: &Bound) -> (Vec<(PodIdx, PodIdx)>, Vec<PodIdx>, 
         (0..index(bound.pods.len())).filter(|&pod| !bound.pod(pod).finished).collect()
     };
     let before = running(old);
-    let by_name: FxHashMap<&str, PodIdx> = before.iter().map(|&pod| (old.pod(pod).display.as_ref(), pod)).collect();
+    let by_name: FxHashMap<&str, PodIdx> =
+        before.iter().map(|&pod| (old.pod(pod).display.as_ref(), pod)).collect();
     let mut kept = vec![false; old.pods.len()];
     let (mut both, mut appeared) = (Vec::new(), Vec::new());
     for pod in running(new) {
@@ -212,19 +223,30 @@ impl Maker<'_> {
         let shared = self.common.pods(&from.intersect(to));
         let excluded = shared.iter().filter(|pod| itself(pod)).count() as u64;
         let pairs = sources.len() as u64 * destinations.len() as u64 - excluded;
-        let mut ends = sources.iter().take(2).flat_map(|source| destinations.iter().take(2).map(move |destination| (*source, *destination)));
-        let (source, destination) = ends.find(|(source, destination)| source != destination || !itself(source))?;
+        let mut ends = sources.iter().take(2).flat_map(|source| {
+            destinations.iter().take(2).map(move |destination| (*source, *destination))
+        });
+        let (source, destination) =
+            ends.find(|(source, destination)| source != destination || !itself(source))?;
         let was = (End::Pod(source.0), End::Pod(destination.0));
         let is = (End::Pod(source.1), End::Pod(destination.1));
-        let new = |pods: &[(PodIdx, PodIdx)]| Group::Pods(pods.iter().map(|&(_, after)| after).collect());
+        let new =
+            |pods: &[(PodIdx, PodIdx)]| Group::Pods(pods.iter().map(|&(_, after)| after).collect());
         Some(self.change(pool, step, (new(&sources), new(&destinations)), pairs, (was, is)))
     }
 
-    fn with_outside(&self, pool: &Pool, step: Step, direction: Direction, outside: Group, units: &IdSet) -> Change {
+    fn with_outside(
+        &self,
+        pool: &Pool,
+        step: Step,
+        direction: Direction,
+        outside: Group,
+        units: &IdSet,
+    ) -> Change {
         let pods = self.common.pods(units);
         let end = match &outside {
             Group::Domain(name) => End::Domain(name.clone()),
-            Group::Addresses(set) => End::Address(first(set)),
+            Group::Addresses(set) => End::Address(self.sample(set)),
             Group::Pods(_) => End::Address(IpAddr::from([0; 4])),
         };
         let &(before, after) = pods.first().unwrap_or(&(0, 0));
@@ -238,33 +260,76 @@ impl Maker<'_> {
         }
     }
 
-    fn change(&self, pool: &Pool, step: Step, (from, to): (Group, Group), pairs: u64, ends: ((End, End), (End, End))) -> Change {
+    fn change(
+        &self,
+        pool: &Pool,
+        step: Step,
+        (from, to): (Group, Group),
+        pairs: u64,
+        ends: ((End, End), (End, End)),
+    ) -> Change {
         let (before, after) = (pool.get(step.0).clone(), pool.get(step.1).clone());
-        let mut change = Change { kind: Kind::of(&before, &after), from, to, before, after, pairs, by: Vec::new() };
+        let mut change = Change {
+            kind: Kind::of(&before, &after),
+            from,
+            to,
+            before,
+            after,
+            pairs,
+            by: Vec::new(),
+        };
         let mut asked = vec![change.added(), change.removed()];
         if asked.iter().all(PortSet::is_empty) {
-            asked = vec![change.before.undefined.minus(&change.after.undefined), change.after.undefined.minus(&change.before.undefined)];
+            asked = vec![
+                change.before.undefined.minus(&change.after.undefined),
+                change.after.undefined.minus(&change.before.undefined),
+            ];
         }
         let (was, is) = ends;
         for point in asked.iter().filter_map(|ports| ports.edges().next()) {
-            let flow = |(from, to): &(End, End), family| Flow { from: from.clone(), to: to.clone(), point, family };
+            let flow = |(from, to): &(End, End), family| Flow {
+                from: from.clone(),
+                to: to.clone(),
+                point,
+                family,
+            };
             let differs = |family: &Family| {
-                self.both.old.decide(&flow(&was, *family)).verdict != self.both.new.decide(&flow(&is, *family)).verdict
+                self.both.old.decide(&flow(&was, *family)).verdict
+                    != self.both.new.decide(&flow(&is, *family)).verdict
             };
             let families = match (&was.0, &was.1) {
-                (End::Address(address), _) | (_, End::Address(address)) => vec![Family::of(*address)],
+                (End::Address(address), _) | (_, End::Address(address)) => {
+                    vec![Family::of(*address)]
+                }
                 _ => Family::BOTH.to_vec(),
             };
-            let family = families.iter().copied().find(differs).or(families.first().copied()).unwrap_or(Family::V4);
+            let family = families
+                .iter()
+                .copied()
+                .find(differs)
+                .or(families.first().copied())
+                .unwrap_or(Family::V4);
             self.both.causes(&flow(&was, family), &flow(&is, family), &mut change.by);
         }
         change
     }
-}
 
-/// The first address of a set.
-fn first(set: &AddrSet) -> IpAddr {
-    let v4 = set.v4().ranges().first().map(|&(low, _)| IpAddr::V4(low.into()));
-    let v6 = set.v6().ranges().first().map(|&(low, _)| IpAddr::V6(low.into()));
-    v4.or(v6).unwrap_or(IpAddr::from([0; 4]))
+    /// An address of the set, no node's if that can be: a node reaches its own pods whatever the policies say.
+    fn sample(&self, set: &AddrSet) -> IpAddr {
+        let v4 = set
+            .v4()
+            .ranges()
+            .iter()
+            .flat_map(|&(low, high)| [IpAddr::V4(low.into()), IpAddr::V4(high.into())]);
+        let v6 = set
+            .v6()
+            .ranges()
+            .iter()
+            .flat_map(|&(low, high)| [IpAddr::V6(low.into()), IpAddr::V6(high.into())]);
+        let nodes = [&self.both.old.node_by_address, &self.both.new.node_by_address];
+        let mut all = v4.chain(v6);
+        let first = all.next().unwrap_or(IpAddr::from([0; 4]));
+        let is_node = |address: &IpAddr| nodes.iter().any(|nodes| nodes.contains_key(address));
+        core::iter::once(first).chain(all).find(|address| !is_node(address)).unwrap_or(first)
+    }
 }

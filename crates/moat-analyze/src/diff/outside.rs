@@ -19,13 +19,24 @@ fn pieces(old: &AtomTable, new: &AtomTable) -> Vec<Piece> {
     let piece = |low: IpAddr, high: IpAddr| (low, high, old.of_address(low), new.of_address(low));
     let ends4 = v4.iter().skip(1).map(|next| next - 1).chain([u32::MAX]);
     let ends6 = v6.iter().skip(1).map(|next| next - 1).chain([u128::MAX]);
-    let v4 = v4.iter().zip(ends4).map(|(&low, high)| piece(IpAddr::V4(low.into()), IpAddr::V4(high.into())));
-    let v6 = v6.iter().zip(ends6).map(|(&low, high)| piece(IpAddr::V6(low.into()), IpAddr::V6(high.into())));
+    let v4 = v4
+        .iter()
+        .zip(ends4)
+        .map(|(&low, high)| piece(IpAddr::V4(low.into()), IpAddr::V4(high.into())));
+    let v6 = v6
+        .iter()
+        .zip(ends6)
+        .map(|(&low, high)| piece(IpAddr::V6(low.into()), IpAddr::V6(high.into())));
     v4.chain(v6).collect()
 }
 
 /// Changes with addresses in one direction: the step, the addresses and the units at the other end.
-pub(crate) fn addresses(old: &State<'_>, new: &State<'_>, common: &Common, direction: Direction) -> Vec<(Step, AddrSet, IdSet)> {
+pub(crate) fn addresses(
+    old: &State<'_>,
+    new: &State<'_>,
+    common: &Common,
+    direction: Direction,
+) -> Vec<(Step, AddrSet, IdSet)> {
     let pieces = pieces(&old.bound.atoms, &new.bound.atoms);
     let mut out: BTreeMap<(Step, AddrSet), IdSet> = BTreeMap::new();
     for ((was, is), members) in common.by_sides(old, new, direction) {
@@ -61,21 +72,34 @@ pub(crate) fn addresses(old: &State<'_>, new: &State<'_>, common: &Common, direc
 /// The union of many sets, in balance.
 fn sum(mut sets: Vec<AddrSet>) -> AddrSet {
     while sets.len() > 1 {
-        sets = sets.chunks(2).map(|pair| pair.iter().fold(AddrSet::empty(), |sum, set| sum.union(set))).collect();
+        sets = sets
+            .chunks(2)
+            .map(|pair| pair.iter().fold(AddrSet::empty(), |sum, set| sum.union(set)))
+            .collect();
     }
     sets.pop().unwrap_or_default()
 }
 
 /// Changes with the domain names that either state's policies name.
-pub(crate) fn domains(old: &State<'_>, new: &State<'_>, common: &Common, pool: &mut Pool) -> Vec<(Step, Arc<str>, IdSet)> {
-    let names: BTreeSet<Arc<str>> =
-        [old, new].iter().flat_map(|state| &state.bound.atoms.domains).map(|domain| domain.as_str().into()).collect();
+pub(crate) fn domains(
+    old: &State<'_>,
+    new: &State<'_>,
+    common: &Common,
+    pool: &mut Pool,
+) -> Vec<(Step, Arc<str>, IdSet)> {
+    let names: BTreeSet<Arc<str>> = [old, new]
+        .iter()
+        .flat_map(|state| &state.bound.atoms.domains)
+        .map(|domain| domain.as_str().into())
+        .collect();
     let mut out: BTreeMap<(Step, Arc<str>), IdSet> = BTreeMap::new();
     if names.is_empty() {
         return Vec::new();
     }
     for members in common.by_sides(old, new, Direction::Egress).values() {
-        let first = members.first().and_then(|&combo| common.units.get(common.combos[combo as usize].units.start as usize));
+        let first = members.first().and_then(|&combo| {
+            common.units.get(common.combos[combo as usize].units.start as usize)
+        });
         let Some(&(before, after)) = first.and_then(|unit| unit.pods.first()) else { continue };
         for name in &names {
             let (was, is) = (to_domain(old.bound, before, name), to_domain(new.bound, after, name));
@@ -98,7 +122,8 @@ pub(crate) fn domains(old: &State<'_>, new: &State<'_>, common: &Common, pool: &
 /// Several patterns may match one name, so that its atom alone does not say what a program does with it.
 fn to_domain(bound: &Bound, pod: PodIdx, name: &Arc<str>) -> Ports {
     let program = bound.class_of(pod).program(Direction::Egress).map(|id| bound.program(id));
-    let clauses = || program.into_iter().flat_map(|program| &program.stages).flat_map(|stage| &stage.clauses);
+    let clauses =
+        || program.into_iter().flat_map(|program| &program.stages).flat_map(|stage| &stage.clauses);
     let (mut allow, mut undefined) = (PortSet::empty(), PortSet::empty());
     for protocol in Protocol::WITH_PORTS.into_iter().chain([Protocol::Other]) {
         let mut cuts: BTreeSet<u16> = BTreeSet::from([0]);
@@ -109,7 +134,12 @@ fn to_domain(bound: &Bound, pod: PodIdx, name: &Arc<str>) -> Ports {
         let ends = cuts.iter().skip(1).map(|next| next - 1).chain([u16::MAX]);
         for (&low, high) in cuts.iter().zip(ends) {
             let point = ServicePoint::new(protocol, low);
-            let flow = Flow { from: End::Pod(pod), to: End::Domain(name.clone()), point, family: Family::V4 };
+            let flow = Flow {
+                from: End::Pod(pod),
+                to: End::Domain(name.clone()),
+                point,
+                family: Family::V4,
+            };
             let sum = match bound.decide(&flow).verdict {
                 Verdict::Allowed => &mut allow,
                 Verdict::Undefined => &mut undefined,

@@ -5,11 +5,11 @@
 
 use super::pool::{EVERYTHING, Pool, PortsId};
 use super::sides::{SideId, State, index};
+use core::ops::Range;
 use moat_ir::{ClassIdx, Direction, Management, PodIdx};
 use moat_sets::IdSet;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
-use core::ops::Range;
 use std::sync::Arc;
 
 /// Pods of one class before and one class after.
@@ -40,13 +40,23 @@ pub(crate) struct Common {
 
 impl Common {
     pub(crate) fn new(old: &State<'_>, new: &State<'_>, pods: &[(PodIdx, PodIdx)]) -> Self {
-        let hosts = pods.iter().any(|&(before, after)| old.bound.pod(before).host_network || new.bound.pod(after).host_network);
-        let mut members: BTreeMap<(ClassIdx, ClassIdx), BTreeMap<[Option<Arc<str>>; 2], Vec<(PodIdx, PodIdx)>>> = BTreeMap::new();
+        let hosts = pods.iter().any(|&(before, after)| {
+            old.bound.pod(before).host_network || new.bound.pod(after).host_network
+        });
+        let mut members: BTreeMap<
+            (ClassIdx, ClassIdx),
+            BTreeMap<[Option<Arc<str>>; 2], Vec<(PodIdx, PodIdx)>>,
+        > = BTreeMap::new();
         for &(before, after) in pods {
             let (was, is) = (old.bound.pod(before), new.bound.pod(after));
             // Which node a pod is on matters only to pods on a node's network.
             let nodes = if hosts { [was.node.clone(), is.node.clone()] } else { [None, None] };
-            members.entry((was.class, is.class)).or_default().entry(nodes).or_default().push((before, after));
+            members
+                .entry((was.class, is.class))
+                .or_default()
+                .entry(nodes)
+                .or_default()
+                .push((before, after));
         }
         let mut common = Self::default();
         for ((was, is), by_nodes) in members {
@@ -65,16 +75,24 @@ impl Common {
 
     /// The pods of a set of units, as indexes of the new state, rising.
     pub(crate) fn pods(&self, units: &IdSet) -> Vec<(PodIdx, PodIdx)> {
-        let mut pods: Vec<(PodIdx, PodIdx)> = units.iter().flat_map(|unit| self.units[unit as usize].pods.iter().copied()).collect();
+        let mut pods: Vec<(PodIdx, PodIdx)> =
+            units.iter().flat_map(|unit| self.units[unit as usize].pods.iter().copied()).collect();
         pods.sort_unstable_by_key(|&(_, after)| after);
         pods
     }
 
     /// The combos of each pair of sides, by direction.
-    pub(crate) fn by_sides(&self, old: &State<'_>, new: &State<'_>, direction: Direction) -> BTreeMap<(SideId, SideId), Vec<u32>> {
+    pub(crate) fn by_sides(
+        &self,
+        old: &State<'_>,
+        new: &State<'_>,
+        direction: Direction,
+    ) -> BTreeMap<(SideId, SideId), Vec<u32>> {
         let mut out: BTreeMap<(SideId, SideId), Vec<u32>> = BTreeMap::new();
         for (at, combo) in self.combos.iter().enumerate() {
-            out.entry((old.side(combo.old, direction), new.side(combo.new, direction))).or_default().push(index(at));
+            out.entry((old.side(combo.old, direction), new.side(combo.new, direction)))
+                .or_default()
+                .push(index(at));
         }
         out
     }
@@ -124,13 +142,17 @@ pub(crate) fn rows(old: &State<'_>, new: &State<'_>, common: &Common, pool: &mut
             let after = new.pair(pool, source.new, destination.new);
             if !host {
                 if before != after {
-                    steps.entry((before, after)).or_default().union_with(&IdSet::range(destination.units.start, destination.units.end));
+                    steps
+                        .entry((before, after))
+                        .or_default()
+                        .union_with(&IdSet::range(destination.units.start, destination.units.end));
                 }
                 continue;
             }
             for unit in destination.units.clone() {
                 let [was_on, is_on] = &common.units[unit as usize].nodes;
-                let before = exempt(old, pool, source.old, destination.old, was_on.as_ref(), before);
+                let before =
+                    exempt(old, pool, source.old, destination.old, was_on.as_ref(), before);
                 let after = exempt(new, pool, source.new, destination.new, is_on.as_ref(), after);
                 if before != after {
                     steps.entry((before, after)).or_default().insert(unit);
@@ -147,26 +169,54 @@ pub(crate) fn rows(old: &State<'_>, new: &State<'_>, common: &Common, pool: &mut
 }
 
 /// The combos of which the new side does not say what the old side said.
-fn speaks_differently(old: &State<'_>, new: &State<'_>, common: &Common, (was, is): (SideId, SideId)) -> IdSet {
+fn speaks_differently(
+    old: &State<'_>,
+    new: &State<'_>,
+    common: &Common,
+    (was, is): (SideId, SideId),
+) -> IdSet {
     let (before, after) = (old.spread(was), new.spread(is));
-    let says = |spread: &[PortsId], atoms: [Option<u32>; 2]| atoms.map(|atom| atom.map(|atom| spread[atom as usize]));
-    let differs = |combo: &Combo| {
-        says(&before, old.bound.class(combo.old).atoms) != says(&after, new.bound.class(combo.new).atoms)
+    let says = |spread: &[PortsId], atoms: [Option<u32>; 2]| {
+        atoms.map(|atom| atom.map(|atom| spread[atom as usize]))
     };
-    common.combos.iter().enumerate().filter(|(_, combo)| differs(combo)).map(|(at, _)| index(at)).collect()
+    let differs = |combo: &Combo| {
+        says(&before, old.bound.class(combo.old).atoms)
+            != says(&after, new.bound.class(combo.new).atoms)
+    };
+    common
+        .combos
+        .iter()
+        .enumerate()
+        .filter(|(_, combo)| differs(combo))
+        .map(|(at, _)| index(at))
+        .collect()
 }
 
 fn is_host(state: &State<'_>, class: ClassIdx) -> bool {
-    state.bound.own_node_exempt && state.bound.class(class).pods.first().is_some_and(|&pod| state.bound.pod(pod).host_network)
+    state.bound.own_node_exempt
+        && state
+            .bound
+            .class(class)
+            .pods
+            .first()
+            .is_some_and(|&pod| state.bound.pod(pod).host_network)
 }
 
 /// What a pair may use once the node's own pods are exempt, as [`moat_ir::Bound::decide`] has it.
-fn exempt(state: &State<'_>, pool: &mut Pool, from: ClassIdx, to: ClassIdx, node: Option<&Arc<str>>, ports: PortsId) -> PortsId {
+fn exempt(
+    state: &State<'_>,
+    pool: &mut Pool,
+    from: ClassIdx,
+    to: ClassIdx,
+    node: Option<&Arc<str>>,
+    ports: PortsId,
+) -> PortsId {
     if !is_host(state, from) || state.bound.class(to).management == Management::Unmanaged {
         return ports;
     }
     // The node is part of what makes a class of pods on a node's network.
-    let own = state.bound.class(from).pods.first().and_then(|&pod| state.bound.pod(pod).node.as_ref());
+    let own =
+        state.bound.class(from).pods.first().and_then(|&pod| state.bound.pod(pod).node.as_ref());
     match (own, node) {
         (Some(own), Some(node)) if own == node => EVERYTHING,
         (Some(_), Some(_)) => ports,

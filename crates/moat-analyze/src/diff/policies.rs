@@ -78,14 +78,17 @@ impl Policies {
 /// Whether two policies mean the same, wherever they stand.
 fn same(old: &SymbolicIr, was: PolicyIdx, new: &SymbolicIr, is: PolicyIdx) -> bool {
     let (a, b) = (old.policy(was), new.policy(is));
-    let heads = (a.stage, a.rank, &a.subject, a.isolates) == (b.stage, b.rank, &b.subject, b.isolates);
-    heads && Direction::BOTH.into_iter().all(|direction| rules(old, was, direction) == rules(new, is, direction))
+    let heads =
+        (a.stage, a.rank, &a.subject, a.isolates) == (b.stage, b.rank, &b.subject, b.isolates);
+    heads
+        && Direction::BOTH
+            .into_iter()
+            .all(|direction| rules(old, was, direction) == rules(new, is, direction))
 }
 
 type Line<'a> = (u32, Option<&'a str>, &'a moat_ir::SymPeer, &'a moat_ir::SymPorts, moat_ir::Then);
 
 fn rules(symbolic: &SymbolicIr, policy: PolicyIdx, direction: Direction) -> Vec<Line<'_>> {
-
     symbolic
         .clauses_of(policy, direction)
         .map(|(_, clause)| {

@@ -60,8 +60,12 @@ pub(crate) struct Pool {
 
 impl Default for Pool {
     fn default() -> Self {
-        let mut pool =
-            Self { all: Vec::new(), ids: FxHashMap::default(), both: FxHashMap::default(), either: FxHashMap::default() };
+        let mut pool = Self {
+            all: Vec::new(),
+            ids: FxHashMap::default(),
+            both: FxHashMap::default(),
+            either: FxHashMap::default(),
+        };
         pool.intern(Ports::default());
         pool.intern(Ports::new(PortSet::all(), &PortSet::empty()));
         pool
@@ -95,7 +99,10 @@ impl Pool {
                     return known;
                 }
                 let (left, right) = (self.get(a), self.get(b));
-                let ports = Ports::new(left.allow.intersect(&right.allow), &left.upper().intersect(&right.upper()));
+                let ports = Ports::new(
+                    left.allow.intersect(&right.allow),
+                    &left.upper().intersect(&right.upper()),
+                );
                 let id = self.intern(ports);
                 self.both.insert(key, id);
                 id
@@ -115,7 +122,8 @@ impl Pool {
                     return known;
                 }
                 let (left, right) = (self.get(a), self.get(b));
-                let ports = Ports::new(left.allow.union(&right.allow), &left.upper().union(&right.upper()));
+                let ports =
+                    Ports::new(left.allow.union(&right.allow), &left.upper().union(&right.upper()));
                 let id = self.intern(ports);
                 self.either.insert(key, id);
                 id

@@ -29,15 +29,19 @@ impl<'b> State<'b> {
         let mut of_class = Vec::with_capacity(bound.classes.len());
         for class in &bound.classes {
             of_class.push(Direction::BOTH.map(|direction| {
-                let key = class.program(direction).map(|id| (id, class.management == Management::Undefined));
+                let key = class
+                    .program(direction)
+                    .map(|id| (id, class.management == Management::Undefined));
                 *ids.entry(key).or_insert_with(|| {
                     keys.push(key);
                     index(keys.len() - 1)
                 })
             }));
         }
-        let regions: Vec<Option<(Vec<Cell>, bool)>> =
-            keys.par_iter().map(|key| key.map(|(id, doubt)| (bound.regions(bound.program(id)), doubt))).collect();
+        let regions: Vec<Option<(Vec<Cell>, bool)>> = keys
+            .par_iter()
+            .map(|key| key.map(|(id, doubt)| (bound.regions(bound.program(id)), doubt)))
+            .collect();
         let sides = regions
             .into_iter()
             .map(|regions| {
@@ -80,7 +84,8 @@ impl<'b> State<'b> {
 
     /// What policies allow between two classes, by any IP family that both have.
     pub(crate) fn pair(&self, pool: &mut Pool, from: ClassIdx, to: ClassIdx) -> PortsId {
-        let (egress, ingress) = (self.side(from, Direction::Egress), self.side(to, Direction::Ingress));
+        let (egress, ingress) =
+            (self.side(from, Direction::Egress), self.side(to, Direction::Ingress));
         let (source, destination) = (self.bound.class(from), self.bound.class(to));
         let mut sum = None;
         for (a, b) in source.atoms.into_iter().zip(destination.atoms) {

@@ -53,7 +53,8 @@ pub(super) fn edits(bound: &Bound, flow: &FlowExplanation) -> Vec<Edit> {
         if !is_isolated(half) {
             continue;
         }
-        let nearest: Vec<&NearMiss> = flow.near.iter().filter(|miss| miss.direction == direction).collect();
+        let nearest: Vec<&NearMiss> =
+            flow.near.iter().filter(|miss| miss.direction == direction).collect();
         for miss in nearest.iter().take(2) {
             out.extend(mend(bound, flow, miss));
         }
@@ -61,7 +62,9 @@ pub(super) fn edits(bound: &Bound, flow: &FlowExplanation) -> Vec<Edit> {
     }
     out.dedup();
     // The change that touches least comes first.
-    out.sort_by_key(|edit: &Edit| (edit.direction == Direction::Ingress, edit.opened.n_pairs + edit.opened.side_effects.len()));
+    out.sort_by_key(|edit: &Edit| {
+        (edit.direction == Direction::Ingress, edit.opened.n_pairs + edit.opened.side_effects.len())
+    });
     out
 }
 
@@ -71,7 +74,10 @@ fn narrow(bound: &Bound, direction: Direction, clause: ClauseIdx) -> Edit {
     let policy = bound.symbolic.policy(rule.policy);
     Edit {
         direction,
-        text: format!("narrow rule {direction}[{}] of {policy}, or put an Accept rule before it", rule.index),
+        text: format!(
+            "narrow rule {direction}[{}] of {policy}, or put an Accept rule before it",
+            rule.index
+        ),
         place: Some(bound.symbolic.place(rule.origin)),
         yaml: None,
         opened: Opened::default(),
@@ -87,10 +93,19 @@ fn mend(bound: &Bound, flow: &FlowExplanation, miss: &NearMiss) -> Option<Edit> 
     match miss.lacks.as_slice() {
         [Lack::Port(_)] => {
             let point = flow.flow.point;
-            let opened = pairs(bound, flow, miss.direction, |pod| in_clause(bound, miss.clause, pod), |pod| selects(bound, rule.policy, pod));
+            let opened = pairs(
+                bound,
+                flow,
+                miss.direction,
+                |pod| in_clause(bound, miss.clause, pod),
+                |pod| selects(bound, rule.policy, pod),
+            );
             Some(Edit {
                 direction: miss.direction,
-                text: format!("add port {point} to rule {}[{}] of {policy}", miss.direction, rule.index),
+                text: format!(
+                    "add port {point} to rule {}[{}] of {policy}",
+                    miss.direction, rule.index
+                ),
                 place: Some(bound.symbolic.place(rule.origin)),
                 yaml: Some(format!("- protocol: {}\n  port: {}", point.protocol, point.port)),
                 opened,
@@ -110,7 +125,13 @@ fn mend(bound: &Bound, flow: &FlowExplanation, miss: &NearMiss) -> Option<Edit> 
             })
         }
         [Lack::NamespaceLabels { .. }] => {
-            let (SymPeer::Pods(PodTerm { namespaces: moat_sets::NamespaceTerm::Matching(selector), .. }), End::Pod(pod)) = (&clause.peer, peer)
+            let (
+                SymPeer::Pods(PodTerm {
+                    namespaces: moat_sets::NamespaceTerm::Matching(selector),
+                    ..
+                }),
+                End::Pod(pod),
+            ) = (&clause.peer, peer)
             else {
                 return None;
             };
@@ -146,18 +167,26 @@ fn add_rule(bound: &Bound, flow: &FlowExplanation, direction: Direction) -> Opti
             let stable = stable_labels(&info.labels);
             let mut yaml = String::new();
             if info.namespace != policy.namespace {
-                yaml.push_str(&format!("namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {}}}}}\n    ", info.namespace));
+                yaml.push_str(&format!(
+                    "namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {}}}}}\n    ",
+                    info.namespace
+                ));
             }
-            let labels: Vec<String> = stable.iter().map(|(key, value)| format!("{key}: {}", quoted(value))).collect();
+            let labels: Vec<String> =
+                stable.iter().map(|(key, value)| format!("{key}: {}", quoted(value))).collect();
             yaml.push_str(&format!("podSelector: {{matchLabels: {{{}}}}}", labels.join(", ")));
             let namespace = info.namespace.clone();
             let matches = move |pod: PodIdx| {
                 let pod = bound.pod(pod);
-                pod.namespace == namespace && !pod.host_network && stable.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
+                pod.namespace == namespace
+                    && !pod.host_network
+                    && stable.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
             };
             (yaml, Box::new(matches))
         }
-        End::Address(address) => (format!("ipBlock: {{cidr: {}}}", moat_sets::Cidr::host(*address)), Box::new(|_| false)),
+        End::Address(address) => {
+            (format!("ipBlock: {{cidr: {}}}", moat_sets::Cidr::host(*address)), Box::new(|_| false))
+        }
         End::Domain(_) => return None,
     };
     let point = flow.flow.point;
@@ -179,15 +208,23 @@ fn add_rule(bound: &Bound, flow: &FlowExplanation, direction: Direction) -> Opti
 fn nearest_policy(bound: &Bound, flow: &FlowExplanation, direction: Direction) -> Option<u32> {
     let (_, half) = halves(&flow.answer).into_iter().find(|(own, _)| *own == direction)?;
     let HalfReason::Isolated(policies) = &half.reason else { return None };
-    let size = |policy: &u32| (bound.symbolic.policy(*policy).subject.pods.is_everything(), *policy);
+    let size =
+        |policy: &u32| (bound.symbolic.policy(*policy).subject.pods.is_everything(), *policy);
     policies.iter().copied().min_by_key(size)
 }
 
 /// Labels that do not change from one rollout to the next.
 fn stable_labels(labels: &Labels) -> Vec<(String, String)> {
-    const CHANGING: [&str; 4] =
-        ["pod-template-hash", "controller-revision-hash", "pod-template-generation", "statefulset.kubernetes.io/pod-name"];
-    let stable: Vec<(&str, &str)> = labels.iter().filter(|(key, _)| !CHANGING.contains(key) && !key.starts_with("batch.kubernetes.io/")).collect();
+    const CHANGING: [&str; 4] = [
+        "pod-template-hash",
+        "controller-revision-hash",
+        "pod-template-generation",
+        "statefulset.kubernetes.io/pod-name",
+    ];
+    let stable: Vec<(&str, &str)> = labels
+        .iter()
+        .filter(|(key, _)| !CHANGING.contains(key) && !key.starts_with("batch.kubernetes.io/"))
+        .collect();
     // One well-known identity label is enough; without it all are taken.
     let identity = ["app.kubernetes.io/name", "app", "k8s-app", "name", "run"];
     let known = identity.iter().find_map(|want| stable.iter().find(|(key, _)| key == want));
@@ -198,7 +235,8 @@ fn stable_labels(labels: &Labels) -> Vec<(String, String)> {
 /// A label value that YAML reads as text.
 fn quoted(value: &str) -> String {
     let plain = value.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
-        && !["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&value.to_ascii_lowercase().as_str());
+        && !["true", "false", "yes", "no", "on", "off", "null", "y", "n"]
+            .contains(&value.to_ascii_lowercase().as_str());
     if plain { value.to_owned() } else { format!("\"{value}\"") }
 }
 
@@ -211,15 +249,25 @@ fn ends(flow: &FlowExplanation, direction: Direction) -> (&End, &End) {
 
 fn selects(bound: &Bound, policy: u32, pod: PodIdx) -> bool {
     let pod = bound.pod(pod);
-    !pod.host_network && bound.symbolic.policy(policy).subject.matches(&pod.namespace, &pod.namespace_labels, &pod.labels)
+    !pod.host_network
+        && bound.symbolic.policy(policy).subject.matches(
+            &pod.namespace,
+            &pod.namespace_labels,
+            &pod.labels,
+        )
 }
 
 fn in_clause(bound: &Bound, clause: ClauseIdx, pod: PodIdx) -> bool {
     let info = bound.pod(pod);
     match &bound.symbolic.clause(clause).peer {
         SymPeer::Everyone => true,
-        SymPeer::Pods(term) => !info.host_network && term.matches(&info.namespace, &info.namespace_labels, &info.labels),
-        SymPeer::Block(set) | SymPeer::Networks(set) => info.addresses.iter().any(|&address| set.contains(address)),
+        SymPeer::Pods(term) => {
+            !info.host_network
+                && term.matches(&info.namespace, &info.namespace_labels, &info.labels)
+        }
+        SymPeer::Block(set) | SymPeer::Networks(set) => {
+            info.addresses.iter().any(|&address| set.contains(address))
+        }
         _ => false,
     }
 }
@@ -234,23 +282,42 @@ fn pairs(
 ) -> Opened {
     let peers = pods_of(bound, peer);
     let subjects = pods_of(bound, subject);
-    let mut opened = Opened { truncated: peers.len() * subjects.len() > PAIRS_MAX, ..Opened::default() };
+    let mut opened =
+        Opened { truncated: peers.len() * subjects.len() > PAIRS_MAX, ..Opened::default() };
     let all = subjects.iter().flat_map(|&subject| peers.iter().map(move |&peer| (subject, peer)));
     for (subject, peer) in all.take(PAIRS_MAX) {
-        let (from, to) = if direction == Direction::Egress { (subject, peer) } else { (peer, subject) };
+        let (from, to) =
+            if direction == Direction::Egress { (subject, peer) } else { (peer, subject) };
         record(bound, flow, direction, from, to, flow.flow.point, &mut opened);
     }
     opened
 }
 
 /// Counts a pair if only this direction denies it today.
-fn record(bound: &Bound, flow: &FlowExplanation, direction: Direction, from: PodIdx, to: PodIdx, point: ServicePoint, opened: &mut Opened) {
+fn record(
+    bound: &Bound,
+    flow: &FlowExplanation,
+    direction: Direction,
+    from: PodIdx,
+    to: PodIdx,
+    point: ServicePoint,
+    opened: &mut Opened,
+) {
     let asked = flow.flow.from == End::Pod(from) && flow.flow.to == End::Pod(to);
     if from == to || (asked && point == flow.flow.point) {
         return;
     }
-    let answer = bound.decide(&Flow { from: End::Pod(from), to: End::Pod(to), point, family: flow.flow.family });
-    let (own, other) = if direction == Direction::Egress { (&answer.egress, &answer.ingress) } else { (&answer.ingress, &answer.egress) };
+    let answer = bound.decide(&Flow {
+        from: End::Pod(from),
+        to: End::Pod(to),
+        point,
+        family: flow.flow.family,
+    });
+    let (own, other) = if direction == Direction::Egress {
+        (&answer.egress, &answer.ingress)
+    } else {
+        (&answer.ingress, &answer.egress)
+    };
     if own.verdict == Verdict::Denied && is_isolated(own) && other.verdict == Verdict::Allowed {
         opened.n_pairs += 1;
         if opened.examples.len() < EXAMPLES_MAX {
@@ -286,7 +353,12 @@ fn relabelled(bound: &Bound, flow: &FlowExplanation, pod: PodIdx, labels: &Label
 }
 
 /// What other labels on a namespace would change.
-fn namespace_relabelled(bound: &Bound, flow: &FlowExplanation, namespace: &str, labels: &Labels) -> Opened {
+fn namespace_relabelled(
+    bound: &Bound,
+    flow: &FlowExplanation,
+    namespace: &str,
+    labels: &Labels,
+) -> Opened {
     let pods = pods_of(bound, |pod| bound.pod(pod).namespace.as_ref() == namespace);
     let changed: Vec<(PodIdx, Labels, Labels)> =
         pods.into_iter().map(|pod| (pod, labels.clone(), bound.pod(pod).labels.clone())).collect();
@@ -301,7 +373,8 @@ fn effects(bound: &Bound, flow: &FlowExplanation, changed: &[(PodIdx, Labels, La
     for (idx, policy) in (0..).zip(&symbolic.policies) {
         for (pod, namespace_labels, labels) in changed {
             let info = bound.pod(*pod);
-            let before = policy.subject.matches(&info.namespace, &info.namespace_labels, &info.labels);
+            let before =
+                policy.subject.matches(&info.namespace, &info.namespace_labels, &info.labels);
             let after = policy.subject.matches(&info.namespace, namespace_labels, labels);
             if before != after {
                 let verb = if after { "would begin to select" } else { "would no longer select" };
@@ -313,22 +386,38 @@ fn effects(bound: &Bound, flow: &FlowExplanation, changed: &[(PodIdx, Labels, La
                 let SymPeer::Pods(term) = &clause.peer else { continue };
                 for (pod, namespace_labels, labels) in changed {
                     let info = bound.pod(*pod);
-                    let before = term.matches(&info.namespace, &info.namespace_labels, &info.labels);
+                    let before =
+                        term.matches(&info.namespace, &info.namespace_labels, &info.labels);
                     let after = term.matches(&info.namespace, namespace_labels, labels);
                     let rule = symbolic.rule(clause.rule);
                     if before && !after {
-                        side_effect(&mut opened, format!("{direction}[{}] of {policy} would no longer match {}", rule.index, info.display));
+                        side_effect(
+                            &mut opened,
+                            format!(
+                                "{direction}[{}] of {policy} would no longer match {}",
+                                rule.index, info.display
+                            ),
+                        );
                     }
                     if after && !before {
-                        let points: Vec<ServicePoint> = clause.ports.numbers.edges().take(1).collect();
-                        let point = if clause.ports.numbers.contains(flow.flow.point) { flow.flow.point } else { points.first().copied().unwrap_or(flow.flow.point) };
+                        let points: Vec<ServicePoint> =
+                            clause.ports.numbers.edges().take(1).collect();
+                        let point = if clause.ports.numbers.contains(flow.flow.point) {
+                            flow.flow.point
+                        } else {
+                            points.first().copied().unwrap_or(flow.flow.point)
+                        };
                         for subject in pods_of(bound, |pod| selects(bound, idx, pod)) {
                             if budget == 0 {
                                 opened.truncated = true;
                                 return opened;
                             }
                             budget -= 1;
-                            let (from, to) = if direction == Direction::Egress { (subject, *pod) } else { (*pod, subject) };
+                            let (from, to) = if direction == Direction::Egress {
+                                (subject, *pod)
+                            } else {
+                                (*pod, subject)
+                            };
                             record(bound, flow, direction, from, to, point, &mut opened);
                         }
                     }

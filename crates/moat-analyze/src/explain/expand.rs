@@ -20,7 +20,9 @@ pub(super) fn display(names: &Names<'_>, target: &Target) -> String {
             }
             [] => String::new(),
         },
-        Target::Service(idx) => names.services().get(*idx).map(ServiceInfo::display).unwrap_or_default(),
+        Target::Service(idx) => {
+            names.services().get(*idx).map(ServiceInfo::display).unwrap_or_default()
+        }
         Target::Addresses(cidr) if cidr.is_host() => cidr.network().to_string(),
         Target::Addresses(cidr) => cidr.to_string(),
         Target::Domain(name) => name.to_string(),
@@ -36,7 +38,8 @@ pub(super) fn end(names: &Names<'_>, end: &End, target: &Target) -> String {
         End::Address(address) => {
             if let Target::Addresses(cidr) = target
                 && !cidr.is_host()
-                && let Some(AtomKind::Addresses { low, high }) = bound.atoms.get(bound.atoms.of_address(*address))
+                && let Some(AtomKind::Addresses { low, high }) =
+                    bound.atoms.get(bound.atoms.of_address(*address))
             {
                 return AddrSet::range(low, high).intersect(&AddrSet::cidr(*cidr)).to_string();
             }
@@ -94,37 +97,55 @@ pub(super) fn destinations(
         let text = format!("{} is the DNS name {domain}, outside the cluster", service.display());
         explanation.service = Some(ServiceStep { service: *idx, text, port: None });
         let end = End::Domain(domain.clone());
-        return Ok(points(names, &end, question)?.into_iter().map(|point| (end.clone(), point)).collect());
+        return Ok(points(names, &end, question)?
+            .into_iter()
+            .map(|point| (end.clone(), point))
+            .collect());
     }
     let wanted = |port: &ServicePortInfo| match &question.port {
         Port::Any => true,
         Port::Number(number) => port.port == *number && port.protocol == question.protocol,
         Port::Name(name) => port.name.as_deref() == Some(name),
     };
-    let ports: Vec<(usize, &ServicePortInfo)> = service.ports.iter().enumerate().filter(|(_, port)| wanted(port)).collect();
+    let ports: Vec<(usize, &ServicePortInfo)> =
+        service.ports.iter().enumerate().filter(|(_, port)| wanted(port)).collect();
     if ports.is_empty() {
         return Ok(no_such_port(*idx, service, question, explanation));
     }
     let mut out = Vec::new();
     let mut texts = Vec::new();
     for (_, port) in &ports {
-        let backends = port.backends.iter().map(|(end, number)| (end.clone(), ServicePoint::new(port.protocol, *number)));
+        let backends = port
+            .backends
+            .iter()
+            .map(|(end, number)| (end.clone(), ServicePoint::new(port.protocol, *number)));
         out.extend(backends);
         texts.push(port_text(names.bound(), service, port));
         for &pod in &port.without_port {
             let pod = &names.bound().pod(pod).display;
-            explanation.notes.push(format!("{pod} has no {} port named `{}` and is no backend", port.protocol, port.target));
+            explanation.notes.push(format!(
+                "{pod} has no {} port named `{}` and is no backend",
+                port.protocol, port.target
+            ));
         }
     }
     if out.is_empty() {
-        explanation.notes.push(format!("{} has no backend: its selector matches no pod, or no endpoint is given", service.display()));
+        explanation.notes.push(format!(
+            "{} has no backend: its selector matches no pod, or no endpoint is given",
+            service.display()
+        ));
     }
     let port = ports.first().map(|(at, _)| *at);
     explanation.service = Some(ServiceStep { service: *idx, text: texts.join("; "), port });
     Ok(out)
 }
 
-fn no_such_port(idx: usize, service: &ServiceInfo, question: &Question, explanation: &mut Explanation) -> Vec<(End, ServicePoint)> {
+fn no_such_port(
+    idx: usize,
+    service: &ServiceInfo,
+    question: &Question,
+    explanation: &mut Explanation,
+) -> Vec<(End, ServicePoint)> {
     let asked = match &question.port {
         Port::Number(number) => format!("{number}/{}", question.protocol),
         Port::Name(name) => format!("`{name}`"),
@@ -132,14 +153,22 @@ fn no_such_port(idx: usize, service: &ServiceInfo, question: &Question, explanat
     };
     if let (true, Port::Number(number)) = (service.headless, &question.port) {
         // A headless Service's name gives pod addresses, on which any port can be tried.
-        let mut pods: Vec<End> = service.ports.iter().flat_map(|port| port.backends.iter().map(|(end, _)| end.clone())).collect();
+        let mut pods: Vec<End> = service
+            .ports
+            .iter()
+            .flat_map(|port| port.backends.iter().map(|(end, _)| end.clone()))
+            .collect();
         pods.dedup();
-        let text = format!("{} is headless: its name gives pod addresses, and port {asked} is used on them as it is", service.display());
+        let text = format!(
+            "{} is headless: its name gives pod addresses, and port {asked} is used on them as it is",
+            service.display()
+        );
         explanation.service = Some(ServiceStep { service: idx, text, port: None });
         let point = ServicePoint::new(question.protocol, *number);
         return pods.into_iter().map(|end| (end, point)).collect();
     }
-    let have: Vec<String> = service.ports.iter().map(|port| format!("{}/{}", port.port, port.protocol)).collect();
+    let have: Vec<String> =
+        service.ports.iter().map(|port| format!("{}/{}", port.port, port.protocol)).collect();
     let have = if have.is_empty() { "none".to_owned() } else { have.join(", ") };
     let text = format!("{} has no port {asked}; it has {have}", service.display());
     explanation.service = Some(ServiceStep { service: idx, text, port: None });
@@ -151,20 +180,34 @@ fn port_text(bound: &Bound, service: &ServiceInfo, port: &ServicePortInfo) -> St
     let n = port.backends.len();
     let plural = if n == 1 { "" } else { "s" };
     if service.headless {
-        return format!("{} is headless: its name gives the addresses of {n} pod{plural}, port {} stays  {place}", service.display(), port.port);
+        return format!(
+            "{} is headless: its name gives the addresses of {n} pod{plural}, port {} stays  {place}",
+            service.display(),
+            port.port
+        );
     }
-    let target = if port.target.parse::<u16>().is_ok() { format!("port {}", port.target) } else { format!("port `{}`", port.target) };
+    let target = if port.target.parse::<u16>().is_ok() {
+        format!("port {}", port.target)
+    } else {
+        format!("port `{}`", port.target)
+    };
     format!("{}:{} goes to {target} of {n} backend{plural}  {place}", service.display(), port.port)
 }
 
 /// The points that the question's port stands for on an end.
-fn points(names: &Names<'_>, end: &End, question: &Question) -> Result<Vec<ServicePoint>, QueryError> {
+fn points(
+    names: &Names<'_>,
+    end: &End,
+    question: &Question,
+) -> Result<Vec<ServicePoint>, QueryError> {
     match &question.port {
         Port::Number(number) => Ok(vec![ServicePoint::new(question.protocol, *number)]),
         Port::Name(name) => {
             let End::Pod(pod) = end else {
                 return Err(QueryError {
-                    message: format!("`{name}` is a port name, and only pods and Services have named ports"),
+                    message: format!(
+                        "`{name}` is a port name, and only pods and Services have named ports"
+                    ),
                     help: Some("give the port's number".to_owned()),
                 });
             };
@@ -176,10 +219,15 @@ fn points(names: &Names<'_>, end: &End, question: &Question) -> Result<Vec<Servi
                 .map(|&(_, protocol, number)| ServicePoint::new(protocol, number))
                 .collect();
             if found.is_empty() {
-                let have: Vec<&str> = pod.ports.iter().filter_map(|(name, ..)| name.as_deref()).collect();
+                let have: Vec<&str> =
+                    pod.ports.iter().filter_map(|(name, ..)| name.as_deref()).collect();
                 return Err(QueryError {
                     message: format!("{} has no port named `{name}`", pod.display),
-                    help: Some(if have.is_empty() { "it names no port".to_owned() } else { format!("it has {}", have.join(", ")) }),
+                    help: Some(if have.is_empty() {
+                        "it names no port".to_owned()
+                    } else {
+                        format!("it has {}", have.join(", "))
+                    }),
                 });
             }
             Ok(found)
@@ -194,7 +242,10 @@ pub(super) fn families(names: &Names<'_>, from: &End, to: &End) -> Vec<Family> {
     let bound = names.bound();
     let of = |end: &End| -> Vec<Family> {
         match end {
-            End::Pod(pod) => Family::BOTH.into_iter().filter(|&family| bound.class_of(*pod).atom(family).is_some()).collect(),
+            End::Pod(pod) => Family::BOTH
+                .into_iter()
+                .filter(|&family| bound.class_of(*pod).atom(family).is_some())
+                .collect(),
             End::Address(address) => vec![Family::of(*address)],
             End::Domain(_) => Family::BOTH.to_vec(),
         }
@@ -206,12 +257,20 @@ pub(super) fn families(names: &Names<'_>, from: &End, to: &End) -> Vec<Family> {
 
 /// Why flows of one question end differently.
 pub(super) fn mixed(to: &Target, flows: &[FlowExplanation]) -> String {
-    let allowed: usize = flows.iter().filter(|flow| flow.answer.verdict == Verdict::Allowed).map(|flow| flow.to.len() * flow.from.len()).sum();
+    let allowed: usize = flows
+        .iter()
+        .filter(|flow| flow.answer.verdict == Verdict::Allowed)
+        .map(|flow| flow.to.len() * flow.from.len())
+        .sum();
     let all: usize = flows.iter().map(|flow| flow.to.len() * flow.from.len()).sum();
     match to {
-        Target::Service(_) => format!("it depends on the backend that the Service picks: {allowed} of {all} flows are allowed"),
+        Target::Service(_) => format!(
+            "it depends on the backend that the Service picks: {allowed} of {all} flows are allowed"
+        ),
         _ => {
-            let dual = flows.iter().any(|flow| flow.flow.family != flows.first().map_or(Family::V4, |first| first.flow.family));
+            let dual = flows.iter().any(|flow| {
+                flow.flow.family != flows.first().map_or(Family::V4, |first| first.flow.family)
+            });
             let what = if dual { "the IP family" } else { "which of them it is" };
             format!("it depends on {what}: {allowed} of {all} flows are allowed")
         }
@@ -219,7 +278,14 @@ pub(super) fn mixed(to: &Target, flows: &[FlowExplanation]) -> String {
 }
 
 /// Points that stand for all ports between two ends: one that passes and one that does not. Which ports pass is noted.
-pub(super) fn every_port(names: &Names<'_>, from: &End, to: &End, family: Family, target: &Target, notes: &mut Vec<String>) -> Vec<ServicePoint> {
+pub(super) fn every_port(
+    names: &Names<'_>,
+    from: &End,
+    to: &End,
+    family: Family,
+    target: &Target,
+    notes: &mut Vec<String>,
+) -> Vec<ServicePoint> {
     let allowed = allowed_ports(names.bound(), from, to, family);
     let name = |end: &End| self::end(names, end, target);
     notes.push(format!("{} -> {}: {allowed} may pass", name(from), name(to)));
@@ -237,14 +303,24 @@ fn allowed_ports(bound: &Bound, from: &End, to: &End, family: Family) -> PortSet
     let half = |direction: Direction, subject: &End, peer: &End| -> PortSet {
         let End::Pod(pod) = subject else { return PortSet::all() };
         let class = bound.class_of(*pod);
-        let (Some(program), Some(atom)) = (class.program(direction), bound.peer_atom(peer, family)) else { return PortSet::all() };
+        let (Some(program), Some(atom)) = (class.program(direction), bound.peer_atom(peer, family))
+        else {
+            return PortSet::all();
+        };
         let cells = bound.regions(bound.program(program));
-        cells.into_iter().find(|cell| cell.peers.contains(atom)).map_or_else(PortSet::empty, |cell| cell.allow)
+        cells
+            .into_iter()
+            .find(|cell| cell.peers.contains(atom))
+            .map_or_else(PortSet::empty, |cell| cell.allow)
     };
     half(Direction::Egress, from, to).intersect(&half(Direction::Ingress, to, from))
 }
 
 /// Pods that a policy selects in some class, for effects of edits.
 pub(super) fn pods_of(bound: &Bound, keep: impl Fn(PodIdx) -> bool) -> Vec<PodIdx> {
-    (0..).zip(&bound.pods).map(|(idx, _)| idx).filter(|&idx| !bound.pod(idx).finished && keep(idx)).collect()
+    (0..)
+        .zip(&bound.pods)
+        .map(|(idx, _)| idx)
+        .filter(|&idx| !bound.pod(idx).finished && keep(idx))
+        .collect()
 }

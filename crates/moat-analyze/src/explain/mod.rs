@@ -97,8 +97,19 @@ pub fn explain(names: &Names<'_>, question: &Question) -> Result<Explanation, Qu
         for end in expand::sources(names, &to) {
             for source in &sources {
                 for family in expand::families(names, source, &end) {
-                    let points = expand::every_port(names, source, &end, family, &to, &mut explanation.notes);
-                    flows.extend(points.into_iter().map(|point| (source.clone(), end.clone(), point, family)));
+                    let points = expand::every_port(
+                        names,
+                        source,
+                        &end,
+                        family,
+                        &to,
+                        &mut explanation.notes,
+                    );
+                    flows.extend(
+                        points
+                            .into_iter()
+                            .map(|point| (source.clone(), end.clone(), point, family)),
+                    );
                 }
             }
         }
@@ -112,7 +123,9 @@ pub fn explain(names: &Names<'_>, question: &Question) -> Result<Explanation, Qu
         }
     }
     if flows.len() > FLOWS_MAX {
-        explanation.notes.push(format!("{} flows are meant; the first {FLOWS_MAX} are answered", flows.len()));
+        explanation
+            .notes
+            .push(format!("{} flows are meant; the first {FLOWS_MAX} are answered", flows.len()));
         flows.truncate(FLOWS_MAX);
     }
     let bound = names.bound();
@@ -121,7 +134,8 @@ pub fn explain(names: &Names<'_>, question: &Question) -> Result<Explanation, Qu
         let answer = bound.decide(&flow);
         join(names, &mut explanation.flows, flow, answer, &from, &to);
     }
-    let mut verdicts: Vec<Verdict> = explanation.flows.iter().map(|flow| flow.answer.verdict).collect();
+    let mut verdicts: Vec<Verdict> =
+        explanation.flows.iter().map(|flow| flow.answer.verdict).collect();
     verdicts.sort_unstable();
     verdicts.dedup();
     explanation.verdict = match verdicts.as_slice() {
@@ -145,11 +159,21 @@ pub fn explain(names: &Names<'_>, question: &Question) -> Result<Explanation, Qu
 }
 
 /// Adds a flow to those that are decided alike.
-fn join(names: &Names<'_>, flows: &mut Vec<FlowExplanation>, flow: Flow, answer: Answer, from: &Target, to: &Target) {
+fn join(
+    names: &Names<'_>,
+    flows: &mut Vec<FlowExplanation>,
+    flow: Flow,
+    answer: Answer,
+    from: &Target,
+    to: &Target,
+) {
     let source = expand::end(names, &flow.from, from);
     let destination = expand::end(names, &flow.to, to);
     let alike = |have: &&mut FlowExplanation| {
-        have.answer == answer && have.flow.point == flow.point && same_sort(&have.flow.from, &flow.from) && same_sort(&have.flow.to, &flow.to)
+        have.answer == answer
+            && have.flow.point == flow.point
+            && same_sort(&have.flow.from, &flow.from)
+            && same_sort(&have.flow.to, &flow.to)
     };
     match flows.iter_mut().find(alike) {
         Some(have) => {
@@ -192,7 +216,9 @@ fn notes(names: &Names<'_>, explanation: &mut Explanation) {
                     pod.display
                 ));
             }
-            let doubtful = [&flow.answer.egress, &flow.answer.ingress].iter().any(|half| !half.doubts.is_empty());
+            let doubtful = [&flow.answer.egress, &flow.answer.ingress]
+                .iter()
+                .any(|half| !half.doubts.is_empty());
             if pod.addresses.is_empty() && doubtful {
                 notes.push(format!(
                     "the address of {} is not known, and an address rule may or may not contain it: give `status.podIPs` or --pod-cidr",

@@ -1,7 +1,9 @@
 //! The rules that come nearest to containing a flow, and exactly what each lacks.
 
 use super::{FlowExplanation, halves};
-use moat_ir::{Bound, ClauseIdx, Direction, End, HalfReason, PodInfo, SymClause, SymPeer, Then, Verdict};
+use moat_ir::{
+    Bound, ClauseIdx, Direction, End, HalfReason, PodInfo, SymClause, SymPeer, Then, Verdict,
+};
 use moat_sets::{NamespaceTerm, PodTerm, Selector};
 
 /// A rule that nearly contains the flow.
@@ -51,7 +53,9 @@ impl core::fmt::Display for Lack {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Namespace { want, found } => write!(f, "namespace `{found}` is not `{want}`"),
-            Self::NamespaceLabels { namespace, unmet } => write!(f, "namespace `{namespace}`: {}", unmet.join(", ")),
+            Self::NamespaceLabels { namespace, unmet } => {
+                write!(f, "namespace `{namespace}`: {}", unmet.join(", "))
+            }
             Self::PodLabels { pod, unmet } => write!(f, "{pod}: {}", unmet.join(", ")),
             Self::Address(text) | Self::Kind(text) | Self::Port(text) => f.write_str(text),
         }
@@ -86,7 +90,11 @@ pub(super) fn nearest(bound: &Bound, flow: &FlowExplanation) -> Vec<NearMiss> {
         };
         let mut misses: Vec<(usize, NearMiss)> = Vec::new();
         for &policy in policies.iter() {
-            for (idx, clause) in bound.symbolic.clauses_of(policy, direction).filter(|(_, clause)| clause.then == Then::Allow) {
+            for (idx, clause) in bound
+                .symbolic
+                .clauses_of(policy, direction)
+                .filter(|(_, clause)| clause.then == Then::Allow)
+            {
                 let lacks = lacks(bound, clause, direction, subject, peer, flow);
                 if !lacks.is_empty() {
                     let weight = lacks.iter().map(Lack::weight).sum();
@@ -97,32 +105,63 @@ pub(super) fn nearest(bound: &Bound, flow: &FlowExplanation) -> Vec<NearMiss> {
         misses.sort_by_key(|(weight, miss)| (*weight, miss.clause));
         let best = misses.first().map_or(0, |(weight, _)| *weight);
         // Rules much farther away than the nearest explain nothing.
-        out.extend(misses.into_iter().take_while(|(weight, _)| *weight <= best + 1).take(NEAR_MAX).map(|(_, miss)| miss));
+        out.extend(
+            misses
+                .into_iter()
+                .take_while(|(weight, _)| *weight <= best + 1)
+                .take(NEAR_MAX)
+                .map(|(_, miss)| miss),
+        );
     }
     out
 }
 
-fn lacks(bound: &Bound, clause: &SymClause, direction: Direction, subject: &End, peer: &End, flow: &FlowExplanation) -> Vec<Lack> {
+fn lacks(
+    bound: &Bound,
+    clause: &SymClause,
+    direction: Direction,
+    subject: &End,
+    peer: &End,
+    flow: &FlowExplanation,
+) -> Vec<Lack> {
     let mut lacks = Vec::new();
     match (&clause.peer, peer) {
         (SymPeer::Everyone, _) => {}
         (SymPeer::Pods(term), End::Pod(pod)) => pod_lacks(term, bound.pod(*pod), &mut lacks),
-        (SymPeer::Pods(term), _) => lacks.push(Lack::Kind(format!("the rule means {term}, not addresses outside the cluster"))),
-        (SymPeer::Block(set) | SymPeer::Networks(set), End::Address(address)) if !set.contains(*address) => {
+        (SymPeer::Pods(term), _) => lacks
+            .push(Lack::Kind(format!("the rule means {term}, not addresses outside the cluster"))),
+        (SymPeer::Block(set) | SymPeer::Networks(set), End::Address(address))
+            if !set.contains(*address) =>
+        {
             lacks.push(Lack::Address(format!("{address} is not in {}", short(set))));
         }
         (SymPeer::Block(set) | SymPeer::Networks(set), End::Pod(pod)) => {
             let pod = bound.pod(*pod);
             if pod.addresses.is_empty() {
-                lacks.push(Lack::Address(format!("the address of {} is not known to be in {}", pod.display, short(set))));
+                lacks.push(Lack::Address(format!(
+                    "the address of {} is not known to be in {}",
+                    pod.display,
+                    short(set)
+                )));
             } else if !pod.addresses.iter().any(|&address| set.contains(address)) {
                 let own: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
-                lacks.push(Lack::Address(format!("{} of {} is not in {}", own.join(" and "), pod.display, short(set))));
+                lacks.push(Lack::Address(format!(
+                    "{} of {} is not in {}",
+                    own.join(" and "),
+                    pod.display,
+                    short(set)
+                )));
             }
         }
-        (SymPeer::Nobody, _) => lacks.push(Lack::Kind("the rule's peer is invalid and matches no one".to_owned())),
-        (SymPeer::Nodes(selector), _) => lacks.push(Lack::Kind(format!("the rule means nodes {selector}"))),
-        (SymPeer::Domain(domain), _) => lacks.push(Lack::Kind(format!("the rule means the domain {domain}"))),
+        (SymPeer::Nobody, _) => {
+            lacks.push(Lack::Kind("the rule's peer is invalid and matches no one".to_owned()));
+        }
+        (SymPeer::Nodes(selector), _) => {
+            lacks.push(Lack::Kind(format!("the rule means nodes {selector}")));
+        }
+        (SymPeer::Domain(domain), _) => {
+            lacks.push(Lack::Kind(format!("the rule means the domain {domain}")));
+        }
         _ => {}
     }
     port_lack(bound, clause, direction, subject, peer, flow, &mut lacks);
@@ -140,12 +179,16 @@ fn short(set: &moat_sets::AddrSet) -> String {
 
 fn pod_lacks(term: &PodTerm, pod: &PodInfo, lacks: &mut Vec<Lack>) {
     if pod.host_network {
-        lacks.push(Lack::Kind(format!("{} uses its node's network, so selectors do not see it", pod.display)));
+        lacks.push(Lack::Kind(format!(
+            "{} uses its node's network, so selectors do not see it",
+            pod.display
+        )));
         return;
     }
     match &term.namespaces {
         NamespaceTerm::Named(name) if *name != pod.namespace => {
-            lacks.push(Lack::Namespace { want: name.to_string(), found: pod.namespace.to_string() });
+            lacks
+                .push(Lack::Namespace { want: name.to_string(), found: pod.namespace.to_string() });
         }
         NamespaceTerm::Matching(selector) if !selector.matches(&pod.namespace_labels) => {
             let unmet = unmet(selector, &pod.namespace_labels);
@@ -154,14 +197,19 @@ fn pod_lacks(term: &PodTerm, pod: &PodInfo, lacks: &mut Vec<Lack>) {
         _ => {}
     }
     if !term.pods.matches(&pod.labels) {
-        lacks.push(Lack::PodLabels { pod: pod.display.to_string(), unmet: unmet(&term.pods, &pod.labels) });
+        lacks.push(Lack::PodLabels {
+            pod: pod.display.to_string(),
+            unmet: unmet(&term.pods, &pod.labels),
+        });
     }
 }
 
 /// Each unmet requirement as words: `lacks env=prod (has env=dev)`.
 fn unmet(selector: &Selector, labels: &moat_sets::Labels) -> Vec<String> {
     let words = |unmet: moat_sets::Unmet<'_>| match &unmet.found {
-        Some(found) => format!("lacks {} (has {}={found})", unmet.requirement, unmet.requirement.key),
+        Some(found) => {
+            format!("lacks {} (has {}={found})", unmet.requirement, unmet.requirement.key)
+        }
         None => format!("lacks {}", unmet.requirement),
     };
     selector.unmet(labels).into_iter().map(words).collect()
@@ -188,13 +236,18 @@ fn port_lack(
             continue;
         };
         let pod = bound.pod(*pod);
-        let found = pod.ports.iter().filter(|(have, own, _)| have.as_ref() == Some(name) && protocol.is_none_or(|protocol| protocol == *own));
-        let found: Vec<(moat_sets::Protocol, u16)> = found.map(|&(_, own, number)| (own, number)).collect();
+        let found = pod.ports.iter().filter(|(have, own, _)| {
+            have.as_ref() == Some(name) && protocol.is_none_or(|protocol| protocol == *own)
+        });
+        let found: Vec<(moat_sets::Protocol, u16)> =
+            found.map(|&(_, own, number)| (own, number)).collect();
         if found.contains(&(point.protocol, point.port)) {
             return;
         }
         match found.first() {
-            Some((own, number)) => words.push(format!("`{name}` is {number}/{own} on {}", pod.display)),
+            Some((own, number)) => {
+                words.push(format!("`{name}` is {number}/{own} on {}", pod.display));
+            }
             None => words.push(format!("{} has no port named `{name}`", pod.display)),
         }
     }

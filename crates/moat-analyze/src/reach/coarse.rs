@@ -40,23 +40,35 @@ impl Grouped {
     /// Sums over pairs of places.
     #[must_use]
     pub fn cells(&self, matrix: &Matrix<'_>) -> BTreeMap<(Place, Place), (PortSet, u64)> {
-        let places: Vec<Vec<(Place, u64)>> = self.nodes.iter().map(|node| places(matrix, node)).collect();
+        let places: Vec<Vec<(Place, u64)>> =
+            self.nodes.iter().map(|node| places(matrix, node)).collect();
         let mut cells: BTreeMap<(Place, Place), Sum> = BTreeMap::new();
         for line in &self.lines {
             let sum = |nodes: &[NodeId]| {
                 let mut sum: BTreeMap<&Place, u64> = BTreeMap::new();
-                for (place, n) in nodes.iter().filter_map(|&node| places.get(node as usize)).flatten() {
+                for (place, n) in
+                    nodes.iter().filter_map(|&node| places.get(node as usize)).flatten()
+                {
                     *sum.entry(place).or_default() += n;
                 }
                 sum
             };
             let (sources, destinations) = (sum(&line.sources), sum(&line.destinations));
             // Pods on both ends are no pair with themselves.
-            let both: Vec<NodeId> = line.sources.iter().copied().filter(|node| line.destinations.binary_search(node).is_ok()).collect();
+            let both: Vec<NodeId> = line
+                .sources
+                .iter()
+                .copied()
+                .filter(|node| line.destinations.binary_search(node).is_ok())
+                .collect();
             let own = sum(&both);
             for (&source, &n_sources) in &sources {
                 for (&destination, &n_destinations) in &destinations {
-                    let same = if source == destination { own.get(source).copied().unwrap_or(0) } else { 0 };
+                    let same = if source == destination {
+                        own.get(source).copied().unwrap_or(0)
+                    } else {
+                        0
+                    };
                     let n_pairs = n_sources * n_destinations - same;
                     if n_pairs > 0 {
                         let cell = cells.entry((source.clone(), destination.clone())).or_default();
@@ -80,7 +92,12 @@ impl Grouped {
         for ((source, destination), (ports, n_pairs)) in &cells {
             let slot = *at.entry((destination.clone(), ports.clone())).or_insert(lines.len());
             if slot == lines.len() {
-                lines.push(CoarseLine { sources: Vec::new(), destination: destination.clone(), ports: ports.clone(), n_pairs: 0 });
+                lines.push(CoarseLine {
+                    sources: Vec::new(),
+                    destination: destination.clone(),
+                    ports: ports.clone(),
+                    n_pairs: 0,
+                });
             }
             if let Some(line) = lines.get_mut(slot) {
                 line.sources.push(source.clone());

@@ -55,8 +55,10 @@ impl Matrix<'_> {
                 let selected = pods.iter().copied().filter(|&pod| self.selected[pod as usize]);
                 by_program.entry(class.program(direction)).or_default().extend(selected);
             }
-            let programs: Vec<(Option<u32>, Vec<PodIdx>)> = by_program.into_iter().filter(|(_, pods)| !pods.is_empty()).collect();
-            let openings: Vec<Vec<Opening>> = programs.par_iter().map(|(id, _)| self.openings(*id)).collect();
+            let programs: Vec<(Option<u32>, Vec<PodIdx>)> =
+                by_program.into_iter().filter(|(_, pods)| !pods.is_empty()).collect();
+            let openings: Vec<Vec<Opening>> =
+                programs.par_iter().map(|(id, _)| self.openings(*id)).collect();
             let mut merged: BTreeMap<Vec<Opening>, Vec<PodIdx>> = BTreeMap::new();
             for ((_, pods), openings) in programs.into_iter().zip(openings) {
                 merged.entry(openings).or_default().extend(pods);
@@ -71,11 +73,17 @@ impl Matrix<'_> {
     }
 
     fn openings(&self, program: Option<u32>) -> Vec<Opening> {
-        let anyone = |ports| Opening { peer: "any pod in any namespace".to_owned(), anyone: true, ports };
-        let Some(program) = program.map(|id| self.bound.program(id)) else { return vec![anyone(self.asked.clone())] };
+        let anyone =
+            |ports| Opening { peer: "any pod in any namespace".to_owned(), anyone: true, ports };
+        let Some(program) = program.map(|id| self.bound.program(id)) else {
+            return vec![anyone(self.asked.clone())];
+        };
         let name = self.unused_namespace();
-        let newcomer =
-            Newcomer { namespace_labels: [(NAME_LABEL, name.as_str())].into_iter().collect(), namespace: name, labels: Labels::default() };
+        let newcomer = Newcomer {
+            namespace_labels: [(NAME_LABEL, name.as_str())].into_iter().collect(),
+            namespace: name,
+            labels: Labels::default(),
+        };
         let general = ports_of(self.bound, program, &newcomer).intersect(&self.asked);
         let mut out = Vec::new();
         if !general.is_empty() {
@@ -114,18 +122,27 @@ impl Matrix<'_> {
         let (namespace, base, selector) = match &term.namespaces {
             NamespaceTerm::Named(name) => {
                 let known = self.bound.pods.iter().find(|pod| pod.namespace == *name);
-                let labels =
-                    known.map_or_else(|| [(NAME_LABEL, name.as_ref())].into_iter().collect(), |pod| pod.namespace_labels.as_ref().clone());
+                let labels = known.map_or_else(
+                    || [(NAME_LABEL, name.as_ref())].into_iter().collect(),
+                    |pod| pod.namespace_labels.as_ref().clone(),
+                );
                 (name.to_string(), labels, None)
             }
-            NamespaceTerm::Matching(selector) => (plain.namespace.clone(), plain.namespace_labels.clone(), Some(selector)),
+            NamespaceTerm::Matching(selector) => {
+                (plain.namespace.clone(), plain.namespace_labels.clone(), Some(selector))
+            }
         };
         let namespace_labels = match selector {
             Some(selector) => changed(&base, selector.completion(&base)?),
             None => base,
         };
-        let namespace = namespace_labels.get(NAME_LABEL).map_or(namespace, std::string::ToString::to_string);
-        Some(Newcomer { namespace, namespace_labels, labels: changed(&plain.labels, term.pods.completion(&plain.labels)?) })
+        let namespace =
+            namespace_labels.get(NAME_LABEL).map_or(namespace, std::string::ToString::to_string);
+        Some(Newcomer {
+            namespace,
+            namespace_labels,
+            labels: changed(&plain.labels, term.pods.completion(&plain.labels)?),
+        })
     }
 }
 
@@ -160,12 +177,18 @@ fn ports_of(bound: &Bound, program: &Program, peer: &Newcomer) -> PortSet {
                     let symbolic = bound.symbolic.clause(*idx);
                     let meant = match &symbolic.peer {
                         SymPeer::Everyone => true,
-                        SymPeer::Pods(term) => term.matches(&peer.namespace, &peer.namespace_labels, &peer.labels),
+                        SymPeer::Pods(term) => {
+                            term.matches(&peer.namespace, &peer.namespace_labels, &peer.labels)
+                        }
                         // What address it will have is not known: it may be denied, and is not sure to be allowed.
                         SymPeer::Block(_) | SymPeer::Networks(_) => clause.then == Then::Deny,
                         _ => false,
                     };
-                    let numbers = if program.direction == Direction::Egress { &symbolic.ports.numbers } else { &clause.ports };
+                    let numbers = if program.direction == Direction::Egress {
+                        &symbolic.ports.numbers
+                    } else {
+                        &clause.ports
+                    };
                     (meant, numbers)
                 }
                 _ => (true, &clause.ports),

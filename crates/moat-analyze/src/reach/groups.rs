@@ -112,14 +112,20 @@ impl Matrix<'_> {
             ..Summary::default()
         };
         for (class, pods) in (0u32..).zip(&self.running) {
-            for ((direction, isolated), (outside, ends)) in
-                Direction::BOTH.into_iter().zip(&mut summary.isolated).zip(summary.outside.iter_mut().zip(&self.outside))
+            for ((direction, isolated), (outside, ends)) in Direction::BOTH
+                .into_iter()
+                .zip(&mut summary.isolated)
+                .zip(summary.outside.iter_mut().zip(&self.outside))
             {
                 if is_isolated(bound, class, direction) {
                     *isolated += pods.len();
                 }
-                let side = self.sides[usize::from(direction == Direction::Egress)].of_class[class as usize];
-                if ends[side as usize].iter().any(|&(_, value)| !self.values.get(value).allow.is_empty()) {
+                let side = self.sides[usize::from(direction == Direction::Egress)].of_class
+                    [class as usize];
+                if ends[side as usize]
+                    .iter()
+                    .any(|&(_, value)| !self.values.get(value).allow.is_empty())
+                {
                     *outside += pods.len();
                 }
             }
@@ -131,7 +137,9 @@ impl Matrix<'_> {
 
 fn is_isolated(bound: &Bound, class: u32, direction: Direction) -> bool {
     let program = bound.class(class).program(direction).map(|id| bound.program(id));
-    program.is_some_and(|program| program.stages.iter().any(|stage| stage.kind == StageKind::Namespace))
+    program.is_some_and(|program| {
+        program.stages.iter().any(|stage| stage.kind == StageKind::Namespace)
+    })
 }
 
 struct Grouper<'m> {
@@ -149,7 +157,11 @@ impl<'m> Grouper<'m> {
         let mut units_of = vec![Vec::new(); matrix.running.len()];
         for (class, pods) in (0u32..).zip(&matrix.running) {
             for selected in [true, false] {
-                let own: Vec<PodIdx> = pods.iter().copied().filter(|&pod| matrix.selected[pod as usize] == selected).collect();
+                let own: Vec<PodIdx> = pods
+                    .iter()
+                    .copied()
+                    .filter(|&pod| matrix.selected[pod as usize] == selected)
+                    .collect();
                 if !own.is_empty() {
                     units_of[class as usize].push(index(units.len()));
                     units.push(Unit { class, selected, pods: own });
@@ -172,7 +184,8 @@ impl<'m> Grouper<'m> {
 
     fn keeps(&self, source: bool, destination: bool) -> bool {
         let direction = self.matrix.direction;
-        (source && direction != Some(Direction::Ingress)) || (destination && direction != Some(Direction::Egress))
+        (source && direction != Some(Direction::Ingress))
+            || (destination && direction != Some(Direction::Egress))
     }
 
     fn finish(mut self) -> Grouped {
@@ -189,12 +202,14 @@ impl<'m> Grouper<'m> {
                 let (value, doubtful) = self.shown(value);
                 for &from in &self.units_of[class as usize] {
                     for &to in &self.units_of[peer as usize] {
-                        let [source, destination] = [from, to].map(|unit| &self.units[unit as usize]);
+                        let [source, destination] =
+                            [from, to].map(|unit| &self.units[unit as usize]);
                         if !self.keeps(source.selected, destination.selected) {
                             continue;
                         }
                         let own = if from == to { source.pods.len() as u64 } else { 0 };
-                        let n_pairs = source.pods.len() as u64 * destination.pods.len() as u64 - own;
+                        let n_pairs =
+                            source.pods.len() as u64 * destination.pods.len() as u64 - own;
                         self.summary.undefined += if doubtful { n_pairs } else { 0 };
                         if value != NOTHING {
                             self.summary.pairs += n_pairs;
@@ -207,7 +222,9 @@ impl<'m> Grouper<'m> {
             for (direction, at) in [(Direction::Egress, 0), (Direction::Ingress, 1)] {
                 for (end, value, doubtful) in self.outside(direction, class) {
                     for &unit in &self.units_of[class as usize] {
-                        if self.units[unit as usize].selected && matrix.direction.is_none_or(|asked| asked == direction) {
+                        if self.units[unit as usize].selected
+                            && matrix.direction.is_none_or(|asked| asked == direction)
+                        {
                             let n_pods = self.units[unit as usize].pods.len() as u64;
                             self.summary.undefined += if doubtful { n_pods } else { 0 };
                             if value != NOTHING {
@@ -233,7 +250,10 @@ impl<'m> Grouper<'m> {
         }
         let n_groups = index(members.len());
         let pods_of = |units: &Vec<u32>| {
-            let mut pods: Vec<PodIdx> = units.iter().flat_map(|&unit| self.units[unit as usize].pods.iter().copied()).collect();
+            let mut pods: Vec<PodIdx> = units
+                .iter()
+                .flat_map(|&unit| self.units[unit as usize].pods.iter().copied())
+                .collect();
             pods.sort_unstable();
             pods
         };
@@ -241,7 +261,8 @@ impl<'m> Grouper<'m> {
         let mut edges: Vec<(NodeId, NodeId, ValueId)> = Vec::new();
         for (group, units) in (0u32..).zip(&members) {
             let Some(&unit) = units.first() else { continue };
-            let (class, selected) = (self.units[unit as usize].class, self.units[unit as usize].selected);
+            let (class, selected) =
+                (self.units[unit as usize].class, self.units[unit as usize].selected);
             let start = edges.len();
             let row: Vec<(u32, ValueId)> = scan.class_row(Direction::Egress, class).collect();
             for (peer, value) in row {
@@ -271,7 +292,11 @@ impl<'m> Grouper<'m> {
                 for (end, value, _) in self.outside(direction, class) {
                     if value != NOTHING {
                         let outside = n_groups + end;
-                        edges.push(if egress { (group, outside, value) } else { (outside, group, value) });
+                        edges.push(if egress {
+                            (group, outside, value)
+                        } else {
+                            (outside, group, value)
+                        });
                     }
                 }
             }
@@ -285,12 +310,17 @@ impl<'m> Grouper<'m> {
         let at = usize::from(direction == Direction::Egress);
         let side = matrix.sides[at].of_class[class as usize];
         let ends = &matrix.outside[at][side as usize];
-        let everywhere =
-            ends.iter().find(|&&(end, _)| matrix.name(end) == "0.0.0.0/0 ::/0").map(|&(_, value)| matrix.values.get(value).allow.clone());
+        let everywhere = ends
+            .iter()
+            .find(|&&(end, _)| matrix.name(end) == "0.0.0.0/0 ::/0")
+            .map(|&(_, value)| matrix.values.get(value).allow.clone());
         let mut out = Vec::with_capacity(ends.len());
         for &(end, value) in ends {
             let domain = matrix.name(end).starts_with("domain:");
-            let implied = domain && everywhere.as_ref().is_some_and(|everywhere| matrix.values.get(value).allow.is_subset(everywhere));
+            let implied = domain
+                && everywhere
+                    .as_ref()
+                    .is_some_and(|everywhere| matrix.values.get(value).allow.is_subset(everywhere));
             if !implied {
                 let (value, doubtful) = self.shown(value);
                 out.push((end, value, doubtful));
@@ -309,16 +339,23 @@ impl<'m> Grouper<'m> {
         let mut used: BTreeMap<NodeId, Vec<PodIdx>> = BTreeMap::new();
         for &(from, to, _) in edges {
             for node in [from, to] {
-                used.entry(node).or_insert_with(|| groups.get(node as usize).cloned().unwrap_or_default());
+                used.entry(node)
+                    .or_insert_with(|| groups.get(node as usize).cloned().unwrap_or_default());
             }
         }
         // Groups by their first pod, then the outside in the order of rows.
         let mut order: Vec<NodeId> = used.keys().copied().collect();
-        order.sort_by_key(|&node| (node >= n_groups, used.get(&node).and_then(|pods| pods.first().copied()), node));
+        order.sort_by_key(|&node| {
+            (node >= n_groups, used.get(&node).and_then(|pods| pods.first().copied()), node)
+        });
         let new_id: FxHashMap<NodeId, NodeId> = order.iter().copied().zip(0u32..).collect();
         let mut nodes = Vec::with_capacity(order.len());
         for node in order {
-            nodes.push(if node >= n_groups { Node::Outside(node - n_groups) } else { Node::Group(used.remove(&node).unwrap_or_default()) });
+            nodes.push(if node >= n_groups {
+                Node::Outside(node - n_groups)
+            } else {
+                Node::Group(used.remove(&node).unwrap_or_default())
+            });
         }
         let renamed = |ids: &mut dyn Iterator<Item = NodeId>| {
             let mut ids: Vec<NodeId> = ids.filter_map(|id| new_id.get(&id).copied()).collect();
@@ -334,14 +371,27 @@ impl<'m> Grouper<'m> {
             .map(|(value, heads, tails)| {
                 let (heads, tails) = (renamed(&mut heads.into_iter()), renamed(&mut tails.iter()));
                 let (sources, destinations) = if turned { (heads, tails) } else { (tails, heads) };
-                let own: u64 = sources.iter().filter(|node| destinations.binary_search(node).is_ok()).map(size).sum();
-                let n_pairs = sources.iter().map(size).sum::<u64>() * destinations.iter().map(size).sum::<u64>() - own;
-                Line { sources, destinations, ports: matrix.values.get(value).allow.clone(), n_pairs }
+                let own: u64 = sources
+                    .iter()
+                    .filter(|node| destinations.binary_search(node).is_ok())
+                    .map(size)
+                    .sum();
+                let n_pairs = sources.iter().map(size).sum::<u64>()
+                    * destinations.iter().map(size).sum::<u64>()
+                    - own;
+                Line {
+                    sources,
+                    destinations,
+                    ports: matrix.values.get(value).allow.clone(),
+                    n_pairs,
+                }
             })
             // A pod on its own and itself are no pair.
             .filter(|line| line.n_pairs > 0)
             .collect();
-        lines.sort_by(|a, b| (&a.destinations, &a.sources, &a.ports).cmp(&(&b.destinations, &b.sources, &b.ports)));
+        lines.sort_by(|a, b| {
+            (&a.destinations, &a.sources, &a.ports).cmp(&(&b.destinations, &b.sources, &b.ports))
+        });
         Grouped { nodes, lines, summary: self.summary }
     }
 }
@@ -374,7 +424,12 @@ fn bundle(edges: impl Iterator<Item = (NodeId, ValueId, NodeId)>) -> Vec<Bundle>
 impl Grouped {
     /// The name of a node.
     #[must_use]
-    pub fn parts(&self, matrix: &Matrix<'_>, namer: &Namer<'_>, nodes: &[NodeId]) -> (Vec<Part>, Vec<String>) {
+    pub fn parts(
+        &self,
+        matrix: &Matrix<'_>,
+        namer: &Namer<'_>,
+        nodes: &[NodeId],
+    ) -> (Vec<Part>, Vec<String>) {
         let mut pods = Vec::new();
         let mut outside = Vec::new();
         for &node in nodes {

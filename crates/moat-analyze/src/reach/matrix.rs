@@ -91,12 +91,22 @@ impl<'b> Matrix<'b> {
     pub(crate) fn new(bound: &'b Bound, options: &Options) -> Self {
         let asked = options.ports.clone().unwrap_or_else(PortSet::all);
         let values = Values::default();
-        let running: Vec<Vec<PodIdx>> =
-            bound.classes.iter().map(|class| class.pods.iter().copied().filter(|&pod| !bound.pod(pod).finished).collect()).collect();
+        let running: Vec<Vec<PodIdx>> = bound
+            .classes
+            .iter()
+            .map(|class| {
+                class.pods.iter().copied().filter(|&pod| !bound.pod(pod).finished).collect()
+            })
+            .collect();
         let live: Vec<bool> = running.iter().map(|pods| !pods.is_empty()).collect();
-        let sides = Direction::BOTH.map(|direction| Sides::new(bound, direction, &asked, &values, &live));
+        let sides =
+            Direction::BOTH.map(|direction| Sides::new(bound, direction, &asked, &values, &live));
         let everyone = options.focus.is_empty() && options.namespaces.is_empty();
-        let mut selected: Vec<bool> = bound.pods.iter().map(|pod| everyone || options.namespaces.contains(&pod.namespace)).collect();
+        let mut selected: Vec<bool> = bound
+            .pods
+            .iter()
+            .map(|pod| everyone || options.namespaces.contains(&pod.namespace))
+            .collect();
         for &pod in &options.focus {
             if let Some(slot) = selected.get_mut(pod as usize) {
                 *slot = true;
@@ -123,9 +133,16 @@ impl<'b> Matrix<'b> {
     }
 
     fn order_ends(&mut self) {
-        let pods = (0..index(self.bound.pods.len())).filter(|&pod| !self.bound.pod(pod).finished).map(End::Pod);
-        let mut names: Vec<&str> =
-            self.sides.iter().flat_map(|sides| &sides.all).flat_map(|side| &side.outside).map(|(name, _)| name.as_ref()).collect();
+        let pods = (0..index(self.bound.pods.len()))
+            .filter(|&pod| !self.bound.pod(pod).finished)
+            .map(End::Pod);
+        let mut names: Vec<&str> = self
+            .sides
+            .iter()
+            .flat_map(|sides| &sides.all)
+            .flat_map(|side| &side.outside)
+            .map(|(name, _)| name.as_ref())
+            .collect();
         names.sort_unstable();
         names.dedup();
         let outside = names.into_iter().map(|name| End::Outside(name.into()));
@@ -147,7 +164,10 @@ impl<'b> Matrix<'b> {
         self.ends = ends;
         for (sides, outside) in self.sides.iter().zip(&mut self.outside) {
             let ids = |side: &crate::reach::sides::Side| {
-                side.outside.iter().filter_map(|(name, value)| Some((*by_name.get(name)?, *value))).collect()
+                side.outside
+                    .iter()
+                    .filter_map(|(name, value)| Some((*by_name.get(name)?, *value)))
+                    .collect()
             };
             *outside = sides.all.iter().map(ids).collect();
         }
@@ -243,17 +263,20 @@ impl<'b> Matrix<'b> {
         // Small pieces keep memory low when every pod reaches every other.
         const SOURCES: usize = 8;
         let n_slots = rayon::current_num_threads() * 2;
-        let mut slots: Vec<(State, Scan<'_>, Vec<u8>, Tally)> =
-            (0..n_slots).map(|_| (State::default(), self.scan(), Vec::new(), Tally::default())).collect();
+        let mut slots: Vec<(State, Scan<'_>, Vec<u8>, Tally)> = (0..n_slots)
+            .map(|_| (State::default(), self.scan(), Vec::new(), Tally::default()))
+            .collect();
         let sources: Vec<EndId> = (0..index(self.ends.len())).collect();
         let pieces: Vec<&[EndId]> = sources.chunks(SOURCES).collect();
         for batch in pieces.chunks(n_slots) {
-            slots.par_iter_mut().zip(batch.par_iter()).for_each(|((state, scan, buffer, tally), piece)| {
-                buffer.clear();
-                for &source in *piece {
-                    *tally += render(state, scan, source, buffer);
-                }
-            });
+            slots.par_iter_mut().zip(batch.par_iter()).for_each(
+                |((state, scan, buffer, tally), piece)| {
+                    buffer.clear();
+                    for &source in *piece {
+                        *tally += render(state, scan, source, buffer);
+                    }
+                },
+            );
             for (_, _, buffer, _) in slots.iter().take(batch.len()) {
                 sink(buffer)?;
             }

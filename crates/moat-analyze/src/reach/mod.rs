@@ -21,8 +21,8 @@ pub use coarse::{CoarseLine, Place};
 pub use exposure::{Exposed, Opening};
 pub use groups::{Grouped, Line, Node, NodeId, Summary};
 pub use hops::Reached;
-pub use names::{Namer, Part, Which, count, join};
 pub use matrix::{End, EndId, Matrix, Tally};
+pub use names::{Namer, Part, Which, count, join};
 pub use scan::{Scan, Seen};
 pub use values::{EVERYTHING, NOTHING, Value, ValueId};
 

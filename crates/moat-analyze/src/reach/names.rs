@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Labels that name things for people, best first.
-const PREFERRED: [&str; 6] = ["app.kubernetes.io/name", "app", "k8s-app", "name", "app.kubernetes.io/component", "tier"];
+const PREFERRED: [&str; 6] =
+    ["app.kubernetes.io/name", "app", "k8s-app", "name", "app.kubernetes.io/component", "tier"];
 
 /// A part of a name: some pods of some namespaces.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +39,8 @@ impl Part {
     #[must_use]
     pub fn text(&self, most: usize) -> String {
         let mut out = self.bare(most);
-        let several = self.namespaces.len() > 1 || self.namespaces.iter().any(|name| name.starts_with(['[', '*']));
+        let several = self.namespaces.len() > 1
+            || self.namespaces.iter().any(|name| name.starts_with(['[', '*']));
         if several || matches!(self.pods, Which::Label(_)) {
             let _ = write!(out, " ({})", count(self.n_pods, "pod"));
         }
@@ -69,16 +71,22 @@ pub fn count(n: usize, noun: &str) -> String {
 
 /// Names of one kind of workload share the kind: `deployment/{a,b}`.
 fn list(names: &[String], most: usize) -> String {
-    let kind = names.first().and_then(|name| name.split_once('/')).map(|(kind, _)| format!("{kind}/"));
+    let kind =
+        names.first().and_then(|name| name.split_once('/')).map(|(kind, _)| format!("{kind}/"));
     if let Some(kind) = kind.filter(|_| names.len() > 1) {
-        let bare: Option<Vec<String>> = names.iter().map(|name| name.strip_prefix(&kind).map(str::to_owned)).collect();
+        let bare: Option<Vec<String>> =
+            names.iter().map(|name| name.strip_prefix(&kind).map(str::to_owned)).collect();
         if let Some(bare) = bare {
             return kind + &list(&bare, most);
         }
     }
     match names {
         [one] => one.clone(),
-        _ if names.len() > most + 1 => format!("{{{},… {} more}}", names.get(..most).unwrap_or_default().join(","), names.len() - most),
+        _ if names.len() > most + 1 => format!(
+            "{{{},… {} more}}",
+            names.get(..most).unwrap_or_default().join(","),
+            names.len() - most
+        ),
         _ => format!("{{{}}}", names.join(",")),
     }
 }
@@ -101,8 +109,13 @@ impl<'b> Namer<'b> {
     /// Looks at all running pods.
     #[must_use]
     pub fn new(bound: &'b Bound) -> Self {
-        let mut namer =
-            Self { bound, by_namespace: BTreeMap::new(), labelled: FxHashMap::default(), namespaces: FxHashMap::default(), n_pods: 0 };
+        let mut namer = Self {
+            bound,
+            by_namespace: BTreeMap::new(),
+            labelled: FxHashMap::default(),
+            namespaces: FxHashMap::default(),
+            n_pods: 0,
+        };
         for (pod, info) in (0u32..).zip(&bound.pods).filter(|(_, info)| !info.finished) {
             namer.n_pods += 1;
             let members = namer.by_namespace.entry(&info.namespace).or_default();
@@ -142,7 +155,11 @@ impl<'b> Namer<'b> {
     #[must_use]
     pub fn name(&self, pods: &[PodIdx]) -> Vec<Part> {
         if pods.len() == self.n_pods && self.by_namespace.len() > 1 {
-            return vec![Part { namespaces: vec!["*".to_owned()], pods: Which::All, n_pods: pods.len() }];
+            return vec![Part {
+                namespaces: vec!["*".to_owned()],
+                pods: Which::All,
+                n_pods: pods.len(),
+            }];
         }
         let parts = self.parts(pods);
         if parts.len() < 2 {
@@ -151,18 +168,27 @@ impl<'b> Namer<'b> {
         // All but a few are named by the few.
         if self.n_pods - pods.len() <= pods.len() / 2 {
             let running = self.by_namespace.values().flatten().copied();
-            let mut rest: Vec<PodIdx> = running.filter(|pod| pods.binary_search(pod).is_err()).collect();
+            let mut rest: Vec<PodIdx> =
+                running.filter(|pod| pods.binary_search(pod).is_err()).collect();
             rest.sort_unstable();
             if let [rest] = self.parts(&rest).as_slice() {
                 let pods_but = Which::Except(vec![rest.bare(4)]);
-                return vec![Part { namespaces: vec!["*".to_owned()], pods: pods_but, n_pods: pods.len() }];
+                return vec![Part {
+                    namespaces: vec!["*".to_owned()],
+                    pods: pods_but,
+                    n_pods: pods.len(),
+                }];
             }
         }
         // A list of values over all namespaces only where namespaces say it no shorter.
         if parts.len() > 3
             && let Some(label) = PREFERRED.iter().find_map(|key| self.values(None, pods, key))
         {
-            return vec![Part { namespaces: vec!["*".to_owned()], pods: Which::Label(label), n_pods: pods.len() }];
+            return vec![Part {
+                namespaces: vec!["*".to_owned()],
+                pods: Which::Label(label),
+                n_pods: pods.len(),
+            }];
         }
         parts
     }
@@ -175,7 +201,11 @@ impl<'b> Namer<'b> {
         if by_namespace.len() > 1
             && let Some(label) = self.label(None, pods)
         {
-            return vec![Part { namespaces: vec!["*".to_owned()], pods: Which::Label(label), n_pods: pods.len() }];
+            return vec![Part {
+                namespaces: vec!["*".to_owned()],
+                pods: Which::Label(label),
+                n_pods: pods.len(),
+            }];
         }
         let mut parts: BTreeMap<Which, (Vec<String>, usize)> = BTreeMap::new();
         let mut single = Vec::new();
@@ -186,13 +216,19 @@ impl<'b> Namer<'b> {
                     namespaces.push(namespace.to_owned());
                     *n_pods += pods.len();
                 }
-                which => single.push(Part { namespaces: vec![namespace.to_owned()], pods: which, n_pods: pods.len() }),
+                which => single.push(Part {
+                    namespaces: vec![namespace.to_owned()],
+                    pods: which,
+                    n_pods: pods.len(),
+                }),
             }
         }
         let mut out: Vec<Part> = parts
             .into_iter()
             .map(|(pods, (namespaces, n_pods))| {
-                let namespaces = self.namespace_label(&namespaces).map_or(namespaces, |label| vec![format!("[{label}]")]);
+                let namespaces = self
+                    .namespace_label(&namespaces)
+                    .map_or(namespaces, |label| vec![format!("[{label}]")]);
                 Part { namespaces, pods, n_pods }
             })
             .collect();
@@ -211,7 +247,8 @@ impl<'b> Namer<'b> {
             return Which::Label(label);
         }
         if pods.len() > 4 && own.len() - pods.len() <= pods.len() / 2 {
-            let rest: Vec<PodIdx> = own.iter().copied().filter(|pod| pods.binary_search(pod).is_err()).collect();
+            let rest: Vec<PodIdx> =
+                own.iter().copied().filter(|pod| pods.binary_search(pod).is_err()).collect();
             if let Which::Only(names) = self.only(&rest) {
                 return Which::Except(names);
             }
@@ -222,7 +259,11 @@ impl<'b> Namer<'b> {
     fn only(&self, pods: &[PodIdx]) -> Which {
         let name = |&pod: &PodIdx| {
             let info = self.bound.pod(pod);
-            info.display.strip_prefix(info.namespace.as_ref()).and_then(|rest| rest.strip_prefix('/')).unwrap_or(&info.display).to_owned()
+            info.display
+                .strip_prefix(info.namespace.as_ref())
+                .and_then(|rest| rest.strip_prefix('/'))
+                .unwrap_or(&info.display)
+                .to_owned()
         };
         Which::Only(pods.iter().map(name).collect())
     }
@@ -231,9 +272,15 @@ impl<'b> Namer<'b> {
     fn label(&self, namespace: Option<&str>, pods: &[PodIdx]) -> Option<String> {
         let (first, rest) = pods.split_first()?;
         let labels = &self.bound.pod(*first).labels;
-        let shared = labels.iter().filter(|(key, value)| self.labelled.get(&(namespace, key, value)).copied() == Some(pods.len()));
-        let exact = shared.filter(|(key, value)| rest.iter().all(|&pod| self.bound.pod(pod).labels.get(key) == Some(value)));
-        let best = exact.min_by_key(|(key, _)| (PREFERRED.iter().position(|name| name == key).unwrap_or(PREFERRED.len()), *key));
+        let shared = labels.iter().filter(|(key, value)| {
+            self.labelled.get(&(namespace, key, value)).copied() == Some(pods.len())
+        });
+        let exact = shared.filter(|(key, value)| {
+            rest.iter().all(|&pod| self.bound.pod(pod).labels.get(key) == Some(value))
+        });
+        let best = exact.min_by_key(|(key, _)| {
+            (PREFERRED.iter().position(|name| name == key).unwrap_or(PREFERRED.len()), *key)
+        });
         if let Some((key, value)) = best {
             return Some(format!("{key}={value}"));
         }
@@ -254,11 +301,13 @@ impl<'b> Namer<'b> {
                 return None;
             }
         }
-        let held = |value: &&str| self.labelled.get(&(namespace, key, *value)).copied().unwrap_or(0);
+        let held =
+            |value: &&str| self.labelled.get(&(namespace, key, *value)).copied().unwrap_or(0);
         let exact = values.iter().map(held).sum::<usize>() == pods.len();
         values.sort_unstable();
         // A list of as many values as pods says no more than the names do.
-        (exact && values.len() * 2 <= pods.len()).then(|| format!("{key} in ({})", values.join(",")))
+        (exact && values.len() * 2 <= pods.len())
+            .then(|| format!("{key} in ({})", values.join(",")))
     }
 
     /// A label that exactly these of the namespaces with pods have.
@@ -272,8 +321,11 @@ impl<'b> Namer<'b> {
         };
         let (first, rest) = namespaces.split_first()?;
         let found = labels_of(first)?.iter().find(|(key, value)| {
-            self.namespaces.get(&((*key).into(), (*value).into())).copied() == Some(namespaces.len())
-                && rest.iter().all(|namespace| labels_of(namespace).is_some_and(|labels| labels.get(key) == Some(value)))
+            self.namespaces.get(&((*key).into(), (*value).into())).copied()
+                == Some(namespaces.len())
+                && rest.iter().all(|namespace| {
+                    labels_of(namespace).is_some_and(|labels| labels.get(key) == Some(value))
+                })
         })?;
         Some(format!("{}={}", found.0, found.1))
     }
@@ -283,7 +335,11 @@ impl<'b> Namer<'b> {
 #[must_use]
 pub fn join(parts: &[String], most: usize) -> String {
     if parts.len() > most + 1 {
-        format!("{}, … {} more", parts.get(..most).unwrap_or_default().join(", "), parts.len() - most)
+        format!(
+            "{}, … {} more",
+            parts.get(..most).unwrap_or_default().join(", "),
+            parts.len() - most
+        )
     } else {
         parts.join(", ")
     }

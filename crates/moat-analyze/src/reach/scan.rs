@@ -45,7 +45,8 @@ fn place(direction: Direction) -> usize {
 
 impl<'m> Scan<'m> {
     pub(crate) fn new<'b: 'm>(matrix: &'m Matrix<'b>) -> Self {
-        let column = [0, 1].map(|at: usize| matrix.sides[at].all.iter().map(|side| side.default).collect());
+        let column =
+            [0, 1].map(|at: usize| matrix.sides[at].all.iter().map(|side| side.default).collect());
         Self {
             matrix,
             local: Local::new(&matrix.values),
@@ -73,7 +74,8 @@ impl<'m> Scan<'m> {
         let matrix = self.matrix;
         let whole = match matrix.ends.get(source as usize) {
             Some(&End::Pod(pod)) => {
-                let selected = matrix.selected[pod as usize] && matrix.direction != Some(Direction::Ingress);
+                let selected =
+                    matrix.selected[pod as usize] && matrix.direction != Some(Direction::Ingress);
                 if selected || matrix.direction != Some(Direction::Egress) {
                     self.pod_row(Direction::Egress, pod);
                 }
@@ -94,14 +96,22 @@ impl<'m> Scan<'m> {
     }
 
     /// The pods and outside ends a pod may reach (egress) or be reached from (ingress), whatever was selected.
-    pub fn peers(&mut self, direction: Direction, pod: PodIdx) -> (&[(EndId, ValueId)], Seen<'_, 'm>) {
+    pub fn peers(
+        &mut self,
+        direction: Direction,
+        pod: PodIdx,
+    ) -> (&[(EndId, ValueId)], Seen<'_, 'm>) {
         self.row.clear();
         self.pod_row(direction, pod);
         (&self.row, Seen(&mut self.local))
     }
 
     /// What policies alone say of a class and every other class, by class in no order.
-    pub fn class_row(&mut self, direction: Direction, class: ClassIdx) -> impl Iterator<Item = (ClassIdx, ValueId)> + '_ {
+    pub fn class_row(
+        &mut self,
+        direction: Direction,
+        class: ClassIdx,
+    ) -> impl Iterator<Item = (ClassIdx, ValueId)> + '_ {
         self.fill_classes(direction, class);
         self.classes.iter().map(|&peer| (peer, self.by_class[peer as usize]))
     }
@@ -111,7 +121,9 @@ impl<'m> Scan<'m> {
         let [ingress, _] = &matrix.sides;
         for &(side, value) in matrix.admitted.get(&source).into_iter().flatten() {
             for &class in &ingress.classes[side as usize] {
-                let ends = matrix.running[class as usize].iter().filter_map(|&pod| matrix.end_of[pod as usize]);
+                let ends = matrix.running[class as usize]
+                    .iter()
+                    .filter_map(|&pod| matrix.end_of[pod as usize]);
                 self.row.extend(ends.map(|end| (end, value)));
             }
         }
@@ -124,7 +136,8 @@ impl<'m> Scan<'m> {
         self.fill_classes(direction, class);
         let side = matrix.sides[place(direction)].of_class[class as usize];
         let outside = &matrix.outside[place(direction)][side as usize];
-        let n_pods: usize = self.classes.iter().map(|&class| matrix.running[class as usize].len()).sum();
+        let n_pods: usize =
+            self.classes.iter().map(|&class| matrix.running[class as usize].len()).sum();
         // Sorting loses against one pass over all ends as soon as a fair part of them is there.
         if n_pods * 8 > matrix.ends.len() {
             for &class in &self.classes {
@@ -146,7 +159,9 @@ impl<'m> Scan<'m> {
         } else {
             for &class in &self.classes {
                 let value = self.by_class[class as usize];
-                let ends = matrix.running[class as usize].iter().filter_map(|&pod| matrix.end_of[pod as usize]);
+                let ends = matrix.running[class as usize]
+                    .iter()
+                    .filter_map(|&pod| matrix.end_of[pod as usize]);
                 self.row.extend(ends.map(|end| (end, value)));
             }
             self.row.extend(outside);
@@ -154,7 +169,9 @@ impl<'m> Scan<'m> {
         }
         self.exempt(direction, pod);
         let own = matrix.end_of[pod as usize];
-        if let Some(at) = own.and_then(|own| self.row.binary_search_by_key(&own, |&(end, _)| end).ok()) {
+        if let Some(at) =
+            own.and_then(|own| self.row.binary_search_by_key(&own, |&(end, _)| end).ok())
+        {
             self.row.remove(at);
         }
     }
@@ -174,7 +191,8 @@ impl<'m> Scan<'m> {
         self.overlay.clear();
         match &info.node {
             Some(node) => {
-                self.overlay.extend(peers.on_node.get(node).into_iter().flatten().map(|&end| (end, true)));
+                self.overlay
+                    .extend(peers.on_node.get(node).into_iter().flatten().map(|&end| (end, true)));
                 self.overlay.extend(peers.nowhere.iter().map(|&end| (end, false)));
                 self.overlay.sort_unstable();
             }
@@ -189,8 +207,10 @@ impl<'m> Scan<'m> {
             while let Some(cell) = have.next_if(|&(other, _)| other < end) {
                 merged.push(cell);
             }
-            let before = have.next_if(|&(other, _)| other == end).map_or(NOTHING, |(_, value)| value);
-            let value = if certain { self.everything } else { self.local.doubted(before, &matrix.asked) };
+            let before =
+                have.next_if(|&(other, _)| other == end).map_or(NOTHING, |(_, value)| value);
+            let value =
+                if certain { self.everything } else { self.local.doubted(before, &matrix.asked) };
             merged.push((end, value));
         }
         merged.extend(have);
@@ -218,7 +238,14 @@ impl<'m> Scan<'m> {
 
     /// Adds what may be said by one family. A class with only this family also meets classes that lack it, as the flow's
     /// interpreter has it: a peer without an address of the family stands there with the one it has.
-    fn fill_family(&mut self, direction: Direction, class: ClassIdx, family: Family, atom: u32, only: bool) {
+    fn fill_family(
+        &mut self,
+        direction: Direction,
+        class: ClassIdx,
+        family: Family,
+        atom: u32,
+        only: bool,
+    ) {
         let matrix = self.matrix;
         let bound = matrix.bound;
         let first = bound.atoms.first_pod();
@@ -237,8 +264,12 @@ impl<'m> Scan<'m> {
         };
         if own.default == NOTHING {
             for &(atom, value) in own.exceptions.iter().filter(|(_, value)| *value != NOTHING) {
-                let Some(&(peer, _)) = bound.atoms.pods.get((atom - first) as usize) else { continue };
-                if matrix.running[peer as usize].is_empty() || meets(&bound.class(peer).atoms) != Some(atom) {
+                let Some(&(peer, _)) = bound.atoms.pods.get((atom - first) as usize) else {
+                    continue;
+                };
+                if matrix.running[peer as usize].is_empty()
+                    || meets(&bound.class(peer).atoms) != Some(atom)
+                {
                     continue;
                 }
                 let says = column[theirs.of_class[peer as usize] as usize];
@@ -254,7 +285,10 @@ impl<'m> Scan<'m> {
                 self.spread_for = Some((direction, own_id));
             }
             let generous = theirs.generous.iter().copied();
-            let strict = singled.iter().map(|&(side, _)| side).filter(|&side| theirs.all[side as usize].default == NOTHING);
+            let strict = singled
+                .iter()
+                .map(|&(side, _)| side)
+                .filter(|&side| theirs.all[side as usize].default == NOTHING);
             for side in generous.chain(strict) {
                 let says = column[side as usize];
                 if says == NOTHING {
@@ -273,7 +307,13 @@ impl<'m> Scan<'m> {
     }
 }
 
-fn put(by_class: &mut [ValueId], classes: &mut Vec<ClassIdx>, local: &mut Local<'_>, peer: ClassIdx, value: ValueId) {
+fn put(
+    by_class: &mut [ValueId],
+    classes: &mut Vec<ClassIdx>,
+    local: &mut Local<'_>,
+    peer: ClassIdx,
+    value: ValueId,
+) {
     if value == NOTHING {
         return;
     }

@@ -40,11 +40,22 @@ pub(crate) struct Sides {
 
 impl Sides {
     /// Reads the programs of one direction. Only ports in `asked` count.
-    pub(crate) fn new(bound: &Bound, direction: Direction, asked: &PortSet, values: &Values, live: &[bool]) -> Self {
+    pub(crate) fn new(
+        bound: &Bound,
+        direction: Direction,
+        asked: &PortSet,
+        values: &Values,
+        live: &[bool],
+    ) -> Self {
         let mut keys: Vec<(u32, bool)> = Vec::new();
         let mut key_ids: FxHashMap<Option<(u32, bool)>, usize> = FxHashMap::default();
-        let of_class: Vec<Option<(u32, bool)>> =
-            bound.classes.iter().map(|class| class.program(direction).map(|id| (id, class.management == Management::Undefined))).collect();
+        let of_class: Vec<Option<(u32, bool)>> = bound
+            .classes
+            .iter()
+            .map(|class| {
+                class.program(direction).map(|id| (id, class.management == Management::Undefined))
+            })
+            .collect();
         for key in of_class.iter().flatten() {
             key_ids.entry(Some(*key)).or_insert_with(|| {
                 keys.push(*key);
@@ -52,14 +63,20 @@ impl Sides {
             });
         }
         let reader = Reader::new(bound, direction, asked, values);
-        let mut read: Vec<Side> =
-            keys.par_iter().map(|&(id, undefined)| reader.side(&bound.regions(bound.program(id)), undefined)).collect();
+        let mut read: Vec<Side> = keys
+            .par_iter()
+            .map(|&(id, undefined)| reader.side(&bound.regions(bound.program(id)), undefined))
+            .collect();
         if of_class.iter().any(Option::is_none) {
             key_ids.insert(None, read.len());
             let universe = IdSet::range(0, bound.atoms.len());
-            read.push(reader.side(&[Cell { peers: universe, allow: PortSet::all(), undefined: PortSet::empty() }], false));
+            read.push(reader.side(
+                &[Cell { peers: universe, allow: PortSet::all(), undefined: PortSet::empty() }],
+                false,
+            ));
         }
-        let mut sides = Self { by_atom: vec![Vec::new(); bound.atoms.pods.len()], ..Self::default() };
+        let mut sides =
+            Self { by_atom: vec![Vec::new(); bound.atoms.pods.len()], ..Self::default() };
         let mut ids: FxHashMap<Side, SideId> = FxHashMap::default();
         let side_ids: Vec<SideId> = read
             .into_iter()
@@ -70,7 +87,10 @@ impl Sides {
                 })
             })
             .collect();
-        sides.of_class = of_class.iter().map(|key| key_ids.get(key).and_then(|&at| side_ids.get(at)).copied().unwrap_or(0)).collect();
+        sides.of_class = of_class
+            .iter()
+            .map(|key| key_ids.get(key).and_then(|&at| side_ids.get(at)).copied().unwrap_or(0))
+            .collect();
         sides.classes = vec![Vec::new(); sides.all.len()];
         for (class, (&side, &live)) in sides.of_class.iter().zip(live).enumerate() {
             if live {
@@ -112,7 +132,11 @@ impl<'a> Reader<'a> {
         let mut outside = Vec::new();
         for cell in cells {
             let allow = cell.allow.intersect(self.asked);
-            let upper = if undefined { self.asked.clone() } else { allow.union(&cell.undefined.intersect(self.asked)) };
+            let upper = if undefined {
+                self.asked.clone()
+            } else {
+                allow.union(&cell.undefined.intersect(self.asked))
+            };
             let value = self.values.intern(allow, upper);
             add(&mut of_pods, cell.peers.intersect(&self.pods), value);
             add(&mut of_addresses, cell.peers.intersect(&self.addresses), value);
@@ -142,7 +166,11 @@ impl<'a> Reader<'a> {
             outside.push((name, self.values.intern(allow, upper)));
         }
         outside.sort_unstable();
-        let widest = of_pods.iter().enumerate().max_by_key(|(at, (atoms, _))| (atoms.len(), usize::MAX - at)).map(|(at, _)| at);
+        let widest = of_pods
+            .iter()
+            .enumerate()
+            .max_by_key(|(at, (atoms, _))| (atoms.len(), usize::MAX - at))
+            .map(|(at, _)| at);
         let default = widest.and_then(|at| of_pods.get(at)).map_or(0, |(_, value)| *value);
         let mut exceptions: Vec<(u32, ValueId)> = of_pods
             .iter()

@@ -18,7 +18,13 @@ fn tree(json: &Json) -> Tree {
         Json::String(text) => Data::String(text.as_str().into()),
         Json::Array(items) => Data::List(items.iter().map(tree).collect()),
         Json::Object(map) => Data::Map(
-            map.iter().map(|(key, value)| Entry { key: key.as_str().into(), key_pos: Pos::default(), value: tree(value) }).collect(),
+            map.iter()
+                .map(|(key, value)| Entry {
+                    key: key.as_str().into(),
+                    key_pos: Pos::default(),
+                    value: tree(value),
+                })
+                .collect(),
         ),
     };
     Tree { pos: Pos::default(), data }
@@ -27,9 +33,17 @@ fn tree(json: &Json) -> Tree {
 /// A world from objects.
 pub(super) fn world(objects: &[Json], dialect: &str) -> Bound {
     let trees: Vec<Tree> = objects.iter().map(tree).collect();
-    let lowered = moat_model::lower(trees.iter().map(|tree| (SourceId(0), tree)), &[], &moat_model::Options::default());
+    let lowered = moat_model::lower(
+        trees.iter().map(|tree| (SourceId(0), tree)),
+        &[],
+        &moat_model::Options::default(),
+    );
     let symbolic = moat_compile::compile(&lowered.policies, &["world.yaml".into()]);
-    moat_compile::bind(Arc::new(symbolic), &lowered.inventory, moat_compile::Dialect::named(dialect).unwrap())
+    moat_compile::bind(
+        Arc::new(symbolic),
+        &lowered.inventory,
+        moat_compile::Dialect::named(dialect).unwrap(),
+    )
 }
 
 pub(super) fn namespace(name: &str) -> Json {
@@ -103,25 +117,27 @@ fn objects() -> impl Strategy<Value = Vec<Json>> {
         (1..6u8).prop_map(|ip| vec![format!("fd00::{ip}")]),
         (1..6u8).prop_map(|ip| vec![format!("10.0.0.{ip}"), format!("fd00::{ip}")]),
     ];
-    let pods = proptest::collection::vec((0..2usize, 0..3usize, ips, 0..6u8, 0..3u8), 1..7).prop_map(|pods| {
-        let mut out = Vec::new();
-        for (at, (namespace, app, ips, host, node)) in pods.into_iter().enumerate() {
-            let ips: Vec<&str> = ips.iter().map(String::as_str).collect();
-            let mut object = pod(["a", "b"][namespace], &format!("p{at}"), APPS[app], &ips);
-            object["spec"]["hostNetwork"] = json!(host == 0);
-            if host == 1 {
-                object["status"]["phase"] = json!("Succeeded");
+    let pods = proptest::collection::vec((0..2usize, 0..3usize, ips, 0..6u8, 0..3u8), 1..7)
+        .prop_map(|pods| {
+            let mut out = Vec::new();
+            for (at, (namespace, app, ips, host, node)) in pods.into_iter().enumerate() {
+                let ips: Vec<&str> = ips.iter().map(String::as_str).collect();
+                let mut object = pod(["a", "b"][namespace], &format!("p{at}"), APPS[app], &ips);
+                object["spec"]["hostNetwork"] = json!(host == 0);
+                if host == 1 {
+                    object["status"]["phase"] = json!("Succeeded");
+                }
+                if node > 0 {
+                    object["spec"]["nodeName"] = json!(format!("n{node}"));
+                }
+                out.push(object);
             }
-            if node > 0 {
-                object["spec"]["nodeName"] = json!(format!("n{node}"));
-            }
-            out.push(object);
-        }
-        out
-    });
+            out
+        });
     let peer = prop_oneof![
         (0..3usize).prop_map(|app| json!({"podSelector": {"matchLabels": {"app": APPS[app]}}})),
-        (0..2usize).prop_map(|team| json!({"namespaceSelector": {"matchLabels": {"team": TEAMS[team]}}})),
+        (0..2usize)
+            .prop_map(|team| json!({"namespaceSelector": {"matchLabels": {"team": TEAMS[team]}}})),
         Just(json!({"namespaceSelector": {}})),
         Just(json!({"ipBlock": {"cidr": "10.0.0.0/30"}})),
         Just(json!({"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.2/32"]}})),
@@ -156,7 +172,11 @@ fn objects() -> impl Strategy<Value = Vec<Json>> {
                 spec
             });
     let policies = proptest::collection::vec((0..2usize, spec), 0..5).prop_map(|specs| {
-        specs.into_iter().enumerate().map(|(at, (ns, spec))| policy(["a", "b"][ns], &format!("np{at}"), &spec)).collect::<Vec<_>>()
+        specs
+            .into_iter()
+            .enumerate()
+            .map(|(at, (ns, spec))| policy(["a", "b"][ns], &format!("np{at}"), &spec))
+            .collect::<Vec<_>>()
     });
     let admin = proptest::collection::vec((0..3usize, 0..3usize, 0..3u8, 0..2u8), 0..3).prop_map(|rules| {
         rules
@@ -181,8 +201,14 @@ fn objects() -> impl Strategy<Value = Vec<Json>> {
             })
             .collect::<Vec<_>>()
     });
-    (pods, policies, admin)
-        .prop_map(|(pods, policies, admin)| [namespace("a"), namespace("b")].into_iter().chain(pods).chain(policies).chain(admin).collect())
+    (pods, policies, admin).prop_map(|(pods, policies, admin)| {
+        [namespace("a"), namespace("b")]
+            .into_iter()
+            .chain(pods)
+            .chain(policies)
+            .chain(admin)
+            .collect()
+    })
 }
 
 /// Every pair of pods, and of pods and addresses, asked one flow at a time.
@@ -198,7 +224,9 @@ fn by_decide(bound: &Bound) -> (BTreeMap<(String, String), Vec<(Protocol, u16)>>
     .collect();
     let mut out: BTreeMap<(String, String), Vec<(Protocol, u16)>> = BTreeMap::new();
     let mut undefined = 0;
-    let pods: Vec<PodIdx> = (0..u32::try_from(bound.pods.len()).unwrap()).filter(|&pod| !bound.pod(pod).finished).collect();
+    let pods: Vec<PodIdx> = (0..u32::try_from(bound.pods.len()).unwrap())
+        .filter(|&pod| !bound.pod(pod).finished)
+        .collect();
     for &from in &pods {
         for &to in pods.iter().filter(|&&to| to != from) {
             let (a, b) = (bound.class_of(from).atoms, bound.class_of(to).atoms);
@@ -215,11 +243,23 @@ fn by_decide(bound: &Bound) -> (BTreeMap<(String, String), Vec<(Protocol, u16)>>
             for &point in &points {
                 let verdicts: Vec<Verdict> = families
                     .iter()
-                    .map(|&family| bound.decide(&Flow { from: FlowEnd::Pod(from), to: FlowEnd::Pod(to), point, family }).verdict)
+                    .map(|&family| {
+                        bound
+                            .decide(&Flow {
+                                from: FlowEnd::Pod(from),
+                                to: FlowEnd::Pod(to),
+                                point,
+                                family,
+                            })
+                            .verdict
+                    })
                     .collect();
                 if verdicts.contains(&Verdict::Allowed) {
                     if point.protocol != Protocol::Other {
-                        let key = (bound.pod(from).display.to_string(), bound.pod(to).display.to_string());
+                        let key = (
+                            bound.pod(from).display.to_string(),
+                            bound.pod(to).display.to_string(),
+                        );
                         out.entry(key).or_default().push((point.protocol, point.port));
                     }
                 } else if verdicts.contains(&Verdict::Undefined) {
@@ -229,20 +269,30 @@ fn by_decide(bound: &Bound) -> (BTreeMap<(String, String), Vec<(Protocol, u16)>>
             undefined += u64::from(doubt);
         }
     }
-    for address in ["9.9.9.9", "10.0.0.1", "10.0.0.2", "10.0.0.7", "fd00::1", "fd00::9", "2001:db8::1"] {
+    for address in
+        ["9.9.9.9", "10.0.0.1", "10.0.0.2", "10.0.0.7", "fd00::1", "fd00::9", "2001:db8::1"]
+    {
         let ip: std::net::IpAddr = address.parse().unwrap();
         for &pod in &pods {
             for &point in &points[..points.len() - 1] {
                 let family = Family::of(ip);
                 // A node's own address is exempt for pods on it; rows of the outside do not speak of nodes.
-                let into = Flow { from: FlowEnd::Address(ip), to: FlowEnd::Pod(pod), point, family };
-                let out_of = Flow { from: FlowEnd::Pod(pod), to: FlowEnd::Address(ip), point, family };
+                let into =
+                    Flow { from: FlowEnd::Address(ip), to: FlowEnd::Pod(pod), point, family };
+                let out_of =
+                    Flow { from: FlowEnd::Pod(pod), to: FlowEnd::Address(ip), point, family };
                 let name = bound.pod(pod).display.to_string();
-                if bound.decide(&into).ingress.verdict == Verdict::Allowed && !bound.node_by_address.contains_key(&ip) {
-                    out.entry((address.to_owned(), name.clone())).or_default().push((point.protocol, point.port));
+                if bound.decide(&into).ingress.verdict == Verdict::Allowed
+                    && !bound.node_by_address.contains_key(&ip)
+                {
+                    out.entry((address.to_owned(), name.clone()))
+                        .or_default()
+                        .push((point.protocol, point.port));
                 }
                 if bound.decide(&out_of).verdict == Verdict::Allowed {
-                    out.entry((name, address.to_owned())).or_default().push((point.protocol, point.port));
+                    out.entry((name, address.to_owned()))
+                        .or_default()
+                        .push((point.protocol, point.port));
                 }
             }
         }
@@ -273,17 +323,29 @@ fn by_rows(bound: &Bound) -> (BTreeMap<(String, String), Vec<(Protocol, u16)>>, 
             }
             let names = ends.clone().map(|end| match end {
                 End::Pod(pod) => vec![bound.pod(pod).display.to_string()],
-                End::Outside(cidrs) => ["9.9.9.9", "10.0.0.1", "10.0.0.2", "10.0.0.7", "fd00::1", "fd00::9", "2001:db8::1"]
-                    .into_iter()
-                    .filter(|address| {
-                        let nodes = &bound.node_by_address;
-                        let ip = address.parse().unwrap();
-                        let source = matches!(ends[0], End::Outside(_));
-                        let skipped = cidrs.starts_with("domain:") || (source && nodes.contains_key(&ip));
-                        !skipped && cidrs.split(' ').any(|cidr| moat_sets::Cidr::parse(cidr).unwrap().contains(ip))
-                    })
-                    .map(str::to_owned)
-                    .collect(),
+                End::Outside(cidrs) => [
+                    "9.9.9.9",
+                    "10.0.0.1",
+                    "10.0.0.2",
+                    "10.0.0.7",
+                    "fd00::1",
+                    "fd00::9",
+                    "2001:db8::1",
+                ]
+                .into_iter()
+                .filter(|address| {
+                    let nodes = &bound.node_by_address;
+                    let ip = address.parse().unwrap();
+                    let source = matches!(ends[0], End::Outside(_));
+                    let skipped =
+                        cidrs.starts_with("domain:") || (source && nodes.contains_key(&ip));
+                    !skipped
+                        && cidrs
+                            .split(' ')
+                            .any(|cidr| moat_sets::Cidr::parse(cidr).unwrap().contains(ip))
+                })
+                .map(str::to_owned)
+                .collect(),
             });
             for from in &names[0] {
                 for to in &names[1] {
@@ -292,10 +354,13 @@ fn by_rows(bound: &Bound) -> (BTreeMap<(String, String), Vec<(Protocol, u16)>>, 
                             let inside = text.as_ref() == "*"
                                 || text.split(',').any(|part| {
                                     let (low, high) = part.split_once('-').unwrap_or((part, part));
-                                    (low.parse::<u16>().unwrap()..=high.parse().unwrap()).contains(&port)
+                                    (low.parse::<u16>().unwrap()..=high.parse().unwrap())
+                                        .contains(&port)
                                 });
                             if inside {
-                                out.entry((from.clone(), to.clone())).or_default().push((*protocol, port));
+                                out.entry((from.clone(), to.clone()))
+                                    .or_default()
+                                    .push((*protocol, port));
                             }
                         }
                     }
@@ -303,7 +368,9 @@ fn by_rows(bound: &Bound) -> (BTreeMap<(String, String), Vec<(Protocol, u16)>>, 
             }
         }
     }
-    let _ = matrix.flat_rows(|source, destination, protocol, ports| lines.push(format!("{source},{destination},{protocol},{ports}")));
+    let _ = matrix.flat_rows(|source, destination, protocol, ports| {
+        lines.push(format!("{source},{destination},{protocol},{ports}"));
+    });
     assert!(lines.is_sorted(), "{lines:#?}");
     out.values_mut().for_each(|ports| ports.sort_unstable());
     (out, pods_only.undefined)

@@ -82,7 +82,11 @@ impl Values {
     /// A value.
     pub(crate) fn get(&self, id: ValueId) -> Arc<Value> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        table.all.get(id as usize).cloned().unwrap_or_else(|| Arc::new(Value::new(PortSet::empty(), PortSet::empty())))
+        table
+            .all
+            .get(id as usize)
+            .cloned()
+            .unwrap_or_else(|| Arc::new(Value::new(PortSet::empty(), PortSet::empty())))
     }
 }
 
@@ -122,7 +126,9 @@ impl<'m> Local<'m> {
                     return known;
                 }
                 let (left, right) = (self.values.get(a), self.values.get(b));
-                let id = self.values.intern(left.allow.intersect(&right.allow), left.upper.intersect(&right.upper));
+                let id = self
+                    .values
+                    .intern(left.allow.intersect(&right.allow), left.upper.intersect(&right.upper));
                 self.both.insert(key, id);
                 id
             }
@@ -141,7 +147,9 @@ impl<'m> Local<'m> {
                     return known;
                 }
                 let (left, right) = (self.values.get(a), self.values.get(b));
-                let id = self.values.intern(left.allow.union(&right.allow), left.upper.union(&right.upper));
+                let id = self
+                    .values
+                    .intern(left.allow.union(&right.allow), left.upper.union(&right.upper));
                 self.either.insert(key, id);
                 id
             }

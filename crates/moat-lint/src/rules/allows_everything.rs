@@ -50,16 +50,28 @@ impl Check for AllowsEverything {
     fn check(&self, ctx: &Context<'_>, out: &mut Vec<Diagnostic>) {
         for policy in &ctx.lowered.policies {
             for rule in &policy.rules {
-                if rule.action != Action::Accept || rule.peers != Peers::Any || rule.ports != Ports::Any {
+                if rule.action != Action::Accept
+                    || rule.peers != Peers::Any
+                    || rule.ports != Ports::Any
+                {
                     continue;
                 }
                 let (whom, key, nothing) = match rule.direction {
-                    Direction::Ingress => ("everyone in on every port", "from", "`ingress: []` allows nothing"),
-                    Direction::Egress => ("everything out on every port", "to", "`egress: []` allows nothing"),
+                    Direction::Ingress => {
+                        ("everyone in on every port", "from", "`ingress: []` allows nothing")
+                    }
+                    Direction::Egress => {
+                        ("everything out on every port", "to", "`egress: []` allows nothing")
+                    }
                 };
                 let effect = match policy.tier {
-                    Tier::Namespace => format!("no other NetworkPolicy rule for {} of these pods changes anything", rule.direction),
-                    Tier::Admin { .. } | Tier::Baseline { .. } => format!("no later policy is asked about {} of these pods", rule.direction),
+                    Tier::Namespace => format!(
+                        "no other NetworkPolicy rule for {} of these pods changes anything",
+                        rule.direction
+                    ),
+                    Tier::Admin { .. } | Tier::Baseline { .. } => {
+                        format!("no later policy is asked about {} of these pods", rule.direction)
+                    }
                 };
                 let finding = Self::RULE
                     .finding(rule.span, format!("rule lets {whom}"))
@@ -81,11 +93,14 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&AllowsEverything::RULE, &expect![[r#"
+        check_examples(
+            &AllowsEverything::RULE,
+            &expect![[r#"
             8:5: warning: rule lets everyone in on every port
               at NetworkPolicy b/deny-all spec.ingress[0]
               help: name peers with `from`, or drop the rule: `ingress: []` allows nothing
               effect: no other NetworkPolicy rule for ingress of these pods changes anything
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -51,10 +51,13 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&DuplicateKey::RULE, &expect![[r#"
+        check_examples(
+            &DuplicateKey::RULE,
+            &expect![[r#"
             7:3: warning: key `ingress` is already on line 6; the last one wins
               at - spec.ingress
               help: keep one of them; to give several values, use a list or mapping under one key
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -52,11 +52,14 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&DuplicateObject::RULE, &expect![[r#"
+        check_examples(
+            &DuplicateObject::RULE,
+            &expect![[r#"
             6:1: warning: `NetworkPolicy b/db` is defined more than once
               at NetworkPolicy b/db 
               help: an earlier one starts at line 1
               effect: the last one counts, as if applied in this order
-        "#]]);
+        "#]],
+        );
     }
 }

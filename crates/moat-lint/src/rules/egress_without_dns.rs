@@ -64,7 +64,11 @@ impl Check for EgressWithoutDns {
     fn check(&self, ctx: &Context<'_>, out: &mut Vec<Diagnostic>) {
         let resolvers: Vec<&PodTerm> = resolvers(ctx).map(|policy| &policy.subject).collect();
         let egress = moat_model::Direction::Egress;
-        let isolating = ctx.lowered.policies.iter().filter(|policy| policy.isolates_egress && policy.rules(egress).next().is_some());
+        let isolating = ctx
+            .lowered
+            .policies
+            .iter()
+            .filter(|policy| policy.isolates_egress && policy.rules(egress).next().is_some());
         for policy in isolating {
             let Some(whose) = unresolved(ctx, policy, &resolvers) else { continue };
             let finding = Self::RULE
@@ -83,7 +87,8 @@ fn resolvers<'a>(ctx: &Context<'a>) -> impl Iterator<Item = &'a PolicyInfo> {
     let symbolic = ctx.symbolic;
     (0u32..).zip(&symbolic.policies).filter_map(move |(idx, policy)| {
         let early = matches!(policy.stage, StageKind::Admin | StageKind::Namespace);
-        let allows = symbolic.clauses_of(idx, Direction::Egress).any(|(_, clause)| allows_dns(clause));
+        let allows =
+            symbolic.clauses_of(idx, Direction::Egress).any(|(_, clause)| allows_dns(clause));
         (early && allows).then_some(policy)
     })
 }
@@ -92,7 +97,11 @@ fn resolvers<'a>(ctx: &Context<'a>) -> impl Iterator<Item = &'a PolicyInfo> {
 /// same reason a port name that could be theirs counts.
 fn allows_dns(clause: &SymClause) -> bool {
     let numbered = clause.ports.numbers.contains(ServicePoint::new(Protocol::Udp, 53));
-    let named = clause.ports.names.iter().any(|(protocol, _)| protocol.is_none_or(|protocol| protocol == Protocol::Udp));
+    let named = clause
+        .ports
+        .names
+        .iter()
+        .any(|(protocol, _)| protocol.is_none_or(|protocol| protocol == Protocol::Udp));
     clause.then == Then::Allow && clause.peer != SymPeer::Nobody && (numbered || named)
 }
 
@@ -103,12 +112,15 @@ fn unresolved(ctx: &Context<'_>, policy: &Policy, resolvers: &[&PodTerm]) -> Opt
     let mut selects = false;
     for (class, pod) in ctx.classes_of(&policy.subject) {
         selects = true;
-        let helped = |term: &&PodTerm| term.matches(&pod.namespace, &pod.namespace_labels, &pod.labels);
+        let helped =
+            |term: &&PodTerm| term.matches(&pod.namespace, &pod.namespace_labels, &pod.labels);
         if pod.finished || pod.host_network || resolvers.iter().any(helped) {
             continue;
         }
         n_pods += class.pods.len();
-        names.extend(class.pods.iter().take(N_NAMED_MAX).map(|&idx| ctx.bound.pod(idx).display.as_ref()));
+        names.extend(
+            class.pods.iter().take(N_NAMED_MAX).map(|&idx| ctx.bound.pod(idx).display.as_ref()),
+        );
     }
     if !selects {
         // Without its pods it is not known which other policies apply to them: one that could counts as one that does.
@@ -174,12 +186,15 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&EgressWithoutDns::RULE, &expect![[r#"
+        check_examples(
+            &EgressWithoutDns::RULE,
+            &expect![[r#"
             1:1: warning: `netpol a/web` isolates egress, and no policy allows its pods DNS
               at NetworkPolicy a/web spec.egress
               help: allow UDP and TCP port 53 to pods with `k8s-app=kube-dns` in namespace `kube-system`
               effect: pods app=web in namespace a cannot look up names
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]

@@ -64,11 +64,14 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&EqualPriority::RULE, &expect![[r#"
+        check_examples(
+            &EqualPriority::RULE,
+            &expect![[r#"
             9:1: warning: `cnp deny-all` has the same tier and priority as `cnp allow-dns`
               at ClusterNetworkPolicy deny-all spec.priority
               help: give every policy of a tier its own priority
               effect: where both match, Kubernetes does not say which wins; Moat takes the first by name and says so
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -43,10 +43,13 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&ForeignPolicy::RULE, &expect![[r#"
+        check_examples(
+            &ForeignPolicy::RULE,
+            &expect![[r#"
             1:1: warning: `CiliumNetworkPolicy b/db` is a policy that Moat does not interpret
               at CiliumNetworkPolicy b/db 
               effect: verdicts it could change are marked as uncertain
-        "#]]);
+        "#]],
+        );
     }
 }

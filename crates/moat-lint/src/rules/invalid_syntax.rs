@@ -40,10 +40,13 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&InvalidSyntax::RULE, &expect![[r#"
+        check_examples(
+            &InvalidSyntax::RULE,
+            &expect![[r#"
             4:1: error: expected `,` or `}` in the mapping
               at - metadata
               help: close the mapping that `{` opens; quote text that starts with `{`
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -52,10 +52,13 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&InvalidValue::RULE, &expect![[r#"
+        check_examples(
+            &InvalidValue::RULE,
+            &expect![[r#"
             8:23: error: Invalid value: "10.0.0.0/33": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64): prefix length must be 0 to 32
               at NetworkPolicy b/db spec.ingress[0].from[0].ipBlock.cidr
               effect: the API server refuses the object; here the part at fault matches nothing and the rest counts
-        "#]]);
+        "#]],
+        );
     }
 }

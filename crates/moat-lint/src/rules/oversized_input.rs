@@ -37,7 +37,10 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        let nested = |depth: usize| World::read(&format!("a: {}{}", "[".repeat(depth), "]".repeat(depth))).findings(&OversizedInput::RULE);
+        let nested = |depth: usize| {
+            World::read(&format!("a: {}{}", "[".repeat(depth), "]".repeat(depth)))
+                .findings(&OversizedInput::RULE)
+        };
         assert!(nested(limits::MAX_DEPTH + 1).contains("error"));
         assert_eq!(nested(1), "");
     }

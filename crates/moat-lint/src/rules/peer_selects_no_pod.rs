@@ -105,12 +105,15 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&PeerSelectsNoPod::RULE, &expect![[r#"
+        check_examples(
+            &PeerSelectsNoPod::RULE,
+            &expect![[r#"
             16:7: warning: peer means no pod: it selects pods app=web in namespace b
               at NetworkPolicy b/db spec.ingress[0].from[0]
               help: pods with these labels are in namespace `a`
               effect: this peer allows nobody
-        "#]]);
+        "#]],
+        );
     }
 
     /// The `name` label that many examples on the web use is not there unless someone sets it.

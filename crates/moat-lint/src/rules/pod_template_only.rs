@@ -49,10 +49,13 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&PodTemplateOnly::RULE, &expect![[r#"
+        check_examples(
+            &PodTemplateOnly::RULE,
+            &expect![[r#"
             1:1: note: kind `Rollout` is read only for its pod template
               at Rollout a/web 
               effect: its pods are part of the verdicts; whatever else it does is not
-        "#]]);
+        "#]],
+        );
     }
 }

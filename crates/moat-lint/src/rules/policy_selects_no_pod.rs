@@ -55,9 +55,16 @@ impl Check for PolicySelectsNoPod {
             return;
         }
         for policy in ctx.lowered.policies.iter().filter(|policy| !ctx.selects(&policy.subject)) {
-            let path = if policy.id.kind == PolicyKind::NetworkPolicy { "spec.podSelector" } else { "spec.subject" };
+            let path = if policy.id.kind == PolicyKind::NetworkPolicy {
+                "spec.podSelector"
+            } else {
+                "spec.subject"
+            };
             let mut finding = Self::RULE
-                .finding(policy.span, format!("`{}` applies to no pod: it selects {}", policy.id, policy.subject))
+                .finding(
+                    policy.span,
+                    format!("`{}` applies to no pod: it selects {}", policy.id, policy.subject),
+                )
                 .object(object(policy))
                 .path(path)
                 .effect("the policy changes no verdict");
@@ -75,12 +82,15 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&PolicySelectsNoPod::RULE, &expect![[r#"
+        check_examples(
+            &PolicySelectsNoPod::RULE,
+            &expect![[r#"
             5:1: warning: `netpol b/db` applies to no pod: it selects pods app=postgresql in namespace b
               at NetworkPolicy b/db spec.podSelector
               help: the nearest is `b/db-0`, which has `app=postgres`, not `app=postgresql`
               effect: the policy changes no verdict
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]

@@ -42,11 +42,14 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&TypelessDocument::RULE, &expect![[r#"
+        check_examples(
+            &TypelessDocument::RULE,
+            &expect![[r#"
             1:1: error: not a Kubernetes object: `apiVersion` is missing
               at - 
               help: every object needs `apiVersion`, `kind` and `metadata.name`
               effect: the document is not part of any verdict
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -46,9 +46,12 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&UninterpretedKind::RULE, &expect![[r#"
+        check_examples(
+            &UninterpretedKind::RULE,
+            &expect![[r#"
             1:1: note: kind `Database` is not interpreted
               at Database b/main 
-        "#]]);
+        "#]],
+        );
     }
 }

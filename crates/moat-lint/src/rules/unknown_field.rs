@@ -45,11 +45,14 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&UnknownField::RULE, &expect![[r#"
+        check_examples(
+            &UnknownField::RULE,
+            &expect![[r#"
             5:3: warning: unknown field `podSelctor`
               at NetworkPolicy b/db spec.podSelctor
               help: did you mean `podSelector`?
               effect: the field is ignored, as the API server does unless validation is strict
-        "#]]);
+        "#]],
+        );
     }
 }

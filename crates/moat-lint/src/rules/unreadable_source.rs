@@ -38,6 +38,9 @@ mod tests {
     fn bad_and_good() {
         let bad = World::of(&[Input::Path("/no/such/file.yaml".into())]);
         assert!(bad.findings(&UnreadableSource::RULE).contains("/no/such/file.yaml"));
-        assert_eq!(World::of(&[Input::Path("Cargo.toml".into())]).findings(&UnreadableSource::RULE), "");
+        assert_eq!(
+            World::of(&[Input::Path("Cargo.toml".into())]).findings(&UnreadableSource::RULE),
+            ""
+        );
     }
 }

@@ -48,10 +48,13 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&UnrenderedTemplate::RULE, &expect![[r#"
+        check_examples(
+            &UnrenderedTemplate::RULE,
+            &expect![[r#"
             4:9: error: a template, not a manifest
               at - 
               help: render it first, such as `helm template … | moat … -f -`
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -42,11 +42,14 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&UnservedApiVersion::RULE, &expect![[r#"
+        check_examples(
+            &UnservedApiVersion::RULE,
+            &expect![[r#"
             1:1: warning: no matches for kind "NetworkPolicy" in version "extensions/v1beta1"
               at NetworkPolicy b/db apiVersion
               help: use `networking.k8s.io/v1`
               effect: read as if it had that version
-        "#]]);
+        "#]],
+        );
     }
 }

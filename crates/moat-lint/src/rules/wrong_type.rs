@@ -49,10 +49,13 @@ mod tests {
 
     #[test]
     fn bad_and_good() {
-        check_examples(&WrongType::RULE, &expect![[r#"
+        check_examples(
+            &WrongType::RULE,
+            &expect![[r#"
             7:5: error: want a list, found a mapping
               at NetworkPolicy b/db spec.ingress
               effect: the API server refuses the object; here the part at fault matches nothing and the rest counts
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -2,7 +2,9 @@
 
 use super::kinds::{self, Role};
 use super::workload::{Identity, template_path};
-use super::{Fate, Lowered, NULL, Options, ReadObject, cluster_policy, meta, network, policy, workload};
+use super::{
+    Fate, Lowered, NULL, Options, ReadObject, cluster_policy, meta, network, policy, workload,
+};
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::inventory::{Endpoint, Inventory, Namespace, Phase, Pod, PodKind, Taint, TaintScope};
 use crate::policy::{PolicyId, PolicyKind};
@@ -47,31 +49,49 @@ pub(super) fn assemble<'v>(
     }
     for failure in failures.iter().filter(|failure| failure.severity == Severity::Error) {
         let what = format!("not read: {}", failure.message);
-        assembly.out.inventory.taints.push(Taint { scope: TaintScope::Everything, span: failure.span, what });
+        assembly.out.inventory.taints.push(Taint {
+            scope: TaintScope::Everything,
+            span: failure.span,
+            what,
+        });
     }
     assembly.finish()
 }
 
 impl Assembly<'_> {
     /// Reads one object; `inherited` is the type of the list it is in.
-    fn object<'v>(&mut self, source: SourceId, value: &'v Value, inherited: Option<(&'v str, &str)>) {
+    fn object<'v>(
+        &mut self,
+        source: SourceId,
+        value: &'v Value,
+        inherited: Option<(&'v str, &str)>,
+    ) {
         let span = Span { source, pos: value.pos };
-        let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let text =
+            |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
         let (api_version, kind) = match (text("apiVersion"), text("kind"), inherited) {
             (Some(api_version), Some(kind), _) => (api_version, kind),
             (None, None, Some(types)) if matches!(value.data, Data::Map(_)) => types,
             (None, None, _) => {
                 // Application settings and package files lie beside manifests; what claims nothing cannot change a verdict.
-                let finding = Diagnostic::note(codes::NOT_AN_OBJECT, span, "not a Kubernetes object: it has neither `apiVersion` nor `kind`")
-                    .effect("the document is passed over");
+                let finding = Diagnostic::note(
+                    codes::NOT_AN_OBJECT,
+                    span,
+                    "not a Kubernetes object: it has neither `apiVersion` nor `kind`",
+                )
+                .effect("the document is passed over");
                 self.out.diagnostics.push(finding);
                 return;
             }
             (api_version, _, _) => {
                 let missing = if api_version.is_none() { "apiVersion" } else { "kind" };
-                let finding = Diagnostic::error(codes::NOT_AN_OBJECT, span, format!("not a Kubernetes object: `{missing}` is missing"))
-                    .help("every object needs `apiVersion`, `kind` and `metadata.name`")
-                    .effect("the document is not part of any verdict");
+                let finding = Diagnostic::error(
+                    codes::NOT_AN_OBJECT,
+                    span,
+                    format!("not a Kubernetes object: `{missing}` is missing"),
+                )
+                .help("every object needs `apiVersion`, `kind` and `metadata.name`")
+                .effect("the document is not part of any verdict");
                 self.out.diagnostics.push(finding);
                 self.taint(TaintScope::Everything, span, format!("a document without `{missing}`"));
                 return;
@@ -86,25 +106,47 @@ impl Assembly<'_> {
             return;
         }
         let (namespace, name) = self.identify(source, value, kind, role);
-        let object = ReadObject { kind: kind.into(), namespace: namespace.clone(), name: name.clone(), span, fate: Fate::Used };
-        let label = if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") };
+        let object = ReadObject {
+            kind: kind.into(),
+            namespace: namespace.clone(),
+            name: name.clone(),
+            span,
+            fate: Fate::Used,
+        };
+        let label = if namespace.is_empty() {
+            format!("{kind} {name}")
+        } else {
+            format!("{kind} {namespace}/{name}")
+        };
         if let Some(version) = kinds::replacement(api_version, role) {
-            let finding = Diagnostic::warning(codes::API_VERSION, span, format!("no matches for kind \"{kind}\" in version \"{api_version}\""))
-                .object(label.clone())
-                .path("apiVersion")
-                .help(format!("use `{version}`"))
-                .effect("read as if it had that version");
+            let finding = Diagnostic::warning(
+                codes::API_VERSION,
+                span,
+                format!("no matches for kind \"{kind}\" in version \"{api_version}\""),
+            )
+            .object(label.clone())
+            .path("apiVersion")
+            .help(format!("use `{version}`"))
+            .effect("read as if it had that version");
             self.out.diagnostics.push(finding);
         }
         let key = (Arc::from(kind), namespace.clone(), name.clone());
         let index = self.out.objects.len();
-        if role != Role::Unknown && role != Role::Irrelevant && let Some(earlier) = self.seen.insert(key, index) {
-            let mut finding = Diagnostic::warning(codes::DUPLICATE_OBJECT, span, format!("`{label}` is defined more than once"))
-                .object(label.clone())
-                .effect("the last one counts, as if applied in this order");
+        if role != Role::Unknown
+            && role != Role::Irrelevant
+            && let Some(earlier) = self.seen.insert(key, index)
+        {
+            let mut finding = Diagnostic::warning(
+                codes::DUPLICATE_OBJECT,
+                span,
+                format!("`{label}` is defined more than once"),
+            )
+            .object(label.clone())
+            .effect("the last one counts, as if applied in this order");
             if let Some(earlier) = self.out.objects.get_mut(earlier) {
                 earlier.fate = Fate::Replaced;
-                finding = finding.help(format!("an earlier one starts at line {}", earlier.span.pos.line));
+                finding = finding
+                    .help(format!("an earlier one starts at line {}", earlier.span.pos.line));
             }
             self.out.diagnostics.push(finding);
         }
@@ -116,15 +158,27 @@ impl Assembly<'_> {
     }
 
     /// The namespace and name of an object, validated.
-    fn identify(&mut self, source: SourceId, value: &Value, kind: &str, role: Role) -> (Arc<str>, Arc<str>) {
-        let text = |key: &str| value.at(&["metadata", key]).and_then(Value::as_str).filter(|text| !text.is_empty());
+    fn identify(
+        &mut self,
+        source: SourceId,
+        value: &Value,
+        kind: &str,
+        role: Role,
+    ) -> (Arc<str>, Arc<str>) {
+        let text = |key: &str| {
+            value.at(&["metadata", key]).and_then(Value::as_str).filter(|text| !text.is_empty())
+        };
         let name = text("name").or_else(|| text("generateName")).unwrap_or_default();
         let namespace: Arc<str> = match text("namespace") {
             Some(namespace) if kinds::is_namespaced(role) => namespace.into(),
             None if kinds::is_namespaced(role) => self.options.namespace.clone(),
             _ => "".into(),
         };
-        let label = if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") };
+        let label = if namespace.is_empty() {
+            format!("{kind} {name}")
+        } else {
+            format!("{kind} {namespace}/{name}")
+        };
         let mut reader = Reader::new(source, label, &mut self.out.diagnostics);
         let check = if role == Role::Namespace { validate::dns_label } else { validate::subdomain };
         let at = value.at(&["metadata", "name"]).unwrap_or(value);
@@ -133,14 +187,20 @@ impl Assembly<'_> {
                 let checked = role != Role::Unknown && role != Role::Irrelevant;
                 if name.is_empty() && checked {
                     reader.invalid(at, "Required value: name or generateName is required");
-                } else if text("name").is_some() && checked && let Some(reason) = check(name) {
+                } else if text("name").is_some()
+                    && checked
+                    && let Some(reason) = check(name)
+                {
                     reader.invalid(at, format!("Invalid value: \"{name}\": {reason}"));
                 }
             });
-            if let (Some(text), Some(at)) = (text("namespace"), value.at(&["metadata", "namespace"]))
+            if let (Some(text), Some(at)) =
+                (text("namespace"), value.at(&["metadata", "namespace"]))
                 && let Some(reason) = validate::dns_label(text)
             {
-                reader.step(crate::read::Step::Key("namespace"), |reader| reader.invalid(at, format!("Invalid value: \"{text}\": {reason}")));
+                reader.step(crate::read::Step::Key("namespace"), |reader| {
+                    reader.invalid(at, format!("Invalid value: \"{text}\": {reason}"));
+                });
             }
         });
         (namespace, name.into())
@@ -160,7 +220,8 @@ impl Assembly<'_> {
         let span = Span { source, pos: value.pos };
         let mut findings = Vec::new();
         let mut reader = Reader::new(source, label.to_owned(), &mut findings);
-        let identity = |kind: PodKind| Identity { namespace: namespace.clone(), kind, name: name.clone() };
+        let identity =
+            |kind: PodKind| Identity { namespace: namespace.clone(), kind, name: name.clone() };
         let mut fate = Fate::Used;
         match role {
             Role::Namespace => {
@@ -175,15 +236,27 @@ impl Assembly<'_> {
             }
             Role::Workload | Role::Unknown => {
                 let pod_kind = PodKind::Workload(kind.to_ascii_lowercase().into());
-                let has_template = value.at(template_path(kind)).is_some_and(|at| at.get("spec").is_some_and(|spec| spec.get("containers").is_some()));
+                let has_template = value.at(template_path(kind)).is_some_and(|at| {
+                    at.get("spec").is_some_and(|spec| spec.get("containers").is_some())
+                });
                 if role == Role::Unknown && !has_template {
                     fate = Fate::Unsupported;
-                    let finding = Diagnostic::note(codes::UNSUPPORTED_KIND, span, format!("kind `{kind}` is not interpreted"));
+                    let finding = Diagnostic::note(
+                        codes::UNSUPPORTED_KIND,
+                        span,
+                        format!("kind `{kind}` is not interpreted"),
+                    );
                     reader.push(finding);
-                } else if let Some(pod) = workload::workload(&mut reader, value, kind, identity(pod_kind.clone())) {
+                } else if let Some(pod) =
+                    workload::workload(&mut reader, value, kind, identity(pod_kind.clone()))
+                {
                     if role == Role::Unknown {
-                        let finding = Diagnostic::note(codes::POD_TEMPLATE_ONLY, span, format!("kind `{kind}` is read only for its pod template"))
-                            .effect("its pods are part of the verdicts; whatever else it does is not");
+                        let finding = Diagnostic::note(
+                            codes::POD_TEMPLATE_ONLY,
+                            span,
+                            format!("kind `{kind}` is read only for its pod template"),
+                        )
+                        .effect("its pods are part of the verdicts; whatever else it does is not");
                         reader.push(finding);
                     }
                     self.pods.insert((namespace.clone(), pod_kind, name.clone()), pod);
@@ -192,7 +265,10 @@ impl Assembly<'_> {
                     reader.invalid(value, "Required value: spec.template");
                 }
             }
-            Role::NetworkPolicy | Role::ClusterNetworkPolicy | Role::AdminNetworkPolicy | Role::BaselineAdminNetworkPolicy => {
+            Role::NetworkPolicy
+            | Role::ClusterNetworkPolicy
+            | Role::AdminNetworkPolicy
+            | Role::BaselineAdminNetworkPolicy => {
                 meta::read(&mut reader, value);
                 let kind = match role {
                     Role::NetworkPolicy => PolicyKind::NetworkPolicy,
@@ -201,7 +277,11 @@ impl Assembly<'_> {
                     _ => PolicyKind::BaselineAdminNetworkPolicy,
                 };
                 let id = PolicyId { kind, namespace: namespace.clone(), name: name.clone() };
-                let read = if role == Role::NetworkPolicy { policy::network_policy } else { cluster_policy::cluster_policy };
+                let read = if role == Role::NetworkPolicy {
+                    policy::network_policy
+                } else {
+                    cluster_policy::cluster_policy
+                };
                 let read = read(&mut reader, value, id.clone());
                 let refused = reader.n_errors > 0;
                 if read.is_none() {
@@ -212,7 +292,9 @@ impl Assembly<'_> {
                     self.policies.insert(id, policy);
                 }
                 if refused {
-                    for finding in findings.iter_mut().filter(|finding| finding.severity == Severity::Error && finding.effect.is_none()) {
+                    for finding in findings.iter_mut().filter(|finding| {
+                        finding.severity == Severity::Error && finding.effect.is_none()
+                    }) {
                         finding.effect = Some(
                             if fate == Fate::Unreadable {
                                 "the policy takes no part in verdicts, which are marked as uncertain"
@@ -222,7 +304,11 @@ impl Assembly<'_> {
                             .to_owned(),
                         );
                     }
-                    let scope = if namespace.is_empty() { TaintScope::Everything } else { TaintScope::Namespace(namespace.clone()) };
+                    let scope = if namespace.is_empty() {
+                        TaintScope::Everything
+                    } else {
+                        TaintScope::Namespace(namespace.clone())
+                    };
                     self.taint(scope, span, format!("{label} is invalid"));
                 }
             }
@@ -231,7 +317,10 @@ impl Assembly<'_> {
                 self.out.inventory.services.push(service);
             }
             Role::Endpoints => {
-                self.endpoints.entry((namespace.clone(), name.clone())).or_default().extend(network::endpoints(value));
+                self.endpoints
+                    .entry((namespace.clone(), name.clone()))
+                    .or_default()
+                    .extend(network::endpoints(value));
             }
             Role::EndpointSlice => {
                 let (found, service) = network::endpoint_slice(value);
@@ -239,7 +328,12 @@ impl Assembly<'_> {
                 self.endpoints.entry((namespace.clone(), service)).or_default().extend(found);
             }
             Role::Ingress => {
-                self.out.inventory.entrances.extend(network::ingress(&mut reader, value, namespace, name));
+                self.out.inventory.entrances.extend(network::ingress(
+                    &mut reader,
+                    value,
+                    namespace,
+                    name,
+                ));
             }
             Role::Node => {
                 let (node, cidrs) = network::node(&mut reader, value, name.clone());
@@ -248,8 +342,12 @@ impl Assembly<'_> {
             }
             Role::ForeignPolicy => {
                 fate = Fate::Unsupported;
-                let finding = Diagnostic::warning(codes::FOREIGN_POLICY, span, format!("`{label}` is a policy that Moat does not interpret"))
-                    .effect("verdicts it could change are marked as uncertain");
+                let finding = Diagnostic::warning(
+                    codes::FOREIGN_POLICY,
+                    span,
+                    format!("`{label}` is a policy that Moat does not interpret"),
+                )
+                .effect("verdicts it could change are marked as uncertain");
                 reader.push(finding);
                 let scope = if value.at(&["metadata", "namespace"]).is_some() {
                     TaintScope::Namespace(namespace.clone())
@@ -274,19 +372,25 @@ impl Assembly<'_> {
     /// A namespace named by another object exists, with no label but its name.
     fn mention(&mut self, name: &Arc<str>) {
         if !self.namespaces.contains_key(name) {
-            self.namespaces.insert(name.clone(), Namespace { name: name.clone(), labels: Labels::default(), span: None });
+            self.namespaces.insert(
+                name.clone(),
+                Namespace { name: name.clone(), labels: Labels::default(), span: None },
+            );
         }
     }
 
     fn finish(mut self) -> Lowered {
         self.equal_priorities();
-        let Inventory { services, nodes, entrances, pod_cidrs, taints, .. } = &mut self.out.inventory;
+        let Inventory { services, nodes, entrances, pod_cidrs, taints, .. } =
+            &mut self.out.inventory;
         // The sorts are stable, so of several objects with one identity the last read is kept.
         keep_last(services, |service| (service.namespace.clone(), service.name.clone()));
         keep_last(nodes, |node| node.name.clone());
         for service in services.iter_mut() {
             let key = (service.namespace.clone(), service.name.clone());
-            if service.selector.is_none() && let Some(endpoints) = self.endpoints.remove(&key) {
+            if service.selector.is_none()
+                && let Some(endpoints) = self.endpoints.remove(&key)
+            {
                 service.endpoints = endpoints;
                 service.endpoints.sort_unstable();
                 service.endpoints.dedup();
@@ -335,11 +439,16 @@ fn keep_last<T, K: Ord>(items: &mut Vec<T>, key: impl Fn(&T) -> K) {
 }
 
 /// Fills in node addresses, follows owners, and drops workloads whose real pods are here.
-fn settle_pods(pods: BTreeMap<(Arc<str>, PodKind, Arc<str>), Pod>, nodes: &[crate::inventory::Node]) -> Vec<Pod> {
+fn settle_pods(
+    pods: BTreeMap<(Arc<str>, PodKind, Arc<str>), Pod>,
+    nodes: &[crate::inventory::Node],
+) -> Vec<Pod> {
     let owner_of: BTreeMap<(Arc<str>, Arc<str>, Arc<str>), (Arc<str>, Arc<str>)> = pods
         .values()
         .filter_map(|pod| match (&pod.kind, &pod.owner) {
-            (PodKind::Workload(kind), Some(owner)) => Some(((pod.namespace.clone(), kind.clone(), pod.name.clone()), owner.clone())),
+            (PodKind::Workload(kind), Some(owner)) => {
+                Some(((pod.namespace.clone(), kind.clone(), pod.name.clone()), owner.clone()))
+            }
             _ => None,
         })
         .collect();
@@ -368,9 +477,11 @@ fn settle_pods(pods: BTreeMap<(Arc<str>, PodKind, Arc<str>), Pod>, nodes: &[crat
             let mut pod = pod.clone();
             pod.owner = top(&pod);
             if let Some((kind, name)) = &pod.owner
-                && pod.kind == PodKind::Pod && pod.phase == Phase::Active {
-                    with_pods.insert((pod.namespace.clone(), kind.clone(), name.clone()));
-                }
+                && pod.kind == PodKind::Pod
+                && pod.phase == Phase::Active
+            {
+                with_pods.insert((pod.namespace.clone(), kind.clone(), name.clone()));
+            }
             if pod.host_network
                 && pod.addresses.is_empty()
                 && let Some(node) = nodes.iter().find(|node| Some(&node.name) == pod.node.as_ref())
@@ -384,9 +495,14 @@ fn settle_pods(pods: BTreeMap<(Arc<str>, PodKind, Arc<str>), Pod>, nodes: &[crat
         PodKind::Pod => true,
         PodKind::Workload(kind) => {
             let owned_here = pod.owner.as_ref().is_some_and(|(kind, name)| {
-                pods.contains_key(&(pod.namespace.clone(), PodKind::Workload(kind.clone()), name.clone()))
+                pods.contains_key(&(
+                    pod.namespace.clone(),
+                    PodKind::Workload(kind.clone()),
+                    name.clone(),
+                ))
             });
-            !owned_here && !with_pods.contains(&(pod.namespace.clone(), kind.clone(), pod.name.clone()))
+            !owned_here
+                && !with_pods.contains(&(pod.namespace.clone(), kind.clone(), pod.name.clone()))
         }
     });
     settled

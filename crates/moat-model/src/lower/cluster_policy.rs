@@ -5,7 +5,10 @@
 use super::NULL;
 use super::policy::cidr;
 use super::selector::{label_selector, pod_term};
-use crate::policy::{Action, Direction, Peer, PeerKind, Peers, Policy, PolicyId, PolicyKind, PortMatch, Ports, Rule, Tier};
+use crate::policy::{
+    Action, Direction, Peer, PeerKind, Peers, Policy, PolicyId, PolicyKind, PortMatch, Ports, Rule,
+    Tier,
+};
 use crate::read::Reader;
 use crate::validate;
 use crate::value::Value;
@@ -17,7 +20,11 @@ const PRIORITY_MAX: i64 = 1000;
 const RULES_MAX: usize = 25;
 
 /// Reads a cluster-wide policy. `None` when its subject cannot be read, which is a load error: what it would deny is unknown.
-pub(super) fn cluster_policy<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, id: PolicyId) -> Option<Policy> {
+pub(super) fn cluster_policy<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    id: PolicyId,
+) -> Option<Policy> {
     reader.known(value, &["apiVersion", "kind", "metadata", "spec", "status"]);
     let span = reader.span(value);
     let Some(spec) = value.get("spec").filter(|spec| !spec.is_null()) else {
@@ -42,30 +49,52 @@ pub(super) fn cluster_policy<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, 
                     index += 1;
                     rule
                 });
-                let most = if id.kind == PolicyKind::ClusterNetworkPolicy { RULES_MAX } else { 100 };
+                let most =
+                    if id.kind == PolicyKind::ClusterNetworkPolicy { RULES_MAX } else { 100 };
                 if read.len() > most {
-                    reader.invalid(list, format!("Too many: {}: must have at most {most} items", read.len()));
+                    reader.invalid(
+                        list,
+                        format!("Too many: {}: must have at most {most} items", read.len()),
+                    );
                 }
                 read
             });
             rules.extend(read.unwrap_or_default());
         }
-        Some(Policy { id, span, tier, subject, isolates_ingress: false, isolates_egress: false, rules })
+        Some(Policy {
+            id,
+            span,
+            tier,
+            subject,
+            isolates_ingress: false,
+            isolates_egress: false,
+            rules,
+        })
     })
 }
 
 fn tier<'v>(reader: &mut Reader<'v, '_>, spec: &'v Value, kind: PolicyKind) -> Tier {
     match kind {
-        PolicyKind::ClusterNetworkPolicy => reader.known(spec, &["tier", "priority", "subject", "ingress", "egress"]),
-        PolicyKind::AdminNetworkPolicy => reader.known(spec, &["priority", "subject", "ingress", "egress"]),
+        PolicyKind::ClusterNetworkPolicy => {
+            reader.known(spec, &["tier", "priority", "subject", "ingress", "egress"]);
+        }
+        PolicyKind::AdminNetworkPolicy => {
+            reader.known(spec, &["priority", "subject", "ingress", "egress"]);
+        }
         _ => reader.known(spec, &["subject", "ingress", "egress"]),
     }
     let mut priority = 0;
     if kind != PolicyKind::BaselineAdminNetworkPolicy {
         match reader.int_field(spec, "priority") {
-            Some(number) if (0..=PRIORITY_MAX).contains(&number) => priority = i32::try_from(number).unwrap_or(0),
+            Some(number) if (0..=PRIORITY_MAX).contains(&number) => {
+                priority = i32::try_from(number).unwrap_or(0);
+            }
             Some(number) => {
-                reader.invalid_field(spec, "priority", format!("Invalid value: {number}: must be between 0 and {PRIORITY_MAX}"));
+                reader.invalid_field(
+                    spec,
+                    "priority",
+                    format!("Invalid value: {number}: must be between 0 and {PRIORITY_MAX}"),
+                );
             }
             None => reader.invalid_field(spec, "priority", "Required value"),
         }
@@ -76,7 +105,9 @@ fn tier<'v>(reader: &mut Reader<'v, '_>, spec: &'v Value, kind: PolicyKind) -> T
             Some("Baseline") => Tier::Baseline { priority },
             Some("Admin") => Tier::Admin { priority },
             Some(other) => {
-                let message = format!("Unsupported value: \"{other}\": supported values: \"Admin\", \"Baseline\"");
+                let message = format!(
+                    "Unsupported value: \"{other}\": supported values: \"Admin\", \"Baseline\""
+                );
                 reader.invalid_field(spec, "tier", message);
                 Tier::Admin { priority }
             }
@@ -93,16 +124,25 @@ fn subject<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<PodTerm>
     reader.known(value, &["namespaces", "pods"]);
     let term = pods_or_namespaces(reader, value)?;
     if term.is_none() {
-        reader.invalid(value, "Required value: exactly one of `namespaces` and `pods` must be specified");
+        reader.invalid(
+            value,
+            "Required value: exactly one of `namespaces` and `pods` must be specified",
+        );
     }
     term
 }
 
 /// The fields `namespaces` and `pods` of a subject or peer. Outer `None`: cannot be interpreted; inner: neither is there.
-fn pods_or_namespaces<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Option<PodTerm>> {
+fn pods_or_namespaces<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+) -> Option<Option<PodTerm>> {
     let namespaces = reader.field(value, "namespaces", |reader, at| {
         let selector = label_selector(reader, at)?;
-        Some(PodTerm { namespaces: NamespaceTerm::Matching(selector), pods: Selector::everything() })
+        Some(PodTerm {
+            namespaces: NamespaceTerm::Matching(selector),
+            pods: Selector::everything(),
+        })
     });
     let pods = reader.field(value, "pods", |reader, at| {
         reader.known(at, &["namespaceSelector", "podSelector"]);
@@ -118,7 +158,13 @@ fn pods_or_namespaces<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Opti
     }
 }
 
-fn rule<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, direction: Direction, index: u32, kind: PolicyKind) -> Rule {
+fn rule<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    direction: Direction,
+    index: u32,
+    kind: PolicyKind,
+) -> Rule {
     let peers_key = match direction {
         Direction::Ingress => "from",
         Direction::Egress => "to",
@@ -139,7 +185,8 @@ fn rule<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, direction: Direction,
             };
             match found {
                 Some(other) => {
-                    let message = format!("Unsupported value: \"{other}\": supported values: {supported}");
+                    let message =
+                        format!("Unsupported value: \"{other}\": supported values: {supported}");
                     reader.invalid_field(value, "action", message);
                 }
                 None => reader.invalid_field(value, "action", "Required value"),
@@ -163,11 +210,17 @@ fn rule<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, direction: Direction,
         }
     });
     if n_peers == 0 {
-        reader.invalid_field(value, peers_key, format!("Required value: must have at least 1 {peers_key} peer"));
+        reader.invalid_field(
+            value,
+            peers_key,
+            format!("Required value: must have at least 1 {peers_key} peer"),
+        );
         peers.push(Peer { index: 0, span, kind: uninterpretable(action) });
     }
     let read_ports = if translated { admin_ports } else { protocols };
-    let ports = reader.field(value, ports_key, |reader, list| reader.each(list, read_ports)).unwrap_or_default();
+    let ports = reader
+        .field(value, ports_key, |reader, list| reader.each(list, read_ports))
+        .unwrap_or_default();
     let mut ports = match ports.into_iter().flatten().flatten().collect::<Vec<PortMatch>>() {
         none if none.is_empty() => Ports::Any,
         ports => Ports::List(ports),
@@ -188,7 +241,13 @@ fn uninterpretable(action: Action) -> PeerKind {
     if action == Action::Accept { PeerKind::Nobody } else { PeerKind::Everyone }
 }
 
-fn peer<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, direction: Direction, action: Action, index: u32) -> Vec<Peer> {
+fn peer<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    direction: Direction,
+    action: Action,
+    index: u32,
+) -> Vec<Peer> {
     let span = reader.span(value);
     let one = |kind| vec![Peer { index, span, kind }];
     let fields: &[&str] = match direction {
@@ -196,9 +255,14 @@ fn peer<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, direction: Direction,
         Direction::Egress => &["namespaces", "pods", "nodes", "networks", "domainNames"],
     };
     reader.known(value, fields);
-    let n_set = fields.iter().filter(|field| value.get(field).is_some_and(|at| !at.is_null())).count();
+    let n_set =
+        fields.iter().filter(|field| value.get(field).is_some_and(|at| !at.is_null())).count();
     if n_set != 1 {
-        let message = if n_set == 0 { "Required value: must specify a peer" } else { "Forbidden: may specify only one kind of peer" };
+        let message = if n_set == 0 {
+            "Required value: must specify a peer"
+        } else {
+            "Forbidden: may specify only one kind of peer"
+        };
         reader.invalid(value, message);
         return one(uninterpretable(action));
     }
@@ -215,9 +279,15 @@ fn peer<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, direction: Direction,
         let set = set.map(|sets| sets.iter().fold(AddrSet::empty(), |sum, set| sum.union(set)));
         return one(set.map_or_else(|| uninterpretable(action), PeerKind::Addresses));
     }
-    if let Some(domains) = reader.field(value, "domainNames", |reader, list| reader.each(list, domain)) {
+    if let Some(domains) =
+        reader.field(value, "domainNames", |reader, list| reader.each(list, domain))
+    {
         if action != Action::Accept {
-            reader.invalid_field(value, "domainNames", "Forbidden: domainNames may only be used in Accept rules");
+            reader.invalid_field(
+                value,
+                "domainNames",
+                "Forbidden: domainNames may only be used in Accept rules",
+            );
             return one(PeerKind::Everyone);
         }
         let kind = |name: Option<DomainPattern>| name.map_or(PeerKind::Nobody, PeerKind::Domain);
@@ -234,7 +304,10 @@ fn domain<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<DomainPat
     let plain = text.strip_prefix("*.").unwrap_or(text);
     let plain = plain.strip_suffix('.').unwrap_or(plain);
     if plain.contains('*') || validate::subdomain(&plain.to_ascii_lowercase()).is_some() {
-        reader.invalid(value, format!("Invalid value: \"{text}\": must be a domain name, `*.` in front allowed"));
+        reader.invalid(
+            value,
+            format!("Invalid value: \"{text}\": must be a domain name, `*.` in front allowed"),
+        );
         return None;
     }
     Some(DomainPattern::new(text))
@@ -247,12 +320,16 @@ fn protocols<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Vec<Po
         return Some(vec![PortMatch::Named { protocol: None, name: name.into() }]);
     }
     let mut found = None;
-    for (key, protocol) in [("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)] {
+    for (key, protocol) in
+        [("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)]
+    {
         if let Some(field) = value.get(key) {
             // `tcp: {}` and `tcp:` both mean every port of the protocol.
             found = reader.step(crate::read::Step::Key(key), |reader| {
                 reader.known(field, &["destinationPort"]);
-                match reader.field(field, "destinationPort", |reader, at| number_or_range(reader, at, protocol)) {
+                match reader.field(field, "destinationPort", |reader, at| {
+                    number_or_range(reader, at, protocol)
+                }) {
                     Some(ports) => ports,
                     None => Some(PortSet::protocol(protocol)),
                 }
@@ -261,12 +338,19 @@ fn protocols<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Vec<Po
         }
     }
     if found.is_none() {
-        reader.invalid(value, "Required value: must specify one of `tcp`, `udp`, `sctp`, `destinationNamedPort`");
+        reader.invalid(
+            value,
+            "Required value: must specify one of `tcp`, `udp`, `sctp`, `destinationNamedPort`",
+        );
     }
     found.map(|ports| vec![PortMatch::Numbers(ports)])
 }
 
-fn number_or_range<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, protocol: Protocol) -> Option<PortSet> {
+fn number_or_range<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    protocol: Protocol,
+) -> Option<PortSet> {
     reader.known(value, &["number", "range"]);
     if let Some(number) = reader.int_field(value, "number") {
         let number = checked_port(reader, value, "number", number)?;
@@ -279,20 +363,33 @@ fn number_or_range<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, protocol: 
     range.flatten()
 }
 
-fn port_range<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, protocol: Protocol) -> Option<PortSet> {
+fn port_range<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    protocol: Protocol,
+) -> Option<PortSet> {
     reader.known(value, &["start", "end", "protocol"]);
     let start = reader.int_field(value, "start").unwrap_or(0);
     let end = reader.int_field(value, "end").unwrap_or(0);
     let start_port = checked_port(reader, value, "start", start)?;
     let end_port = checked_port(reader, value, "end", end)?;
     if end <= start {
-        reader.invalid_field(value, "end", format!("Invalid value: {end}: must be greater than `start`"));
+        reader.invalid_field(
+            value,
+            "end",
+            format!("Invalid value: {end}: must be greater than `start`"),
+        );
         return None;
     }
     Some(PortSet::range(protocol, start_port, end_port))
 }
 
-fn checked_port<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, key: &'static str, number: i64) -> Option<u16> {
+fn checked_port<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    key: &'static str,
+    number: i64,
+) -> Option<u16> {
     if let Some(reason) = validate::port_number(number) {
         reader.invalid_field(value, key, format!("Invalid value: {number}: {reason}"));
         return None;
@@ -306,7 +403,13 @@ fn admin_ports<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Vec<
     if let Some(name) = reader.string_field(value, "namedPort") {
         return Some(vec![PortMatch::Named { protocol: None, name: name.into() }]);
     }
-    let protocol = |of: &Value| of.get("protocol").unwrap_or(&NULL).as_str().and_then(Protocol::parse).unwrap_or(Protocol::Tcp);
+    let protocol = |of: &Value| {
+        of.get("protocol")
+            .unwrap_or(&NULL)
+            .as_str()
+            .and_then(Protocol::parse)
+            .unwrap_or(Protocol::Tcp)
+    };
     if let Some(ports) = reader.field(value, "portNumber", |reader, at| {
         reader.known(at, &["protocol", "port"]);
         let number = reader.int_field(at, "port").unwrap_or(0);
@@ -315,9 +418,14 @@ fn admin_ports<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Vec<
     }) {
         return ports.map(|ports| vec![PortMatch::Numbers(ports)]);
     }
-    if let Some(ports) = reader.field(value, "portRange", |reader, at| port_range(reader, at, protocol(at))) {
+    if let Some(ports) =
+        reader.field(value, "portRange", |reader, at| port_range(reader, at, protocol(at)))
+    {
         return ports.map(|ports| vec![PortMatch::Numbers(ports)]);
     }
-    reader.invalid(value, "Required value: must specify one of `portNumber`, `namedPort`, `portRange`");
+    reader.invalid(
+        value,
+        "Required value: must specify one of `portNumber`, `namedPort`, `portRange`",
+    );
     None
 }

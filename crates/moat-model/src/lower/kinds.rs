@@ -36,7 +36,9 @@ pub(super) fn role(api_version: &str, kind: &str) -> Role {
         ("networking.k8s.io" | "extensions", "NetworkPolicy") => Role::NetworkPolicy,
         ("policy.networking.k8s.io", "ClusterNetworkPolicy") => Role::ClusterNetworkPolicy,
         ("policy.networking.k8s.io", "AdminNetworkPolicy") => Role::AdminNetworkPolicy,
-        ("policy.networking.k8s.io", "BaselineAdminNetworkPolicy") => Role::BaselineAdminNetworkPolicy,
+        ("policy.networking.k8s.io", "BaselineAdminNetworkPolicy") => {
+            Role::BaselineAdminNetworkPolicy
+        }
         ("", "Service") => Role::Service,
         ("", "Endpoints") => Role::Endpoints,
         ("discovery.k8s.io", "EndpointSlice") => Role::EndpointSlice,
@@ -44,7 +46,10 @@ pub(super) fn role(api_version: &str, kind: &str) -> Role {
         ("", "Node") => Role::Node,
         ("", "List") => Role::List,
         ("cilium.io", "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy")
-        | ("crd.projectcalico.org" | "projectcalico.org", "NetworkPolicy" | "GlobalNetworkPolicy")
+        | (
+            "crd.projectcalico.org" | "projectcalico.org",
+            "NetworkPolicy" | "GlobalNetworkPolicy",
+        )
         | ("crd.antrea.io", "NetworkPolicy" | "ClusterNetworkPolicy")
         | ("security.istio.io", "AuthorizationPolicy" | "PeerAuthentication")
         | ("k8s.cni.cncf.io", "MultiNetworkPolicy") => Role::ForeignPolicy,
@@ -68,8 +73,17 @@ pub(super) fn role(api_version: &str, kind: &str) -> Role {
         | ("networking.k8s.io", "IngressClass" | "IPAddress" | "ServiceCIDR")
         | (
             "",
-            "ConfigMap" | "Secret" | "ServiceAccount" | "PersistentVolume" | "PersistentVolumeClaim" | "Event" | "LimitRange"
-            | "ResourceQuota" | "PodTemplate" | "Binding" | "ComponentStatus",
+            "ConfigMap"
+            | "Secret"
+            | "ServiceAccount"
+            | "PersistentVolume"
+            | "PersistentVolumeClaim"
+            | "Event"
+            | "LimitRange"
+            | "ResourceQuota"
+            | "PodTemplate"
+            | "Binding"
+            | "ComponentStatus",
         ) => Role::Irrelevant,
         _ => Role::Unknown,
     }
@@ -94,17 +108,27 @@ pub(super) fn replacement(api_version: &str, role: Role) -> Option<&'static str>
         ("apps/v1" | "batch/v1" | "v1" | "networking.k8s.io/v1" | "discovery.k8s.io/v1", _) => None,
         ("extensions/v1beta1" | "apps/v1beta1" | "apps/v1beta2", Role::Workload) => Some("apps/v1"),
         ("batch/v1beta1" | "batch/v2alpha1", Role::Workload) => Some("batch/v1"),
-        ("extensions/v1beta1", Role::NetworkPolicy | Role::Ingress) | ("networking.k8s.io/v1beta1", Role::Ingress) => {
-            Some("networking.k8s.io/v1")
-        }
+        ("extensions/v1beta1", Role::NetworkPolicy | Role::Ingress)
+        | ("networking.k8s.io/v1beta1", Role::Ingress) => Some("networking.k8s.io/v1"),
         ("discovery.k8s.io/v1beta1", Role::EndpointSlice) => Some("discovery.k8s.io/v1"),
         ("policy.networking.k8s.io/v1alpha2", Role::ClusterNetworkPolicy) => None,
-        ("policy.networking.k8s.io/v1alpha1", Role::AdminNetworkPolicy | Role::BaselineAdminNetworkPolicy) => None,
+        (
+            "policy.networking.k8s.io/v1alpha1",
+            Role::AdminNetworkPolicy | Role::BaselineAdminNetworkPolicy,
+        ) => None,
         (_, Role::ClusterNetworkPolicy) => Some("policy.networking.k8s.io/v1alpha2"),
-        (_, Role::AdminNetworkPolicy | Role::BaselineAdminNetworkPolicy) => Some("policy.networking.k8s.io/v1alpha1"),
-        (_, Role::Workload | Role::NetworkPolicy | Role::Pod | Role::Service | Role::Ingress | Role::EndpointSlice) => {
-            Some("the version the cluster serves")
+        (_, Role::AdminNetworkPolicy | Role::BaselineAdminNetworkPolicy) => {
+            Some("policy.networking.k8s.io/v1alpha1")
         }
+        (
+            _,
+            Role::Workload
+            | Role::NetworkPolicy
+            | Role::Pod
+            | Role::Service
+            | Role::Ingress
+            | Role::EndpointSlice,
+        ) => Some("the version the cluster serves"),
         _ => None,
     }
 }

@@ -10,8 +10,22 @@ use std::sync::Arc;
 
 /// The fields of `metadata` that Moat knows are all the API has.
 const FIELDS: &[&str] = &[
-    "name", "generateName", "namespace", "labels", "annotations", "ownerReferences", "finalizers", "uid", "resourceVersion", "generation",
-    "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "selfLink", "clusterName",
+    "name",
+    "generateName",
+    "namespace",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "managedFields",
+    "selfLink",
+    "clusterName",
 ];
 
 /// What other readers need of `metadata`.
@@ -32,7 +46,9 @@ fn read_field<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Meta>
         reader.known(meta, FIELDS);
         let labels = reader.field(meta, "labels", labels).unwrap_or_default();
         let owners = meta.get("ownerReferences").unwrap_or(&NULL).items();
-        let controls = |owner: &&Value| matches!(owner.get("controller").map(|flag| &flag.data), Some(Data::Bool(true)));
+        let controls = |owner: &&Value| {
+            matches!(owner.get("controller").map(|flag| &flag.data), Some(Data::Bool(true)))
+        };
         let owner = owners.iter().find(controls).and_then(|owner| {
             let kind = owner.get("kind")?.as_str()?.to_ascii_lowercase();
             Some((kind.into(), owner.get("name")?.as_str()?.into()))
@@ -56,7 +72,10 @@ pub(super) fn labels<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Label
 }
 
 /// A mapping of strings; other values are reported, as the API server refuses them.
-pub(super) fn string_map<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Vec<(&'v str, &'v str, &'v Value)> {
+pub(super) fn string_map<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+) -> Vec<(&'v str, &'v str, &'v Value)> {
     if !matches!(value.data, Data::Map(_)) {
         reader.wrong_type(value, "a mapping");
     }
@@ -67,9 +86,13 @@ pub(super) fn string_map<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> V
             Data::Null => pairs.push((entry.key.as_ref(), "", &entry.value)),
             _ => {
                 let span = reader.span(&entry.value);
-                let finding = Diagnostic::error(codes::WRONG_TYPE, span, format!("want a string, found {}", entry.value.kind()))
-                    .help("put the value in quotes")
-                    .effect("the label is not there");
+                let finding = Diagnostic::error(
+                    codes::WRONG_TYPE,
+                    span,
+                    format!("want a string, found {}", entry.value.kind()),
+                )
+                .help("put the value in quotes")
+                .effect("the label is not there");
                 reader.push(finding);
             }
         });

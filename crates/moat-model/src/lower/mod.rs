@@ -78,6 +78,10 @@ pub struct Lowered {
 }
 
 /// Lowers documents. `failures` are the loader's findings: what could not be read taints verdicts.
-pub fn lower<'v>(documents: impl IntoIterator<Item = (SourceId, &'v Value)>, failures: &[Diagnostic], options: &Options) -> Lowered {
+pub fn lower<'v>(
+    documents: impl IntoIterator<Item = (SourceId, &'v Value)>,
+    failures: &[Diagnostic],
+    options: &Options,
+) -> Lowered {
     assemble::assemble(documents, failures, options)
 }

@@ -11,10 +11,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Reads a Node; the second part is the prefixes its pods' addresses come from.
-pub(super) fn node<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, name: Arc<str>) -> (Node, Vec<Cidr>) {
+pub(super) fn node<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    name: Arc<str>,
+) -> (Node, Vec<Cidr>) {
     let meta = meta::read(reader, value);
     let addresses = value.at(&["status", "addresses"]).unwrap_or(&NULL).items();
-    let addresses = addresses.iter().filter_map(|item| item.get("address")?.as_str()?.parse().ok()).collect();
+    let addresses =
+        addresses.iter().filter_map(|item| item.get("address")?.as_str()?.parse().ok()).collect();
     let spec = value.get("spec").unwrap_or(&NULL);
     let cidrs = spec.get("podCIDRs").unwrap_or(&NULL).items().iter().chain(spec.get("podCIDR"));
     let mut cidrs: Vec<Cidr> = cidrs.filter_map(|item| Cidr::parse(item.as_str()?).ok()).collect();
@@ -24,7 +29,12 @@ pub(super) fn node<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, name: Arc<
 }
 
 /// Reads a Service.
-pub(super) fn service<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, namespace: Arc<str>, name: Arc<str>) -> Service {
+pub(super) fn service<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    namespace: Arc<str>,
+    name: Arc<str>,
+) -> Service {
     reader.known(value, &["apiVersion", "kind", "metadata", "spec", "status"]);
     meta::read(reader, value);
     let span = reader.span(value);
@@ -32,10 +42,20 @@ pub(super) fn service<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, namespa
     reader.step(crate::read::Step::Key("spec"), |reader| {
         let kind = reader.string_field(spec, "type").unwrap_or("ClusterIP");
         //# selector: "If empty or not present, the service is assumed to have an external process managing its endpoints"
-        let selector = reader.field(spec, "selector", match_labels).filter(|found| !found.is_empty()).map(Selector::new);
+        let selector = reader
+            .field(spec, "selector", match_labels)
+            .filter(|found| !found.is_empty())
+            .map(Selector::new);
         let headless = spec.get("clusterIP").unwrap_or(&NULL).as_str() == Some("None");
-        let ips = ["clusterIPs", "externalIPs"].into_iter().flat_map(|key| spec.get(key).unwrap_or(&NULL).items());
-        let balancers = value.at(&["status", "loadBalancer", "ingress"]).unwrap_or(&NULL).items().iter().filter_map(|item| item.get("ip"));
+        let ips = ["clusterIPs", "externalIPs"]
+            .into_iter()
+            .flat_map(|key| spec.get(key).unwrap_or(&NULL).items());
+        let balancers = value
+            .at(&["status", "loadBalancer", "ingress"])
+            .unwrap_or(&NULL)
+            .items()
+            .iter()
+            .filter_map(|item| item.get("ip"));
         let mut addresses: Vec<IpAddr> = ips
             .chain(spec.get("clusterIP"))
             .chain(spec.get("loadBalancerIP"))
@@ -44,14 +64,19 @@ pub(super) fn service<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, namespa
             .collect();
         addresses.sort_unstable();
         addresses.dedup();
-        let ports = reader.field(spec, "ports", |reader, list| reader.each(list, service_port)).unwrap_or_default();
+        let ports = reader
+            .field(spec, "ports", |reader, list| reader.each(list, service_port))
+            .unwrap_or_default();
         Service {
             namespace,
             name,
             span,
             selector: selector.filter(|_| kind != "ExternalName"),
             headless,
-            external_name: reader.string_field(spec, "externalName").filter(|_| kind == "ExternalName").map(Into::into),
+            external_name: reader
+                .string_field(spec, "externalName")
+                .filter(|_| kind == "ExternalName")
+                .map(Into::into),
             addresses,
             ports: ports.into_iter().flatten().collect(),
             external: matches!(kind, "NodePort" | "LoadBalancer"),
@@ -70,14 +95,18 @@ fn service_port<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Ser
     let port = u16::try_from(number).ok()?;
     let protocol = match reader.string_field(value, "protocol") {
         None => Protocol::Tcp,
-        Some(text) => match Protocol::WITH_PORTS.into_iter().find(|protocol| protocol.name() == text) {
-            Some(protocol) => protocol,
-            None => {
-                let message = format!("Unsupported value: \"{text}\": supported values: \"SCTP\", \"TCP\", \"UDP\"");
-                reader.invalid_field(value, "protocol", message);
-                return None;
+        Some(text) => {
+            match Protocol::WITH_PORTS.into_iter().find(|protocol| protocol.name() == text) {
+                Some(protocol) => protocol,
+                None => {
+                    let message = format!(
+                        "Unsupported value: \"{text}\": supported values: \"SCTP\", \"TCP\", \"UDP\""
+                    );
+                    reader.invalid_field(value, "protocol", message);
+                    return None;
+                }
             }
-        },
+        }
     };
     //# targetPort: "If this is not specified, the value of the 'port' field is used (an identity map)."
     let target = match value.get("targetPort").map(|target| &target.data) {
@@ -86,25 +115,44 @@ fn service_port<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Ser
         Some(Data::Int(number)) => match u16::try_from(*number) {
             Ok(number) => TargetPort::Number(number),
             Err(_) => {
-                reader.invalid_field(value, "targetPort", format!("Invalid value: {number}: must be between 1 and 65535, inclusive"));
+                reader.invalid_field(
+                    value,
+                    "targetPort",
+                    format!("Invalid value: {number}: must be between 1 and 65535, inclusive"),
+                );
                 return None;
             }
         },
         Some(Data::String(name)) => match name.parse() {
             // A quoted number is a port name to the API server, which refuses it; people mean the number.
             Ok(number) => {
-                reader.invalid_field(value, "targetPort", format!("Invalid value: \"{name}\": must contain at least one letter (a-z)"));
+                reader.invalid_field(
+                    value,
+                    "targetPort",
+                    format!("Invalid value: \"{name}\": must contain at least one letter (a-z)"),
+                );
                 TargetPort::Number(number)
             }
             Err(_) => TargetPort::Name(name.as_ref().into()),
         },
         Some(_) => {
-            reader.field(value, "targetPort", |reader, at| reader.wrong_type(at, "a port number or a port name"));
+            reader.field(value, "targetPort", |reader, at| {
+                reader.wrong_type(at, "a port number or a port name");
+            });
             return None;
         }
     };
-    let node_port = reader.int_field(value, "nodePort").and_then(|number| u16::try_from(number).ok()).filter(|&number| number > 0);
-    Some(ServicePort { name: reader.string_field(value, "name").map(Into::into), protocol, port, target, node_port })
+    let node_port = reader
+        .int_field(value, "nodePort")
+        .and_then(|number| u16::try_from(number).ok())
+        .filter(|&number| number > 0);
+    Some(ServicePort {
+        name: reader.string_field(value, "name").map(Into::into),
+        protocol,
+        port,
+        target,
+        node_port,
+    })
 }
 
 /// Reads Endpoints: the Service of the same name gets these backends.
@@ -139,7 +187,10 @@ fn backends(ip: Option<&str>, ports: &Value) -> Vec<Endpoint> {
             Some(Endpoint {
                 address,
                 port_name: port.get("name").and_then(Value::as_str).map(Into::into),
-                protocol: port.get("protocol").and_then(Value::as_str).map_or(Some(Protocol::Tcp), Protocol::parse)?,
+                protocol: port
+                    .get("protocol")
+                    .and_then(Value::as_str)
+                    .map_or(Some(Protocol::Tcp), Protocol::parse)?,
                 port: u16::try_from(port.get("port")?.as_int()?).ok()?,
             })
         })
@@ -147,7 +198,12 @@ fn backends(ip: Option<&str>, ports: &Value) -> Vec<Endpoint> {
 }
 
 /// Reads an Ingress as the ways in it names.
-pub(super) fn ingress<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, namespace: &Arc<str>, name: &Arc<str>) -> Vec<Entrance> {
+pub(super) fn ingress<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    namespace: &Arc<str>,
+    name: &Arc<str>,
+) -> Vec<Entrance> {
     reader.known(value, &["apiVersion", "kind", "metadata", "spec", "status"]);
     meta::read(reader, value);
     let span = reader.span(value);
@@ -156,7 +212,9 @@ pub(super) fn ingress<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, namespa
         let service = backend.get("service").unwrap_or(&NULL);
         let port = service.get("port").unwrap_or(&NULL);
         let port = port.get("number").and_then(Value::as_int).map(|number| number.to_string());
-        let port = port.or_else(|| service.at(&["port", "name"])?.as_str().map(str::to_owned)).unwrap_or_default();
+        let port = port
+            .or_else(|| service.at(&["port", "name"])?.as_str().map(str::to_owned))
+            .unwrap_or_default();
         Some(Entrance {
             namespace: namespace.clone(),
             name: name.clone(),
@@ -167,7 +225,11 @@ pub(super) fn ingress<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, namespa
             port,
         })
     };
-    let mut found: Vec<Entrance> = spec.get("defaultBackend").and_then(|backend| entrance("*", "/", backend)).into_iter().collect();
+    let mut found: Vec<Entrance> = spec
+        .get("defaultBackend")
+        .and_then(|backend| entrance("*", "/", backend))
+        .into_iter()
+        .collect();
     for rule in spec.get("rules").unwrap_or(&NULL).items() {
         let host = rule.get("host").and_then(Value::as_str).unwrap_or("*");
         for path in rule.at(&["http", "paths"]).unwrap_or(&NULL).items() {

@@ -3,50 +3,68 @@
 //! Sources: `k8s.io/api/networking/v1` types.go for meaning, `pkg/apis/networking/v1/defaults.go` for defaults,
 //! `pkg/apis/networking/validation/validation.go` for refusals and their words.
 
+use super::NULL;
 use super::selector::{label_selector, pod_term};
-use crate::policy::{Action, Direction, Peer, PeerKind, Peers, Policy, PolicyId, PortMatch, Ports, Rule, Tier};
+use crate::policy::{
+    Action, Direction, Peer, PeerKind, Peers, Policy, PolicyId, PortMatch, Ports, Rule, Tier,
+};
 use crate::read::Reader;
 use crate::validate;
 use crate::value::{Data, Value};
-use super::NULL;
 use moat_sets::{AddrSet, Cidr, NamespaceTerm, PodTerm, PortSet, Protocol, Selector};
 
 /// Reads a NetworkPolicy. `None` when its subject cannot be read: the policy then takes no part, and the caller taints its namespace.
-pub(super) fn network_policy<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, id: PolicyId) -> Option<Policy> {
+pub(super) fn network_policy<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    id: PolicyId,
+) -> Option<Policy> {
     let spec = value.get("spec").unwrap_or(&NULL);
     let span = reader.span(value);
     reader.known(value, &["apiVersion", "kind", "metadata", "spec", "status"]);
     reader.step(crate::read::Step::Key("spec"), |reader| {
-            reader.known(spec, &["podSelector", "ingress", "egress", "policyTypes"]);
-            //# podSelector: "This field is optional. If it is not specified, it defaults to an empty selector."
-            let pods = match reader.field(spec, "podSelector", label_selector) {
-                Some(selector) => selector?,
-                None => Selector::everything(),
-            };
-            let mut rules = reader
-                .field(spec, "ingress", |reader, list| {
-                    let mut index = 0;
-                    reader.each(list, |reader, item| rule(reader, item, Direction::Ingress, &mut index, &id))
+        reader.known(spec, &["podSelector", "ingress", "egress", "policyTypes"]);
+        //# podSelector: "This field is optional. If it is not specified, it defaults to an empty selector."
+        let pods = match reader.field(spec, "podSelector", label_selector) {
+            Some(selector) => selector?,
+            None => Selector::everything(),
+        };
+        let mut rules = reader
+            .field(spec, "ingress", |reader, list| {
+                let mut index = 0;
+                reader.each(list, |reader, item| {
+                    rule(reader, item, Direction::Ingress, &mut index, &id)
                 })
-                .unwrap_or_default();
-            let n_ingress = rules.len();
-            rules.extend(
-                reader
-                    .field(spec, "egress", |reader, list| {
-                        let mut index = 0;
-                        reader.each(list, |reader, item| rule(reader, item, Direction::Egress, &mut index, &id))
+            })
+            .unwrap_or_default();
+        let n_ingress = rules.len();
+        rules.extend(
+            reader
+                .field(spec, "egress", |reader, list| {
+                    let mut index = 0;
+                    reader.each(list, |reader, item| {
+                        rule(reader, item, Direction::Egress, &mut index, &id)
                     })
-                    .unwrap_or_default(),
-            );
-            let n_egress = rules.len() - n_ingress;
-            let (isolates_ingress, isolates_egress) = policy_types(reader, spec, n_egress);
-            //# "If policyTypes does not include a direction, rules of that direction are ignored."
-            rules.retain(|rule| match rule.direction {
-                Direction::Ingress => isolates_ingress,
-                Direction::Egress => isolates_egress,
-            });
-            let subject = PodTerm { namespaces: NamespaceTerm::Named(id.namespace.clone()), pods };
-            Some(Policy { id, span, tier: Tier::Namespace, subject, isolates_ingress, isolates_egress, rules })
+                })
+                .unwrap_or_default(),
+        );
+        let n_egress = rules.len() - n_ingress;
+        let (isolates_ingress, isolates_egress) = policy_types(reader, spec, n_egress);
+        //# "If policyTypes does not include a direction, rules of that direction are ignored."
+        rules.retain(|rule| match rule.direction {
+            Direction::Ingress => isolates_ingress,
+            Direction::Egress => isolates_egress,
+        });
+        let subject = PodTerm { namespaces: NamespaceTerm::Named(id.namespace.clone()), pods };
+        Some(Policy {
+            id,
+            span,
+            tier: Tier::Namespace,
+            subject,
+            isolates_ingress,
+            isolates_egress,
+            rules,
+        })
     })
 }
 
@@ -80,7 +98,13 @@ fn policy_types<'v>(reader: &mut Reader<'v, '_>, spec: &'v Value, n_egress: usiz
     if !ingress && !egress { (true, true) } else { (ingress, egress) }
 }
 
-fn rule<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, direction: Direction, index: &mut u32, id: &PolicyId) -> Rule {
+fn rule<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    direction: Direction,
+    index: &mut u32,
+    id: &PolicyId,
+) -> Rule {
     let peers_key = match direction {
         Direction::Ingress => "from",
         Direction::Egress => "to",
@@ -99,7 +123,15 @@ fn rule<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, direction: Direction,
         Some(ports) if !ports.is_empty() => Ports::List(ports.into_iter().flatten().collect()),
         _ => Ports::Any,
     };
-    let rule = Rule { direction, index: *index, name: None, span: reader.span(value), action: Action::Accept, peers, ports };
+    let rule = Rule {
+        direction,
+        index: *index,
+        name: None,
+        span: reader.span(value),
+        action: Action::Accept,
+        peers,
+        ports,
+    };
     *index += 1;
     rule
 }
@@ -146,7 +178,10 @@ fn ip_block<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<AddrSet
                 let hole = self::cidr(reader, item, text)?;
                 //# "Except values will be rejected if they are outside the cidr range"
                 if !cidr.covers(hole) || cidr == hole {
-                    reader.invalid(item, format!("Invalid value: \"{text}\": must be a strict subset of `cidr`"));
+                    reader.invalid(
+                        item,
+                        format!("Invalid value: \"{text}\": must be a strict subset of `cidr`"),
+                    );
                 }
                 Some(hole)
             })
@@ -181,7 +216,11 @@ fn port<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<PortMatch> 
     let end = reader.int_field(value, "endPort");
     let Some(number) = value.get("port").filter(|port| !port.is_null()) else {
         if end.is_some() {
-            reader.invalid_field(value, "endPort", "Forbidden: may not be specified when `port` is not specified");
+            reader.invalid_field(
+                value,
+                "endPort",
+                "Forbidden: may not be specified when `port` is not specified",
+            );
             return None;
         }
         //# "If this field is not provided, this matches all port names and numbers."
@@ -191,7 +230,11 @@ fn port<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<PortMatch> 
         Data::Int(low) => {
             let low_u16 = u16::try_from(*low).ok().filter(|&low| low > 0);
             if low_u16.is_none() {
-                reader.invalid_field(value, "port", format!("Invalid value: {low}: must be between 1 and 65535, inclusive"));
+                reader.invalid_field(
+                    value,
+                    "port",
+                    format!("Invalid value: {low}: must be between 1 and 65535, inclusive"),
+                );
             }
             let low_u16 = low_u16?;
             let Some(high) = end else {
@@ -203,14 +246,22 @@ fn port<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<PortMatch> 
             }
             if high < *low {
                 //# "This field ... must be equal or greater than port"
-                reader.invalid_field(value, "endPort", format!("Invalid value: {high}: must be greater than or equal to `port`"));
+                reader.invalid_field(
+                    value,
+                    "endPort",
+                    format!("Invalid value: {high}: must be greater than or equal to `port`"),
+                );
                 return None;
             }
             Some(PortMatch::Numbers(PortSet::range(protocol, low_u16, u16::try_from(high).ok()?)))
         }
         Data::String(name) => {
             if end.is_some() {
-                reader.invalid_field(value, "endPort", "Forbidden: may not be specified when `port` is non-numeric");
+                reader.invalid_field(
+                    value,
+                    "endPort",
+                    "Forbidden: may not be specified when `port` is non-numeric",
+                );
                 return None;
             }
             if let Some(reason) = validate::port_name(name) {
@@ -220,7 +271,9 @@ fn port<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<PortMatch> 
             Some(PortMatch::Named { protocol: Some(protocol), name: name.as_ref().into() })
         }
         _ => {
-            reader.field(value, "port", |reader, at| reader.wrong_type(at, "a port number or a port name"));
+            reader.field(value, "port", |reader, at| {
+                reader.wrong_type(at, "a port number or a port name");
+            });
             None
         }
     }
@@ -235,7 +288,10 @@ fn protocol<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Protoco
     // The API compares case-sensitively: `tcp` is refused.
     let protocol = Protocol::WITH_PORTS.into_iter().find(|protocol| protocol.name() == text);
     if protocol.is_none() {
-        reader.invalid(value, format!("Unsupported value: \"{text}\": supported values: \"SCTP\", \"TCP\", \"UDP\""));
+        reader.invalid(
+            value,
+            format!("Unsupported value: \"{text}\": supported values: \"SCTP\", \"TCP\", \"UDP\""),
+        );
     }
     protocol
 }

@@ -8,7 +8,10 @@ use crate::value::Value;
 use moat_sets::{NamespaceTerm, Operator, PodTerm, Requirement, Selector};
 
 /// Reads a `LabelSelector`. `None` when a part cannot be interpreted.
-pub(super) fn label_selector<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Selector> {
+pub(super) fn label_selector<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+) -> Option<Selector> {
     let errors = reader.n_errors;
     reader.known(value, &["matchLabels", "matchExpressions"]);
     let mut requirements = reader.field(value, "matchLabels", match_labels).unwrap_or_default();
@@ -45,7 +48,9 @@ fn expression<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Requi
         reader.invalid_field(value, "key", format!("Invalid value: \"{key}\": {reason}"));
     }
     let values: Vec<&str> = reader
-        .field(value, "values", |reader, list| reader.each(list, super::super::read::Reader::string))
+        .field(value, "values", |reader, list| {
+            reader.each(list, super::super::read::Reader::string)
+        })
         .unwrap_or_default()
         .into_iter()
         .flatten()
@@ -56,17 +61,29 @@ fn expression<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Requi
         "Exists" => Operator::Exists,
         "DoesNotExist" => Operator::DoesNotExist,
         other => {
-            reader.invalid_field(value, "operator", format!("Invalid value: \"{other}\": not a valid selector operator"));
+            reader.invalid_field(
+                value,
+                "operator",
+                format!("Invalid value: \"{other}\": not a valid selector operator"),
+            );
             return None;
         }
     };
     match operator {
         Operator::In | Operator::NotIn if values.is_empty() => {
-            reader.invalid_field(value, "values", "Required value: must be specified when `operator` is 'In' or 'NotIn'");
+            reader.invalid_field(
+                value,
+                "values",
+                "Required value: must be specified when `operator` is 'In' or 'NotIn'",
+            );
             return None;
         }
         Operator::Exists | Operator::DoesNotExist if !values.is_empty() => {
-            reader.invalid_field(value, "values", "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+            reader.invalid_field(
+                value,
+                "values",
+                "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            );
             return None;
         }
         _ => {}
@@ -75,7 +92,11 @@ fn expression<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Requi
 }
 
 /// The fields `namespaceSelector` and `podSelector` of `value`; without a namespace selector, `own` namespaces are meant.
-pub(super) fn pod_term<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, own: NamespaceTerm) -> Option<PodTerm> {
+pub(super) fn pod_term<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    own: NamespaceTerm,
+) -> Option<PodTerm> {
     let namespaces = match reader.field(value, "namespaceSelector", label_selector) {
         Some(selector) => NamespaceTerm::Matching(selector?),
         None => own,

@@ -11,18 +11,76 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 const POD_SPEC: &[&str] = &[
-    "volumes", "initContainers", "containers", "ephemeralContainers", "restartPolicy", "terminationGracePeriodSeconds",
-    "activeDeadlineSeconds", "dnsPolicy", "nodeSelector", "serviceAccountName", "serviceAccount", "automountServiceAccountToken", "nodeName",
-    "hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "securityContext", "imagePullSecrets", "hostname", "subdomain", "affinity",
-    "schedulerName", "tolerations", "hostAliases", "priorityClassName", "priority", "dnsConfig", "readinessGates", "runtimeClassName",
-    "enableServiceLinks", "preemptionPolicy", "overhead", "topologySpreadConstraints", "setHostnameAsFQDN", "os", "hostUsers",
-    "schedulingGates", "resourceClaims", "resources", "hostnameOverride", "workloadRef",
+    "volumes",
+    "initContainers",
+    "containers",
+    "ephemeralContainers",
+    "restartPolicy",
+    "terminationGracePeriodSeconds",
+    "activeDeadlineSeconds",
+    "dnsPolicy",
+    "nodeSelector",
+    "serviceAccountName",
+    "serviceAccount",
+    "automountServiceAccountToken",
+    "nodeName",
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+    "shareProcessNamespace",
+    "securityContext",
+    "imagePullSecrets",
+    "hostname",
+    "subdomain",
+    "affinity",
+    "schedulerName",
+    "tolerations",
+    "hostAliases",
+    "priorityClassName",
+    "priority",
+    "dnsConfig",
+    "readinessGates",
+    "runtimeClassName",
+    "enableServiceLinks",
+    "preemptionPolicy",
+    "overhead",
+    "topologySpreadConstraints",
+    "setHostnameAsFQDN",
+    "os",
+    "hostUsers",
+    "schedulingGates",
+    "resourceClaims",
+    "resources",
+    "hostnameOverride",
+    "workloadRef",
 ];
 
 const CONTAINER: &[&str] = &[
-    "name", "image", "command", "args", "workingDir", "ports", "envFrom", "env", "resources", "resizePolicy", "restartPolicy",
-    "restartPolicyRules", "volumeMounts", "volumeDevices", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle",
-    "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy", "securityContext", "stdin", "stdinOnce", "tty",
+    "name",
+    "image",
+    "command",
+    "args",
+    "workingDir",
+    "ports",
+    "envFrom",
+    "env",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "volumeMounts",
+    "volumeDevices",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+    "terminationMessagePath",
+    "terminationMessagePolicy",
+    "imagePullPolicy",
+    "securityContext",
+    "stdin",
+    "stdinOnce",
+    "tty",
     "targetContainerName",
 ];
 
@@ -61,7 +119,12 @@ pub(super) fn pod<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, identity: I
 }
 
 /// Reads a workload as the class of pods its template would make. `None` when there is no template.
-pub(super) fn workload<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, api_kind: &str, identity: Identity) -> Option<Pod> {
+pub(super) fn workload<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    api_kind: &str,
+    identity: Identity,
+) -> Option<Pod> {
     let own = meta::read(reader, value);
     let path = template_path(api_kind);
     let template = value.at(path).filter(|template| matches!(template.data, Data::Map(_)))?;
@@ -85,22 +148,37 @@ pub(super) fn workload<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, api_ki
     Some(pod)
 }
 
-fn with_path<'v, 'd, T>(reader: &mut Reader<'v, 'd>, path: &[&'static str], read: impl FnOnce(&mut Reader<'v, 'd>) -> T) -> T {
+fn with_path<'v, 'd, T>(
+    reader: &mut Reader<'v, 'd>,
+    path: &[&'static str],
+    read: impl FnOnce(&mut Reader<'v, 'd>) -> T,
+) -> T {
     match path.split_first() {
         None => read(reader),
-        Some((first, rest)) => reader.step(Step::Key(first), |reader| with_path(reader, rest, read)),
+        Some((first, rest)) => {
+            reader.step(Step::Key(first), |reader| with_path(reader, rest, read))
+        }
     }
 }
 
-fn pod_spec<'v>(reader: &mut Reader<'v, '_>, spec: &'v Value, identity: Identity, path: &[&'static str]) -> Pod {
+fn pod_spec<'v>(
+    reader: &mut Reader<'v, '_>,
+    spec: &'v Value,
+    identity: Identity,
+    path: &[&'static str],
+) -> Pod {
     with_path(reader, path, |reader| {
         reader.known(spec, POD_SPEC);
         let mut ports = Vec::new();
         reader.field(spec, "containers", |reader, list| {
-            reader.each(list, |reader, container| container_ports(reader, container, false, &mut ports));
+            reader.each(list, |reader, container| {
+                container_ports(reader, container, false, &mut ports);
+            });
         });
         reader.field(spec, "initContainers", |reader, list| {
-            reader.each(list, |reader, container| container_ports(reader, container, true, &mut ports));
+            reader.each(list, |reader, container| {
+                container_ports(reader, container, true, &mut ports);
+            });
         });
         Pod {
             namespace: identity.namespace,
@@ -108,7 +186,10 @@ fn pod_spec<'v>(reader: &mut Reader<'v, '_>, spec: &'v Value, identity: Identity
             name: identity.name,
             span: reader.span(spec),
             labels: moat_sets::Labels::default(),
-            node: reader.string_field(spec, "nodeName").filter(|node| !node.is_empty()).map(Into::into),
+            node: reader
+                .string_field(spec, "nodeName")
+                .filter(|node| !node.is_empty())
+                .map(Into::into),
             host_network: reader.bool_field(spec, "hostNetwork").unwrap_or(false),
             addresses: Vec::new(),
             ports,
@@ -119,7 +200,12 @@ fn pod_spec<'v>(reader: &mut Reader<'v, '_>, spec: &'v Value, identity: Identity
     })
 }
 
-fn container_ports<'v>(reader: &mut Reader<'v, '_>, container: &'v Value, init: bool, ports: &mut Vec<NamedPort>) {
+fn container_ports<'v>(
+    reader: &mut Reader<'v, '_>,
+    container: &'v Value,
+    init: bool,
+    ports: &mut Vec<NamedPort>,
+) {
     reader.known(container, CONTAINER);
     //# "restartPolicy ... Always ... the init container will be continually restarted": a native sidecar, whose ports serve.
     let sidecar = container.get("restartPolicy").unwrap_or(&NULL).as_str() == Some("Always");
@@ -155,20 +241,37 @@ fn container_ports<'v>(reader: &mut Reader<'v, '_>, container: &'v Value, init: 
 }
 
 /// The pod's addresses, at most one per family: its own, or its node's for a hostNetwork pod.
-fn addresses<'v>(reader: &mut Reader<'v, '_>, status: &'v Value, host_network: bool) -> Vec<IpAddr> {
+fn addresses<'v>(
+    reader: &mut Reader<'v, '_>,
+    status: &'v Value,
+    host_network: bool,
+) -> Vec<IpAddr> {
     let mut found: Vec<IpAddr> = Vec::new();
     reader.step(Step::Key("status"), |reader| {
-        for (list, single) in if host_network { [("hostIPs", "hostIP"), ("podIPs", "podIP")] } else { [("podIPs", "podIP"); 2] } {
-            let items = status.get(list).unwrap_or(&NULL).items().iter().filter_map(|item| item.get("ip"));
+        for (list, single) in if host_network {
+            [("hostIPs", "hostIP"), ("podIPs", "podIP")]
+        } else {
+            [("podIPs", "podIP"); 2]
+        } {
+            let items =
+                status.get(list).unwrap_or(&NULL).items().iter().filter_map(|item| item.get("ip"));
             for value in items.chain(status.get(single)) {
                 let Some(text) = value.as_str().filter(|text| !text.is_empty()) else { continue };
                 match text.parse::<IpAddr>() {
-                    Ok(address) if found.iter().all(|have| Family::of(*have) != Family::of(address)) => found.push(address),
+                    Ok(address)
+                        if found.iter().all(|have| Family::of(*have) != Family::of(address)) =>
+                    {
+                        found.push(address);
+                    }
                     Ok(_) => {}
                     Err(_) => {
                         let span = reader.span(value);
-                        let finding = Diagnostic::error(codes::INVALID, span, format!("Invalid value: \"{text}\": must be a valid IP address"))
-                            .effect("the pod's address counts as unknown");
+                        let finding = Diagnostic::error(
+                            codes::INVALID,
+                            span,
+                            format!("Invalid value: \"{text}\": must be a valid IP address"),
+                        )
+                        .effect("the pod's address counts as unknown");
                         reader.push(finding);
                     }
                 }

@@ -39,11 +39,16 @@ pub(super) fn excerpt(line: &str, column: u32, width_max: usize) -> Excerpt {
     let room = width_max.saturating_sub(left_cut.len());
     let fits = total - offset(from) <= room;
     let room = if fits { room } else { room.saturating_sub(CUT.len()) };
-    let to = (from..=chars.len()).rev().find(|&idx| offset(idx) - offset(from) <= room).unwrap_or(from);
+    let to =
+        (from..=chars.len()).rev().find(|&idx| offset(idx) - offset(from) <= room).unwrap_or(from);
     let body: String = cells.get(from..to).unwrap_or_default().concat();
     let start = left_cut.len() + mark.0 - offset(from);
     let end = left_cut.len() + mark.1.min(offset(to)).max(mark.0) - offset(from);
-    Excerpt { line: format!("{left_cut}{body}{}", if fits { "" } else { CUT }), start, width: (end - start).max(1) }
+    Excerpt {
+        line: format!("{left_cut}{body}{}", if fits { "" } else { CUT }),
+        start,
+        width: (end - start).max(1),
+    }
 }
 
 /// What each character is shown as, and the column at which each starts; one more for the end.
@@ -74,48 +79,93 @@ mod tests {
 
     fn check(line: &str, column: u32, width: usize, want: &Expect) {
         let excerpt = excerpt(line, column, width);
-        want.assert_eq(&format!("|{}\n|{}{}\n", excerpt.line, " ".repeat(excerpt.start), "^".repeat(excerpt.width)));
+        want.assert_eq(&format!(
+            "|{}\n|{}{}\n",
+            excerpt.line,
+            " ".repeat(excerpt.start),
+            "^".repeat(excerpt.width)
+        ));
     }
 
     #[test]
     fn tabs_are_expanded_and_wide_characters_take_two_columns() {
-        check("\tname: x", 8, 80, &expect![[r#"
+        check(
+            "\tname: x",
+            8,
+            80,
+            &expect![[r#"
             |    name: x
             |          ^
-        "#]]);
-        check("a: 日本 # é", 4, 80, &expect![[r#"
+        "#]],
+        );
+        check(
+            "a: 日本 # é",
+            4,
+            80,
+            &expect![[r#"
             |a: 日本 # é
             |   ^^^^
-        "#]]);
-        check("日本: x", 5, 80, &expect![[r#"
+        "#]],
+        );
+        check(
+            "日本: x",
+            5,
+            80,
+            &expect![[r#"
             |日本: x
             |      ^
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn long_lines_are_cut_around_the_token() {
         let line = "- {podSelector: {matchLabels: {app: web, tier: frontend}}, ipBlock: {cidr: 10.0.0.0/33}, other: value} # end";
-        check(line, 76, 50, &expect![[r#"
+        check(
+            line,
+            76,
+            50,
+            &expect![[r#"
             |...ipBlock: {cidr: 10.0.0.0/33}, other: value} ...
             |                   ^^^^^^^^^^^
-        "#]]);
-        check(line, 4, 50, &expect![[r#"
+        "#]],
+        );
+        check(
+            line,
+            4,
+            50,
+            &expect![[r#"
             |- {podSelector: {matchLabels: {app: web, tier: ...
             |   ^^^^^^^^^^^
-        "#]]);
-        check(line, 91, 50, &expect![[r#"
+        "#]],
+        );
+        check(
+            line,
+            91,
+            50,
+            &expect![[r#"
             |...Block: {cidr: 10.0.0.0/33}, other: value} # end
             |                                ^^^^
-        "#]]);
-        check(&"x".repeat(200), 1, 50, &expect![[r#"
+        "#]],
+        );
+        check(
+            &"x".repeat(200),
+            1,
+            50,
+            &expect![[r#"
             |xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
             |^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-        "#]]);
-        check(&format!("key: {}", "日".repeat(100)), 6, 50, &expect![[r#"
+        "#]],
+        );
+        check(
+            &format!("key: {}", "日".repeat(100)),
+            6,
+            50,
+            &expect![[r#"
             |key: 日日日日日日日日日日日日日日日日日日日日日...
             |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
@@ -126,28 +176,46 @@ mod tests {
                 let excerpt = excerpt(line, column, width);
                 let shown = unicode_width::UnicodeWidthStr::width(excerpt.line.as_str());
                 assert!(shown <= width, "{column} {width}: {}", excerpt.line);
-                assert!(excerpt.start + excerpt.width <= shown.max(excerpt.start + 1), "{column} {width}");
+                assert!(
+                    excerpt.start + excerpt.width <= shown.max(excerpt.start + 1),
+                    "{column} {width}"
+                );
             }
         }
     }
 
     #[test]
     fn characters_that_reorder_or_control_are_shown() {
-        check("a: \u{1b}[31mred\u{202e}", 4, 80, &expect![[r#"
+        check(
+            "a: \u{1b}[31mred\u{202e}",
+            4,
+            80,
+            &expect![[r#"
             |a: �[31mred�
             |   ^^^^^^^^^
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn a_place_beyond_the_line_is_its_end() {
-        check("a:", 99, 80, &expect![[r#"
+        check(
+            "a:",
+            99,
+            80,
+            &expect![[r#"
             |a:
             |  ^
-        "#]]);
-        check("", 1, 80, &expect![[r#"
+        "#]],
+        );
+        check(
+            "",
+            1,
+            80,
+            &expect![[r#"
             |
             |^
-        "#]]);
+        "#]],
+        );
     }
 }

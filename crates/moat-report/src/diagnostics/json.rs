@@ -26,7 +26,11 @@ struct Item<'d> {
 
 /// The findings as JSON, in the order given, none folded.
 #[must_use]
-pub fn json<S: Sources + ?Sized>(diagnostics: &[Diagnostic], sources: &S, rules: &[RuleMeta]) -> Value {
+pub fn json<S: Sources + ?Sized>(
+    diagnostics: &[Diagnostic],
+    sources: &S,
+    rules: &[RuleMeta],
+) -> Value {
     let items: Vec<Item<'_>> = diagnostics
         .iter()
         .map(|finding| {

@@ -35,7 +35,13 @@ pub(super) fn sections(doc: &str) -> Vec<Section> {
         let Some(Section { blocks, .. }) = sections.last_mut() else { continue };
         let text = line.trim();
         if text.starts_with("```") {
-            blocks.push(Block::Code(lines.by_ref().take_while(|line| !line.trim().starts_with("```")).map(str::to_owned).collect()));
+            blocks.push(Block::Code(
+                lines
+                    .by_ref()
+                    .take_while(|line| !line.trim().starts_with("```"))
+                    .map(str::to_owned)
+                    .collect(),
+            ));
         } else if let Some(item) = text.strip_prefix("- ") {
             blocks.push(Block::Item(item.to_owned()));
         } else if !text.is_empty() {

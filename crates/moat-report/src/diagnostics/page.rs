@@ -16,7 +16,13 @@ const WIDTH_MIN: usize = 40;
 pub fn rule_page(rule: &RuleMeta, style: Style) -> String {
     let width = style.width.clamp(WIDTH_MIN, WIDTH_MAX);
     let mut out = String::new();
-    let _ = writeln!(out, "{} {}   {}", style.bold(&rule.code.to_string()), style.bold(&rule.name), style.dim(&format!("{}, {}", rule.severity, rule.lifecycle)));
+    let _ = writeln!(
+        out,
+        "{} {}   {}",
+        style.bold(&rule.code.to_string()),
+        style.bold(&rule.name),
+        style.dim(&format!("{}, {}", rule.severity, rule.lifecycle))
+    );
     for section in sections(&rule.doc) {
         let _ = write!(out, "\n{}\n", style.bold(&section.title));
         for (idx, block) in section.blocks.iter().enumerate() {

@@ -11,10 +11,16 @@ const ROOT: &str = "%SRCROOT%";
 
 /// One SARIF log with one run: every rule, every finding in the order given, none folded. `version` is the program's.
 #[must_use]
-pub fn sarif<S: Sources + ?Sized>(diagnostics: &[Diagnostic], sources: &S, rules: &[RuleMeta], version: &str) -> Value {
+pub fn sarif<S: Sources + ?Sized>(
+    diagnostics: &[Diagnostic],
+    sources: &S,
+    rules: &[RuleMeta],
+    version: &str,
+) -> Value {
     let mut lines = Lines::new(sources);
     let mut seen: BTreeMap<u64, u32> = BTreeMap::new();
-    let results: Vec<Value> = diagnostics.iter().map(|finding| result(finding, &mut lines, rules, &mut seen)).collect();
+    let results: Vec<Value> =
+        diagnostics.iter().map(|finding| result(finding, &mut lines, rules, &mut seen)).collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -60,7 +66,12 @@ fn full_description(rule: &RuleMeta) -> String {
     if words.is_empty() { rule.summary.clone() } else { words.join(" ") }
 }
 
-fn result<S: Sources + ?Sized>(finding: &Diagnostic, lines: &mut Lines<'_, S>, rules: &[RuleMeta], seen: &mut BTreeMap<u64, u32>) -> Value {
+fn result<S: Sources + ?Sized>(
+    finding: &Diagnostic,
+    lines: &mut Lines<'_, S>,
+    rules: &[RuleMeta],
+    seen: &mut BTreeMap<u64, u32>,
+) -> Value {
     let mut text = finding.message.clone();
     for (word, advice) in [("help", &finding.help), ("effect", &finding.effect)] {
         if let Some(advice) = advice {
@@ -74,8 +85,14 @@ fn result<S: Sources + ?Sized>(finding: &Diagnostic, lines: &mut Lines<'_, S>, r
     }
     result.insert("level".to_owned(), level(finding.severity).into());
     result.insert("message".to_owned(), json!({"text": text}));
-    result.insert("locations".to_owned(), Value::Array(location(finding, lines).into_iter().collect()));
-    result.insert("partialFingerprints".to_owned(), json!({"moatFinding/v1": fingerprint(finding, lines.sources, seen)}));
+    result.insert(
+        "locations".to_owned(),
+        Value::Array(location(finding, lines).into_iter().collect()),
+    );
+    result.insert(
+        "partialFingerprints".to_owned(),
+        json!({"moatFinding/v1": fingerprint(finding, lines.sources, seen)}),
+    );
     if !finding.path.is_empty() {
         result.insert("properties".to_owned(), json!({"path": finding.path}));
     }
@@ -94,24 +111,34 @@ fn location<S: Sources + ?Sized>(finding: &Diagnostic, lines: &mut Lines<'_, S>)
     }
     if let Some(object) = &finding.object {
         let name = object.rsplit(['/', ' ']).next().unwrap_or(object);
-        location.insert("logicalLocations".to_owned(), json!([{"name": name, "fullyQualifiedName": object, "kind": "object"}]));
+        location.insert(
+            "logicalLocations".to_owned(),
+            json!([{"name": name, "fullyQualifiedName": object, "kind": "object"}]),
+        );
     }
     (!location.is_empty()).then_some(Value::Object(location))
 }
 
 fn region<S: Sources + ?Sized>(finding: &Diagnostic, lines: &mut Lines<'_, S>) -> Option<Value> {
     let pos = Some(finding.span.pos).filter(|pos| pos.line > 0)?;
-    let chars: Vec<char> = lines.get(finding.span.source, pos.line).unwrap_or_default().chars().collect();
+    let chars: Vec<char> =
+        lines.get(finding.span.source, pos.line).unwrap_or_default().chars().collect();
     let start = pos.column.max(1);
     let end = token::end(&chars, (start - 1) as usize);
     // The end is the column after the token, columns from 1.
     let end_column = u32::try_from(end + 1).unwrap_or(start).max(start);
-    Some(json!({"startLine": pos.line, "startColumn": start, "endLine": pos.line, "endColumn": end_column}))
+    Some(
+        json!({"startLine": pos.line, "startColumn": start, "endLine": pos.line, "endColumn": end_column}),
+    )
 }
 
 fn artifact(name: &str) -> Value {
     let uri = uri(name);
-    if uri.starts_with("file:") { json!({"uri": uri}) } else { json!({"uri": uri, "uriBaseId": ROOT}) }
+    if uri.starts_with("file:") {
+        json!({"uri": uri})
+    } else {
+        json!({"uri": uri, "uriBaseId": ROOT})
+    }
 }
 
 /// A path as a URI: absolute ones as `file://`, and everything but unreserved characters and `/` percent-encoded.
@@ -137,7 +164,11 @@ fn level(severity: Severity) -> &'static str {
 }
 
 /// What stays the same when lines move and messages are reworded: code, file, object and path, and a count for repetitions.
-fn fingerprint<S: Sources + ?Sized>(finding: &Diagnostic, sources: &S, seen: &mut BTreeMap<u64, u32>) -> String {
+fn fingerprint<S: Sources + ?Sized>(
+    finding: &Diagnostic,
+    sources: &S,
+    seen: &mut BTreeMap<u64, u32>,
+) -> String {
     let code = finding.code.to_string();
     let file = sources.name(finding.span.source).unwrap_or_default();
     let parts = [code.as_str(), file, finding.object.as_deref().unwrap_or_default(), &finding.path];
@@ -148,7 +179,9 @@ fn fingerprint<S: Sources + ?Sized>(finding: &Diagnostic, sources: &S, seen: &mu
 
 /// FNV-1a in 64 bits: the standard library's hashes may change with its version, and fingerprints must not.
 fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]

@@ -47,7 +47,8 @@ pub fn summary(diagnostics: &[Diagnostic], counts: &Counts) -> String {
         .filter(|(n, _)| *n > 0)
         .map(|(n, word)| plural(n, word))
         .collect();
-    let found = if found.is_empty() { "no errors, no warnings".to_owned() } else { found.join(", ") };
+    let found =
+        if found.is_empty() { "no errors, no warnings".to_owned() } else { found.join(", ") };
     let fates = [
         (counts.n_used, "used"),
         (counts.n_replaced, "replaced"),
@@ -56,9 +57,14 @@ pub fn summary(diagnostics: &[Diagnostic], counts: &Counts) -> String {
         (counts.n_unreadable, "unreadable"),
     ];
     let n_objects: usize = fates.iter().map(|(n, _)| n).sum();
-    let fates: Vec<String> = fates.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    let fates: Vec<String> =
+        fates.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
     let detail = if fates.is_empty() { String::new() } else { format!(": {}", fates.join(", ")) };
-    format!("{found} in {} ({}{detail})", plural(counts.n_files, "file"), plural(n_objects, "object"))
+    format!(
+        "{found} in {} ({}{detail})",
+        plural(counts.n_files, "file"),
+        plural(n_objects, "object")
+    )
 }
 
 /// `1 error`, `2 errors`.
@@ -77,10 +83,35 @@ mod tests {
         let error = Diagnostic::error(codes::INVALID, Span::default(), "e");
         let warning = Diagnostic::warning(codes::UNKNOWN_FIELD, Span::default(), "w");
         let note = Diagnostic::note(codes::UNSUPPORTED_KIND, Span::default(), "n");
-        let counts = Counts { n_files: 12, n_used: 120, n_irrelevant: 26, n_unsupported: 2, ..Counts::default() };
+        let counts = Counts {
+            n_files: 12,
+            n_used: 120,
+            n_irrelevant: 26,
+            n_unsupported: 2,
+            ..Counts::default()
+        };
         let lines = [
-            summary(&[error.clone(), error.clone(), error.clone(), warning.clone(), warning.clone(), note.clone()], &counts),
-            summary(&[warning], &Counts { n_files: 1, n_used: 1, n_replaced: 1, n_unreadable: 1, ..Counts::default() }),
+            summary(
+                &[
+                    error.clone(),
+                    error.clone(),
+                    error.clone(),
+                    warning.clone(),
+                    warning.clone(),
+                    note.clone(),
+                ],
+                &counts,
+            ),
+            summary(
+                &[warning],
+                &Counts {
+                    n_files: 1,
+                    n_used: 1,
+                    n_replaced: 1,
+                    n_unreadable: 1,
+                    ..Counts::default()
+                },
+            ),
             summary(&[error], &Counts { n_files: 1, ..Counts::default() }),
             summary(&[note], &counts),
         ];

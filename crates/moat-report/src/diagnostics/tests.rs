@@ -32,11 +32,15 @@ fn at(source: u32, line: u32, column: u32) -> Span {
 }
 
 fn invalid() -> Diagnostic {
-    Diagnostic::error(codes::INVALID, at(0, 14, 15), "Invalid value: \"10.0.0.0/33\": must be a valid CIDR value")
-        .object("NetworkPolicy b/db")
-        .path("spec.ingress[0].from[1].ipBlock.cidr")
-        .help("use `10.0.0.0/32` for one address")
-        .effect("netpol `b/db` still isolates its pods; this peer matches nothing")
+    Diagnostic::error(
+        codes::INVALID,
+        at(0, 14, 15),
+        "Invalid value: \"10.0.0.0/33\": must be a valid CIDR value",
+    )
+    .object("NetworkPolicy b/db")
+    .path("spec.ingress[0].from[1].ipBlock.cidr")
+    .help("use `10.0.0.0/32` for one address")
+    .effect("netpol `b/db` still isolates its pods; this peer matches nothing")
 }
 
 fn unknown() -> Diagnostic {
@@ -47,11 +51,20 @@ fn unknown() -> Diagnostic {
 }
 
 fn unreadable() -> Diagnostic {
-    Diagnostic::error(codes::UNREADABLE_SOURCE, at(1, 0, 0), "cannot read `policies/a b.yaml`: permission denied")
+    Diagnostic::error(
+        codes::UNREADABLE_SOURCE,
+        at(1, 0, 0),
+        "cannot read `policies/a b.yaml`: permission denied",
+    )
 }
 
 fn kind(kind: &str, line: u32) -> Diagnostic {
-    Diagnostic::note(codes::UNSUPPORTED_KIND, at(0, line, 1), format!("kind `{kind}` is not interpreted")).object(format!("{kind} b/x"))
+    Diagnostic::note(
+        codes::UNSUPPORTED_KIND,
+        at(0, line, 1),
+        format!("kind `{kind}` is not interpreted"),
+    )
+    .object(format!("{kind} b/x"))
 }
 
 fn rules() -> Vec<RuleMeta> {
@@ -75,12 +88,23 @@ fn rules() -> Vec<RuleMeta> {
              ## References\n- Field validation:\n  <https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation>\n- Another\n",
             "Reports a field that the API does not have: a slip in its name, or a field in the wrong place.",
         ),
-        rule(codes::INVALID, "invalid-value", Severity::Error, "## What it does\nReports a value.\n", "Reports a value."),
+        rule(
+            codes::INVALID,
+            "invalid-value",
+            Severity::Error,
+            "## What it does\nReports a value.\n",
+            "Reports a value.",
+        ),
     ]
 }
 
 fn text(diagnostics: &[Diagnostic], style: Style) -> String {
-    report(diagnostics, sources().as_slice(), &Counts { n_files: 2, n_used: 1, ..Counts::default() }, style)
+    report(
+        diagnostics,
+        sources().as_slice(),
+        &Counts { n_files: 2, n_used: 1, ..Counts::default() },
+        style,
+    )
 }
 
 #[test]
@@ -132,7 +156,11 @@ fn colour_only_when_asked() {
 fn notes_that_say_the_same_are_one_line() {
     let mut notes: Vec<Diagnostic> = (1..=1000).map(|line| kind("Database", line)).collect();
     notes.push(kind("Queue", 9));
-    notes.push(Diagnostic::note(codes::SKIPPED_FILE, Span { source: SourceId(9), ..Span::default() }, "passed over"));
+    notes.push(Diagnostic::note(
+        codes::SKIPPED_FILE,
+        Span { source: SourceId(9), ..Span::default() },
+        "passed over",
+    ));
     expect![[r#"
         note[MOAT005]: kind `Database` is not interpreted (1000 objects, first at policies/db.yaml:1)
         note[MOAT005]: kind `Queue` is not interpreted (at policies/db.yaml:9)
@@ -148,7 +176,10 @@ fn many_different_notes_are_counted() {
     let notes: Vec<Diagnostic> = (0..1000).map(|idx| kind(&format!("Kind{idx}"), 1)).collect();
     let text = text(&notes, PLAIN);
     assert_eq!(text.lines().count(), 13, "{text}");
-    assert!(text.contains("note[MOAT005]: 990 more notes of this kind; `-o json` lists all\n"), "{text}");
+    assert!(
+        text.contains("note[MOAT005]: 990 more notes of this kind; `-o json` lists all\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -165,7 +196,10 @@ fn advice_that_not_all_notes_share_is_left_out() {
 
 #[test]
 fn input_cannot_control_the_terminal() {
-    let text = text(&[Diagnostic::warning(codes::INVALID, at(0, 1, 1), "a\u{1b}[2Jb\nc").object("x\u{202e}y")], PLAIN);
+    let text = text(
+        &[Diagnostic::warning(codes::INVALID, at(0, 1, 1), "a\u{1b}[2Jb\nc").object("x\u{202e}y")],
+        PLAIN,
+    );
     assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
     assert!(text.starts_with("warning[MOAT008]: a\u{fffd}[2Jb c\n"), "{text}");
 }
@@ -220,7 +254,12 @@ fn json_items_have_every_field() {
 
 #[test]
 fn sarif_log() {
-    let value = sarif(&[unknown(), unreadable(), invalid(), invalid()], sources().as_slice(), &rules(), "0.1.0");
+    let value = sarif(
+        &[unknown(), unreadable(), invalid(), invalid()],
+        sources().as_slice(),
+        &rules(),
+        "0.1.0",
+    );
     expect![[r###"
         {
           "$schema": "https://json.schemastore.org/sarif-2.1.0.json",

@@ -15,7 +15,12 @@ const N_NOTES_MAX: usize = 10;
 
 /// Errors and warnings with their source lines, in the order given; then notes, folded; then a summary line.
 #[must_use]
-pub fn report<S: Sources + ?Sized>(diagnostics: &[Diagnostic], sources: &S, counts: &Counts, style: Style) -> String {
+pub fn report<S: Sources + ?Sized>(
+    diagnostics: &[Diagnostic],
+    sources: &S,
+    counts: &Counts,
+    style: Style,
+) -> String {
     let mut out = String::new();
     let mut lines = Lines::new(sources);
     for finding in diagnostics.iter().filter(|finding| finding.severity != Severity::Note) {
@@ -32,14 +37,23 @@ pub fn report<S: Sources + ?Sized>(diagnostics: &[Diagnostic], sources: &S, coun
 }
 
 /// One finding with its source line.
-fn one<S: Sources + ?Sized>(out: &mut String, finding: &Diagnostic, lines: &mut Lines<'_, S>, style: Style) {
+fn one<S: Sources + ?Sized>(
+    out: &mut String,
+    finding: &Diagnostic,
+    lines: &mut Lines<'_, S>,
+    style: Style,
+) {
     let head = head(finding.severity, finding.code, style);
     let _ = writeln!(out, "{head}{}", style.bold(&format!(": {}", printable(&finding.message))));
     let line = finding.span.pos.line;
     let n_digits = if line == 0 { 1 } else { line.to_string().len() };
     let place = place(lines.sources, finding.span, true);
-    let parts: Vec<String> =
-        [place.as_deref(), finding.object.as_deref(), Some(&finding.path)].into_iter().flatten().filter(|part| !part.is_empty()).map(printable).collect();
+    let parts: Vec<String> = [place.as_deref(), finding.object.as_deref(), Some(&finding.path)]
+        .into_iter()
+        .flatten()
+        .filter(|part| !part.is_empty())
+        .map(printable)
+        .collect();
     if !parts.is_empty() {
         let _ = writeln!(out, "{}{} {}", " ".repeat(n_digits), style.dim("-->"), parts.join("   "));
     }
@@ -65,7 +79,12 @@ fn notes<S: Sources + ?Sized>(diagnostics: &[Diagnostic], sources: &S, style: St
         let at = *known.entry((note.code, &note.message)).or_insert(folds.len());
         match folds.get_mut(at) {
             Some(fold) => fold.add(note),
-            None => folds.push(Fold { first: note, n: 1, help: note.help.as_deref(), effect: note.effect.as_deref() }),
+            None => folds.push(Fold {
+                first: note,
+                n: 1,
+                help: note.help.as_deref(),
+                effect: note.effect.as_deref(),
+            }),
         }
     }
     let mut out = String::new();
@@ -78,14 +97,21 @@ fn notes<S: Sources + ?Sized>(diagnostics: &[Diagnostic], sources: &S, style: St
                 (1, None) => String::new(),
                 (1, Some(place)) => format!(" (at {})", printable(&place)),
                 (n, None) => format!(" ({})", plural(n, thing)),
-                (n, Some(place)) => format!(" ({}, first at {})", plural(n, thing), printable(&place)),
+                (n, Some(place)) => {
+                    format!(" ({}, first at {})", plural(n, thing), printable(&place))
+                }
             };
-            let _ = writeln!(out, "{head}: {}{}", printable(&fold.first.message), style.dim(&count));
+            let _ =
+                writeln!(out, "{head}: {}{}", printable(&fold.first.message), style.dim(&count));
             advice(&mut out, fold.help, fold.effect, style);
         }
         let rest: usize = folds.iter().skip(N_NOTES_MAX).map(|fold| fold.n).sum();
         if rest > 0 {
-            let _ = writeln!(out, "{head}: {} of this kind; `-o json` lists all", plural(rest, "more note"));
+            let _ = writeln!(
+                out,
+                "{head}: {} of this kind; `-o json` lists all",
+                plural(rest, "more note")
+            );
         }
     }
     out

@@ -21,7 +21,11 @@ pub(super) fn end(line: &[char], start: usize) -> usize {
 fn quoted(line: &[char], start: usize, quote: char) -> usize {
     let mut idx = start + 1;
     while let Some(&char) = line.get(idx) {
-        let escaped = if quote == '"' { char == '\\' } else { char == quote && line.get(idx + 1) == Some(&quote) };
+        let escaped = if quote == '"' {
+            char == '\\'
+        } else {
+            char == quote && line.get(idx + 1) == Some(&quote)
+        };
         if escaped {
             idx += 2;
         } else if char == quote {
@@ -64,7 +68,9 @@ fn plain(line: &[char], start: usize) -> usize {
         let next = line.get(idx + 1).copied();
         match line.get(idx) {
             Some('#') => idx > 0 && line.get(idx - 1).is_some_and(|char| char.is_whitespace()),
-            Some(':') => next.is_none_or(|next| next.is_whitespace() || (in_flow && matches!(next, ',' | '[' | ']' | '{' | '}'))),
+            Some(':') => next.is_none_or(|next| {
+                next.is_whitespace() || (in_flow && matches!(next, ',' | '[' | ']' | '{' | '}'))
+            }),
             Some(',' | '[' | ']' | '{' | '}') => in_flow,
             _ => false,
         }
@@ -95,7 +101,10 @@ fn is_in_flow(line: &[char], start: usize) -> bool {
 }
 
 fn trimmed(line: &[char], start: usize, end: usize) -> usize {
-    (start..end).rev().find(|&idx| line.get(idx).is_some_and(|char| !char.is_whitespace())).map_or(start, |last| last + 1)
+    (start..end)
+        .rev()
+        .find(|&idx| line.get(idx).is_some_and(|char| !char.is_whitespace()))
+        .map_or(start, |last| last + 1)
 }
 
 #[cfg(test)]

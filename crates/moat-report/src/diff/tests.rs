@@ -14,7 +14,13 @@ fn tree(json: &Json) -> Tree {
         Json::String(text) => Data::String(text.as_str().into()),
         Json::Array(items) => Data::List(items.iter().map(tree).collect()),
         Json::Object(map) => Data::Map(
-            map.iter().map(|(key, value)| Entry { key: key.as_str().into(), key_pos: Pos::default(), value: tree(value) }).collect(),
+            map.iter()
+                .map(|(key, value)| Entry {
+                    key: key.as_str().into(),
+                    key_pos: Pos::default(),
+                    value: tree(value),
+                })
+                .collect(),
         ),
     };
     Tree { pos: Pos { line: 7, ..Pos::default() }, data }
@@ -22,7 +28,11 @@ fn tree(json: &Json) -> Tree {
 
 fn world(objects: &[Json]) -> Bound {
     let trees: Vec<Tree> = objects.iter().map(tree).collect();
-    let lowered = moat_model::lower(trees.iter().map(|tree| (SourceId(0), tree)), &[], &moat_model::Options::default());
+    let lowered = moat_model::lower(
+        trees.iter().map(|tree| (SourceId(0), tree)),
+        &[],
+        &moat_model::Options::default(),
+    );
     let symbolic = moat_compile::compile(&lowered.policies, &["world.yaml".into()]);
     moat_compile::bind(Arc::new(symbolic), &lowered.inventory, moat_compile::Dialect::MOAT)
 }
@@ -53,16 +63,88 @@ fn shop(apps: &[&str], ports: &[u16]) -> Bound {
 
 #[test]
 fn text_names_ends_ports_and_rules() {
-    let (old, new) = (shop(&["web", "db", "old"], &[5432]), shop(&["web", "db", "new"], &[5432, 80]));
-    expect_test::expect![[r"
-    "]].assert_eq(&render(&old, &new, &diff(&old, &new), Style::default()));
-    expect_test::expect![[r"
-    "]].assert_eq(&render(&old, &old, &diff(&old, &old), Style::default()));
+    let (old, new) =
+        (shop(&["web", "db", "old"], &[5432]), shop(&["web", "db", "new"], &[5432, 80]));
+    expect_test::expect![[r#"
+        ~ widened   shop/deployment/web  ->  shop/deployment/db   TCP 5432  =>  TCP 80,5432
+                    by netpol shop/db ingress[0]                  world.yaml:7
+        + new       shop/deployment/new   reaches 1 and the outside, is reached by 2 and the outside
+        - gone      shop/deployment/old   reaches 1 and the outside, is reached by 2 and the outside
+
+        0 opened, 0 closed, 1 widened, 0 narrowed pairs; workloads: 1 new, 1 gone; policies: +0 -0 ~1
+    "#]]
+    .assert_eq(&render(&old, &new, &diff(&old, &new), Style::default()));
+    expect_test::expect![[r#"
+        no connection and no workload differs; policies: +0 -0 ~0
+    "#]]
+    .assert_eq(&render(&old, &old, &diff(&old, &old), Style::default()));
 }
 
 #[test]
 fn data_has_a_stable_schema() {
     let (old, new) = (shop(&["web", "db"], &[5432]), shop(&["web", "db"], &[80]));
-    expect_test::expect![[r"
-    "]].assert_eq(&format!("{:#}\n", value(&old, &new, &diff(&old, &new))));
+    expect_test::expect![[r#"
+        {
+          "apiVersion": "moat.dev/v1",
+          "kind": "Diff",
+          "equal": false,
+          "summary": {
+            "opened": 0,
+            "closed": 0,
+            "widened": 0,
+            "narrowed": 0,
+            "changed": 1,
+            "workloadsNew": 0,
+            "workloadsGone": 0,
+            "policies": {
+              "added": [],
+              "removed": [],
+              "changed": [
+                "netpol shop/db"
+              ]
+            }
+          },
+          "changes": [
+            {
+              "change": "changed",
+              "from": [
+                "shop/deployment/web"
+              ],
+              "to": [
+                "shop/deployment/db"
+              ],
+              "pairs": 1,
+              "before": "TCP 5432",
+              "after": "TCP 80",
+              "added": "TCP 80",
+              "removed": "TCP 5432",
+              "by": [
+                {
+                  "policy": "shop/db",
+                  "kind": "NetworkPolicy",
+                  "direction": "ingress",
+                  "rule": 0,
+                  "file": "world.yaml",
+                  "line": 7,
+                  "text": "by netpol shop/db ingress[0]"
+                },
+                {
+                  "policy": "shop/db",
+                  "kind": "NetworkPolicy",
+                  "direction": "ingress",
+                  "rule": 0,
+                  "file": "world.yaml",
+                  "line": 7,
+                  "text": "no longer by netpol shop/db ingress[0] (changed)"
+                }
+              ]
+            }
+          ],
+          "workloads": {
+            "new": [],
+            "gone": []
+          }
+        }
+    "#]]
+    .assert_eq(&format!("{:#}\n", value(&old, &new, &diff(&old, &new))));
 }

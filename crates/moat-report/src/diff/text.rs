@@ -37,7 +37,8 @@ pub fn render(old: &Bound, new: &Bound, diff: &Diff, style: Style) -> String {
         }
     }
     if diff.changes.len() > CHANGES_MAX {
-        let _ = writeln!(out, "… {} more changes; `-o json` has all", diff.changes.len() - CHANGES_MAX);
+        let _ =
+            writeln!(out, "… {} more changes; `-o json` has all", diff.changes.len() - CHANGES_MAX);
     }
     workloads(&mut out, '+', "new", &diff.new, style);
     workloads(&mut out, '-', "gone", &diff.gone, style);
@@ -68,7 +69,8 @@ fn side(new: &Bound, namer: &Namer<'_>, group: &Group) -> String {
     match group {
         // A few are named in full, as other commands take them.
         Group::Pods(pods) if pods.len() > NAMES_MAX => {
-            let parts: Vec<String> = namer.name(pods).iter().map(|part| part.text(NAMES_MAX)).collect();
+            let parts: Vec<String> =
+                namer.name(pods).iter().map(|part| part.text(NAMES_MAX)).collect();
             join(&parts, NAMES_MAX)
         }
         _ => join(&members(new, group), NAMES_MAX),
@@ -96,8 +98,12 @@ fn workloads(out: &mut String, mark: char, word: &str, list: &[Workload], style:
 
 fn summary(diff: &Diff) -> String {
     let policies = &diff.policies;
-    let policies =
-        format!("policies: +{} -{} ~{}", policies.added.len(), policies.removed.len(), policies.changed.len());
+    let policies = format!(
+        "policies: +{} -{} ~{}",
+        policies.added.len(),
+        policies.removed.len(),
+        policies.changed.len()
+    );
     if diff.is_equal() {
         return format!("no connection and no workload differs; {policies}");
     }
@@ -106,5 +112,10 @@ fn summary(diff: &Diff) -> String {
         .filter(|kind| *kind != Kind::Changed || diff.pairs(*kind) > 0)
         .map(|kind| format!("{} {}", diff.pairs(kind), kind.name()))
         .collect();
-    format!("{} pairs; workloads: {} new, {} gone; {policies}", counts.join(", "), diff.new.len(), diff.gone.len())
+    format!(
+        "{} pairs; workloads: {} new, {} gone; {policies}",
+        counts.join(", "),
+        diff.new.len(),
+        diff.gone.len()
+    )
 }

@@ -48,8 +48,12 @@ fn flow_value(bound: &Bound, flow: &FlowExplanation) -> Value {
             .iter()
             .filter(|edit| edit.direction == direction)
             .map(|edit| {
-                let examples: Vec<Value> =
-                    edit.opened.examples.iter().map(|(from, to, port)| json!({"from": from, "to": to, "port": port})).collect();
+                let examples: Vec<Value> = edit
+                    .opened
+                    .examples
+                    .iter()
+                    .map(|(from, to, port)| json!({"from": from, "to": to, "port": port}))
+                    .collect();
                 json!({
                     "text": edit.text,
                     "place": edit.place,
@@ -142,7 +146,12 @@ fn rule_line(bound: &Bound, clause: ClauseIdx) -> RuleLine<'_> {
 
 fn policy_line(bound: &Bound, policy: u32) -> PolicyLine<'_> {
     let policy = bound.symbolic.policy(policy);
-    PolicyLine { policy: policy.id(), kind: policy.kind, file: bound.symbolic.file(policy.origin), line: policy.origin.line }
+    PolicyLine {
+        policy: policy.id(),
+        kind: policy.kind,
+        file: bound.symbolic.file(policy.origin),
+        line: policy.origin.line,
+    }
 }
 
 fn half_line<'b>(bound: &'b Bound, direction: Direction, half: &Half) -> HalfLine<'b> {
@@ -184,7 +193,12 @@ pub struct FlowLine<'b> {
 
 /// The line for an answer.
 #[must_use]
-pub fn flow_line<'b>(bound: &'b Bound, answer: &Answer, verdict: &'static str, note: Option<&'b str>) -> FlowLine<'b> {
+pub fn flow_line<'b>(
+    bound: &'b Bound,
+    answer: &Answer,
+    verdict: &'static str,
+    note: Option<&'b str>,
+) -> FlowLine<'b> {
     FlowLine {
         verdict,
         egress: half_line(bound, Direction::Egress, &answer.egress),

@@ -22,7 +22,12 @@ fn rule_text(symbolic: &SymbolicIr, clause: ClauseIdx) -> String {
     let name = rule.name.as_ref().map(|name| format!(" \"{name}\"")).unwrap_or_default();
     let peer = peer_text(symbolic, clause);
     let blank = if peer.is_empty() { "" } else { " " };
-    format!("{} {}[{}]{name}{blank}{peer}", symbolic.policy(rule.policy), rule.direction, rule.index)
+    format!(
+        "{} {}[{}]{name}{blank}{peer}",
+        symbolic.policy(rule.policy),
+        rule.direction,
+        rule.index
+    )
 }
 
 /// What a clause means, in words: peers and ports.
@@ -36,7 +41,11 @@ fn clause_text(symbolic: &SymbolicIr, clause: ClauseIdx) -> String {
         SymPeer::Block(set) | SymPeer::Networks(set) => {
             let cidrs = set.cidrs();
             let shown: Vec<String> = cidrs.iter().take(3).map(ToString::to_string).collect();
-            let more = if cidrs.len() > shown.len() { format!(" … {} more", cidrs.len() - shown.len()) } else { String::new() };
+            let more = if cidrs.len() > shown.len() {
+                format!(" … {} more", cidrs.len() - shown.len())
+            } else {
+                String::new()
+            };
             format!("addresses {}{more}", shown.join(" "))
         }
         SymPeer::Nodes(selector) => format!("nodes {selector}"),

@@ -13,7 +13,12 @@ const NAMES_MAX: usize = 4;
 
 /// The whole explanation. `caveats` are things that were not read and could change the verdict.
 #[must_use]
-pub fn render(bound: &Bound, explanation: &Explanation, caveats: &[String], style: Style) -> String {
+pub fn render(
+    bound: &Bound,
+    explanation: &Explanation,
+    caveats: &[String],
+    style: Style,
+) -> String {
     let mut out = String::new();
     let several = explanation.flows.len() > 1;
     let point = match explanation.flows.as_slice() {
@@ -52,7 +57,11 @@ pub fn render(bound: &Bound, explanation: &Explanation, caveats: &[String], styl
         let _ = writeln!(out, "\n  {} {caveat}", style.doubt("caveat:"));
     }
     if caveats.len() > CAVEATS_MAX {
-        let _ = writeln!(out, "\n  … {} more caveats; `moat lint` shows all that was not read", caveats.len() - CAVEATS_MAX);
+        let _ = writeln!(
+            out,
+            "\n  … {} more caveats; `moat lint` shows all that was not read",
+            caveats.len() - CAVEATS_MAX
+        );
     }
     out
 }
@@ -86,15 +95,23 @@ fn flow_text(out: &mut String, bound: &Bound, flow: &FlowExplanation, style: Sty
             let _ = writeln!(out, "    nearest rule{}:", if near.len() == 1 { "" } else { "s" });
             for miss in near {
                 let sym = bound.symbolic.clause(miss.clause);
-                line(out, 6, &rule_text(&bound.symbolic, miss.clause), &bound.symbolic.place(sym.origin), style);
+                line(
+                    out,
+                    6,
+                    &rule_text(&bound.symbolic, miss.clause),
+                    &bound.symbolic.place(sym.origin),
+                    style,
+                );
                 for lack in &miss.lacks {
                     let _ = writeln!(out, "        - {lack}");
                 }
             }
         }
-        let edits: Vec<&Edit> = flow.edits.iter().filter(|edit| edit.direction == direction).collect();
+        let edits: Vec<&Edit> =
+            flow.edits.iter().filter(|edit| edit.direction == direction).collect();
         if !edits.is_empty() {
-            let _ = writeln!(out, "    to allow it{}:", if edits.len() == 1 { "" } else { ", one of" });
+            let _ =
+                writeln!(out, "    to allow it{}:", if edits.len() == 1 { "" } else { ", one of" });
             for (idx, edit) in edits.into_iter().enumerate() {
                 edit_text(out, idx + 1, edit, style);
             }
@@ -142,7 +159,13 @@ fn long_reason(out: &mut String, bound: &Bound, half: &Half, style: Style) {
     if !half.doubts.is_empty() {
         let _ = writeln!(out, "    in doubt:");
         for &clause in &half.doubts {
-            line(out, 6, &rule_text(symbolic, clause), &symbolic.place(symbolic.clause(clause).origin), style);
+            line(
+                out,
+                6,
+                &rule_text(symbolic, clause),
+                &symbolic.place(symbolic.clause(clause).origin),
+                style,
+            );
             let _ = writeln!(out, "        {}", style.dim(&clause_text(symbolic, clause)));
         }
     }
@@ -150,7 +173,13 @@ fn long_reason(out: &mut String, bound: &Bound, half: &Half, style: Style) {
 
 /// A text with its place at the right, aligned where it fits.
 fn line(out: &mut String, indent: usize, text: &str, place: &str, style: Style) {
-    let _ = writeln!(out, "{:indent$}{text:<width$}  {}", "", style.dim(place), width = 56usize.saturating_sub(indent));
+    let _ = writeln!(
+        out,
+        "{:indent$}{text:<width$}  {}",
+        "",
+        style.dim(place),
+        width = 56usize.saturating_sub(indent)
+    );
 }
 
 fn edit_text(out: &mut String, number: usize, edit: &Edit, style: Style) {
@@ -172,7 +201,8 @@ fn opened_text(opened: &Opened) -> String {
     if opened.n_pairs == 0 {
         return format!("opens {}nothing else", if opened.truncated { "almost " } else { "" });
     }
-    let examples: Vec<String> = opened.examples.iter().map(|(from, to, port)| format!("{from} -> {to}:{port}")).collect();
+    let examples: Vec<String> =
+        opened.examples.iter().map(|(from, to, port)| format!("{from} -> {to}:{port}")).collect();
     let more = opened.n_pairs - examples.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let plural = if opened.n_pairs == 1 { "" } else { "s" };

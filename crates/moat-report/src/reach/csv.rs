@@ -55,7 +55,14 @@ impl Lines {
             let value = values.get(id);
             let mut tally = Tally::default();
             tally.count(value);
-            (tally, value.texts.iter().map(|(protocol, ports)| format!("{protocol},{}\n", field(ports))).collect())
+            (
+                tally,
+                value
+                    .texts
+                    .iter()
+                    .map(|(protocol, ports)| format!("{protocol},{}\n", field(ports)))
+                    .collect(),
+            )
         })
     }
 }
@@ -63,7 +70,11 @@ impl Lines {
 /// A field, quoted when it must be (RFC 4180).
 #[must_use]
 pub fn field(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }
 
 /// The grouped matrix as CSV: names of groups, protocols apart.
@@ -74,8 +85,13 @@ pub fn grouped(view: &super::view::View) -> String {
         for protocol in [Protocol::Sctp, Protocol::Tcp, Protocol::Udp] {
             let ports = row.ports.text(protocol);
             if !ports.is_empty() {
-                let (sources, destinations) = (field(&row.sources.join("; ")), field(&row.destinations.join("; ")));
-                out.push_str(&format!("{sources},{destinations},{protocol},{},{}\n", field(&ports), row.n_pairs));
+                let (sources, destinations) =
+                    (field(&row.sources.join("; ")), field(&row.destinations.join("; ")));
+                out.push_str(&format!(
+                    "{sources},{destinations},{protocol},{},{}\n",
+                    field(&ports),
+                    row.n_pairs
+                ));
             }
         }
     }

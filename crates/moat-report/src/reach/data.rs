@@ -1,6 +1,8 @@
 //! Reachability as data, with a stable schema: `moat.dev/v1`, kinds `Reach`, `ReachFlat`, `ReachHops` and `ReachExposure`.
 
-use moat_analyze::reach::{Exposed, Grouped, Matrix, Namer, Node, Reached, Scan, Summary, Tally, Which};
+use moat_analyze::reach::{
+    Exposed, Grouped, Matrix, Namer, Node, Reached, Scan, Summary, Tally, Which,
+};
 use moat_ir::Direction;
 use moat_sets::{PortSet, Protocol};
 use serde_json::{Map, Value, json};
@@ -8,16 +10,24 @@ use std::io::{self, Write};
 
 /// The grouped matrix.
 #[must_use]
-pub fn grouped(matrix: &Matrix<'_>, grouped: &Grouped, namer: &Namer<'_>, notes: &[String]) -> Value {
+pub fn grouped(
+    matrix: &Matrix<'_>,
+    grouped: &Grouped,
+    namer: &Namer<'_>,
+    notes: &[String],
+) -> Value {
     let groups: Vec<Value> = (0u32..)
         .zip(&grouped.nodes)
         .map(|(id, node)| match node {
             Node::Group(pods) => {
                 let parts: Vec<String> = namer.name(pods).iter().map(|part| part.text(4)).collect();
-                let pods: Vec<&str> = pods.iter().map(|&pod| matrix.bound().pod(pod).display.as_ref()).collect();
+                let pods: Vec<&str> =
+                    pods.iter().map(|&pod| matrix.bound().pod(pod).display.as_ref()).collect();
                 json!({"id": id, "name": parts.join(", "), "pods": pods})
             }
-            Node::Outside(end) => json!({"id": id, "name": matrix.name(*end), "outside": outside(matrix.name(*end))}),
+            Node::Outside(end) => {
+                json!({"id": id, "name": matrix.name(*end), "outside": outside(matrix.name(*end))})
+            }
         })
         .collect();
     let lines: Vec<Value> = grouped
@@ -74,7 +84,9 @@ pub fn ports(set: &PortSet) -> Value {
 
 /// Writes the flat matrix as one JSON document, a pair a line, without holding it.
 pub fn write_flat(matrix: &Matrix<'_>, out: &mut impl Write) -> io::Result<Tally> {
-    out.write_all(b"{\n\"apiVersion\": \"moat.dev/v1\",\n\"kind\": \"ReachFlat\",\n\"connections\": [")?;
+    out.write_all(
+        b"{\n\"apiVersion\": \"moat.dev/v1\",\n\"kind\": \"ReachFlat\",\n\"connections\": [",
+    )?;
     let mut first = true;
     let tally = matrix.render(
         |(): &mut (), scan: &mut Scan<'_>, source, buffer| {
@@ -105,13 +117,23 @@ pub fn write_flat(matrix: &Matrix<'_>, out: &mut impl Write) -> io::Result<Tally
             out.write_all(piece.strip_suffix(b",\n").unwrap_or(piece))
         },
     )?;
-    write!(out, "\n],\n\"pairs\": {},\n\"undefinedPairs\": {}\n}}\n", tally.pairs, tally.undefined)?;
+    write!(
+        out,
+        "\n],\n\"pairs\": {},\n\"undefinedPairs\": {}\n}}\n",
+        tally.pairs, tally.undefined
+    )?;
     Ok(tally)
 }
 
 /// The blast radius.
 #[must_use]
-pub fn hops(matrix: &Matrix<'_>, focus: &[u32], most: u32, direction: Direction, reached: &[Reached]) -> Value {
+pub fn hops(
+    matrix: &Matrix<'_>,
+    focus: &[u32],
+    most: u32,
+    direction: Direction,
+    reached: &[Reached],
+) -> Value {
     let name = |pod: u32| matrix.bound().pod(pod).display.as_ref();
     let list: Vec<Value> = reached
         .iter()

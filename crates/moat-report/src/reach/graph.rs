@@ -25,13 +25,18 @@ pub struct Graph {
 /// The graph of the groups, or of namespaces when groups are too many for a picture.
 #[must_use]
 pub fn graph(matrix: &Matrix<'_>, grouped: &Grouped, namer: &Namer<'_>) -> Graph {
-    let n_edges: usize = grouped.lines.iter().map(|line| line.sources.len() * line.destinations.len()).sum();
+    let n_edges: usize =
+        grouped.lines.iter().map(|line| line.sources.len() * line.destinations.len()).sum();
     if grouped.nodes.len() <= MOST_NODES && n_edges <= MOST_EDGES {
         let name = |node: &Node| match node {
-            Node::Group(pods) => (namer.name(pods).iter().map(|part| part.text(3)).collect::<Vec<_>>().join(", "), false),
+            Node::Group(pods) => (
+                namer.name(pods).iter().map(|part| part.text(3)).collect::<Vec<_>>().join(", "),
+                false,
+            ),
             Node::Outside(end) => (outside_name(matrix.name(*end), 3), true),
         };
-        let single = |id: usize| matches!(grouped.nodes.get(id), Some(Node::Group(pods)) if pods.len() == 1);
+        let single =
+            |id: usize| matches!(grouped.nodes.get(id), Some(Node::Group(pods)) if pods.len() == 1);
         let mut edges = Vec::with_capacity(n_edges);
         for line in &grouped.lines {
             for &from in &line.sources {
@@ -76,18 +81,25 @@ pub fn graph(matrix: &Matrix<'_>, grouped: &Grouped, namer: &Namer<'_>) -> Graph
             *sum = sum.union(ports);
         }
     }
-    Graph { nodes, edges: edges.into_iter().map(|((from, to), ports)| (from, to, ports)).collect(), coarse: true }
+    Graph {
+        nodes,
+        edges: edges.into_iter().map(|((from, to), ports)| (from, to, ports)).collect(),
+        coarse: true,
+    }
 }
 
 /// Graphviz.
 #[must_use]
 pub fn dot(graph: &Graph) -> String {
-    let quote = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " "));
+    let quote = |text: &str| {
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " "))
+    };
     let mut out = String::from(
         "digraph reach {\n  rankdir=LR;\n  node [shape=box, style=\"rounded,filled\", fillcolor=\"#eef3ff\", color=\"#4766b8\", fontname=\"sans-serif\"];\n  edge [color=\"#667085\", fontname=\"sans-serif\", fontsize=10];\n",
     );
     for (id, (name, outside)) in graph.nodes.iter().enumerate() {
-        let look = if *outside { ", shape=ellipse, fillcolor=\"#fff1e6\", color=\"#c2570c\"" } else { "" };
+        let look =
+            if *outside { ", shape=ellipse, fillcolor=\"#fff1e6\", color=\"#c2570c\"" } else { "" };
         let _ = writeln!(out, "  n{id} [label={}{look}];", quote(name));
     }
     for (from, to, ports) in &graph.edges {
@@ -101,18 +113,39 @@ pub fn dot(graph: &Graph) -> String {
 #[must_use]
 pub fn mermaid(graph: &Graph) -> String {
     // Inside quotes Mermaid knows entities, written with a hash.
-    let quote = |text: &str| format!("\"{}\"", text.replace('#', "#35;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;"));
+    let quote = |text: &str| {
+        format!(
+            "\"{}\"",
+            text.replace('#', "#35;")
+                .replace('"', "#quot;")
+                .replace('<', "#lt;")
+                .replace('>', "#gt;")
+        )
+    };
     let mut out = String::from("flowchart LR\n");
     for (id, (name, outside)) in graph.nodes.iter().enumerate() {
-        let _ = if *outside { writeln!(out, "  n{id}([{}])", quote(name)) } else { writeln!(out, "  n{id}[{}]", quote(name)) };
+        let _ = if *outside {
+            writeln!(out, "  n{id}([{}])", quote(name))
+        } else {
+            writeln!(out, "  n{id}[{}]", quote(name))
+        };
     }
     for (from, to, ports) in &graph.edges {
         let _ = writeln!(out, "  n{from} -->|{}| n{to}", quote(&ports.to_string()));
     }
-    let outside: Vec<String> =
-        graph.nodes.iter().enumerate().filter(|(_, (_, outside))| *outside).map(|(id, _)| format!("n{id}")).collect();
+    let outside: Vec<String> = graph
+        .nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, outside))| *outside)
+        .map(|(id, _)| format!("n{id}"))
+        .collect();
     if !outside.is_empty() {
-        let _ = writeln!(out, "  classDef outside fill:#fff1e6,stroke:#c2570c\n  class {} outside", outside.join(","));
+        let _ = writeln!(
+            out,
+            "  classDef outside fill:#fff1e6,stroke:#c2570c\n  class {} outside",
+            outside.join(",")
+        );
     }
     out
 }
@@ -120,7 +153,11 @@ pub fn mermaid(graph: &Graph) -> String {
 /// Text for XML and HTML.
 #[must_use]
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }
 
 /// A picture: nodes on a circle, in order, with their names outside it.
@@ -133,7 +170,8 @@ pub fn svg(graph: &Graph) -> String {
     let (width, height) = (2.0 * (radius + LABEL), 2.0 * radius + 120.0);
     let (cx, cy) = (width / 2.0, height / 2.0);
     let angle = |at: usize| (at as f64 / n - 0.25) * std::f64::consts::TAU;
-    let point = |at: usize, radius: f64| (cx + radius * angle(at).cos(), cy + radius * angle(at).sin());
+    let point =
+        |at: usize, radius: f64| (cx + radius * angle(at).cos(), cy + radius * angle(at).sin());
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\" font-family=\"system-ui, sans-serif\" font-size=\"13\">\n\
          <title>Who can reach whom</title>\n\
@@ -156,13 +194,16 @@ pub fn svg(graph: &Graph) -> String {
         } else {
             // Towards the centre, but not through it, so that there and back are apart.
             let (mx, my) = (f64::midpoint(x1, x2), f64::midpoint(y1, y2));
-            let (qx, qy) = (mx + (cx - mx) * 0.6 - (y2 - y1) * 0.08, my + (cy - my) * 0.6 + (x2 - x1) * 0.08);
+            let (qx, qy) =
+                (mx + (cx - mx) * 0.6 - (y2 - y1) * 0.08, my + (cy - my) * 0.6 + (x2 - x1) * 0.08);
             format!("M{x1:.1} {y1:.1}Q{qx:.1} {qy:.1} {x2:.1} {y2:.1}")
         };
         let name = |id: usize| graph.nodes.get(id).map_or("", |(name, _)| name.as_str());
         let title = escape(&format!("{} -> {}: {ports}", name(*from), name(*to)));
-        let _ =
-            writeln!(out, "<path d=\"{path}\" style=\"stroke:hsl({hue} 60% 55%)\" marker-end=\"url(#to)\"><title>{title}</title></path>");
+        let _ = writeln!(
+            out,
+            "<path d=\"{path}\" style=\"stroke:hsl({hue} 60% 55%)\" marker-end=\"url(#to)\"><title>{title}</title></path>"
+        );
     }
     for (id, (name, outside)) in graph.nodes.iter().enumerate() {
         let (x, y) = point(id, radius);
@@ -174,7 +215,11 @@ pub fn svg(graph: &Graph) -> String {
         } else {
             "start"
         };
-        let short: String = if name.chars().count() > 38 { name.chars().take(37).chain(['…']).collect() } else { name.clone() };
+        let short: String = if name.chars().count() > 38 {
+            name.chars().take(37).chain(['…']).collect()
+        } else {
+            name.clone()
+        };
         let class = if *outside { "out" } else { "in" };
         // Names at the top and the bottom stand above and below their point.
         let dy = 4.0 + angle(id).sin() * 8.0;

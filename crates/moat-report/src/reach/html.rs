@@ -14,7 +14,13 @@ const MOST_PODS: usize = 200;
 
 /// The page.
 #[must_use]
-pub fn render(matrix: &Matrix<'_>, grouped: &Grouped, namer: &Namer<'_>, title: &str, notes: &[String]) -> String {
+pub fn render(
+    matrix: &Matrix<'_>,
+    grouped: &Grouped,
+    namer: &Namer<'_>,
+    title: &str,
+    notes: &[String],
+) -> String {
     let mut pieces: Vec<Value> = Vec::new();
     let mut pieces_of: Vec<Vec<usize>> = Vec::with_capacity(grouped.nodes.len());
     for node in &grouped.nodes {
@@ -33,22 +39,31 @@ pub fn render(matrix: &Matrix<'_>, grouped: &Grouped, namer: &Namer<'_>, title: 
                 }
                 for (namespace, pods) in by_namespace {
                     own.push(pieces.len());
-                    let name: Vec<String> = namer.name(&pods).iter().map(|part| part.text(3)).collect();
+                    let name: Vec<String> =
+                        namer.name(&pods).iter().map(|part| part.text(3)).collect();
                     let name = name.join(", ");
                     let name = name.strip_prefix(&format!("{namespace}/")).unwrap_or(&name);
-                    let names: Vec<&str> = pods.iter().take(MOST_PODS).map(|&pod| matrix.bound().pod(pod).display.as_ref()).collect();
+                    let names: Vec<&str> = pods
+                        .iter()
+                        .take(MOST_PODS)
+                        .map(|&pod| matrix.bound().pod(pod).display.as_ref())
+                        .collect();
                     pieces.push(json!({"ns": namespace.as_ref(), "name": name, "n": pods.len(), "pods": names}));
                 }
             }
         }
         pieces_of.push(own);
     }
-    let expand =
-        |nodes: &[u32]| -> Vec<usize> { nodes.iter().filter_map(|&node| pieces_of.get(node as usize)).flatten().copied().collect() };
+    let expand = |nodes: &[u32]| -> Vec<usize> {
+        nodes.iter().filter_map(|&node| pieces_of.get(node as usize)).flatten().copied().collect()
+    };
     let names = |nodes: &[u32]| {
         let (parts, outside) = grouped.parts(matrix, namer, nodes);
-        let all: Vec<String> =
-            parts.iter().map(|part| part.text(4)).chain(outside.iter().map(|name| super::view::outside_name(name, 4))).collect();
+        let all: Vec<String> = parts
+            .iter()
+            .map(|part| part.text(4))
+            .chain(outside.iter().map(|name| super::view::outside_name(name, 4)))
+            .collect();
         join(&all, 8)
     };
     let lines: Vec<Value> = grouped
@@ -84,7 +99,8 @@ pub fn render(matrix: &Matrix<'_>, grouped: &Grouped, namer: &Namer<'_>, title: 
         "lines": lines,
     });
     // Neither an end tag nor a comment can start in the data.
-    let text = data.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+    let text =
+        data.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
     let text = text.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
     PAGE.replacen(MARK, &text, 1)
 }

@@ -23,11 +23,17 @@ pub fn hops(
     let n_pods = reached.iter().filter(|one| matrix.pod_of(one.end).is_some()).count();
     let farthest = reached.iter().map(|one| one.hops).max().unwrap_or(0);
     let start = names(namer, focus, most);
-    let mut out = format!("{} {verb} {} of {}", style.bold(&start), n_pods, count(namer.n_pods(), "pod"));
-    out.push_str(&if farthest > 0 { format!(" within {}\n", count(farthest as usize, "hop")) } else { "\n".to_owned() });
+    let mut out =
+        format!("{} {verb} {} of {}", style.bold(&start), n_pods, count(namer.n_pods(), "pod"));
+    out.push_str(&if farthest > 0 {
+        format!(" within {}\n", count(farthest as usize, "hop"))
+    } else {
+        "\n".to_owned()
+    });
     for distance in 1..=farthest {
         out.push_str(&format!("\nhop {distance}\n"));
-        let mut lines: BTreeMap<(Option<PodIdx>, &PortSet), (Vec<PodIdx>, Vec<String>)> = BTreeMap::new();
+        let mut lines: BTreeMap<(Option<PodIdx>, &PortSet), (Vec<PodIdx>, Vec<String>)> =
+            BTreeMap::new();
         for one in reached.iter().filter(|one| one.hops == distance) {
             // By whom the first hop goes is the question itself.
             let via = (distance > 1 || focus.len() > 1).then_some(one.via);
@@ -39,10 +45,21 @@ pub fn hops(
         }
         for ((via, ports), (mut pods, outside)) in lines {
             pods.sort_unstable();
-            let mut who: Vec<String> = namer.name(&pods).iter().map(|part| part.text(most)).filter(|_| !pods.is_empty()).collect();
+            let mut who: Vec<String> = namer
+                .name(&pods)
+                .iter()
+                .map(|part| part.text(most))
+                .filter(|_| !pods.is_empty())
+                .collect();
             who.extend(outside);
-            let via = via.map(|pod| style.dim(&format!("  via {}", matrix.bound().pod(pod).display))).unwrap_or_default();
-            out.push_str(&format!("  {}  {}{via}\n", join(&who, most), style.good(&ports.to_string())));
+            let via = via
+                .map(|pod| style.dim(&format!("  via {}", matrix.bound().pod(pod).display)))
+                .unwrap_or_default();
+            out.push_str(&format!(
+                "  {}  {}{via}\n",
+                join(&who, most),
+                style.good(&ports.to_string())
+            ));
         }
     }
     out
@@ -52,7 +69,11 @@ fn names(namer: &Namer<'_>, pods: &[PodIdx], most: usize) -> String {
     let mut pods = pods.to_vec();
     pods.sort_unstable();
     pods.dedup();
-    let parts: Vec<String> = if pods.is_empty() { Vec::new() } else { namer.name(&pods).iter().map(|part| part.text(most)).collect() };
+    let parts: Vec<String> = if pods.is_empty() {
+        Vec::new()
+    } else {
+        namer.name(&pods).iter().map(|part| part.text(most)).collect()
+    };
     join(&parts, most)
 }
 
@@ -80,7 +101,8 @@ pub fn exposure(namer: &Namer<'_>, exposed: &[Exposed], style: Style, wide: bool
                 out.push_str(&format!("    {}\n", style.dim("nobody")));
             }
             for opening in &one.openings {
-                let peer = if opening.anyone { style.bad(&opening.peer) } else { opening.peer.clone() };
+                let peer =
+                    if opening.anyone { style.bad(&opening.peer) } else { opening.peer.clone() };
                 out.push_str(&format!("    {peer}  {}\n", opening.ports));
             }
         }

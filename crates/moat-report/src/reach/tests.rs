@@ -15,7 +15,13 @@ fn tree(json: &Json) -> Tree {
         Json::String(text) => Data::String(text.as_str().into()),
         Json::Array(items) => Data::List(items.iter().map(tree).collect()),
         Json::Object(map) => Data::Map(
-            map.iter().map(|(key, value)| Entry { key: key.as_str().into(), key_pos: Pos::default(), value: tree(value) }).collect(),
+            map.iter()
+                .map(|(key, value)| Entry {
+                    key: key.as_str().into(),
+                    key_pos: Pos::default(),
+                    value: tree(value),
+                })
+                .collect(),
         ),
     };
     Tree { pos: Pos::default(), data }
@@ -27,7 +33,13 @@ fn shop() -> Bound {
     for name in ["dev", "shop", "tools"] {
         objects.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"env": name}}}));
     }
-    let pods = [("dev", "bench", 2), ("shop", "web", 3), ("shop", "api", 2), ("shop", "db", 1), ("tools", "ci", 2)];
+    let pods = [
+        ("dev", "bench", 2),
+        ("shop", "web", 3),
+        ("shop", "api", 2),
+        ("shop", "db", 1),
+        ("tools", "ci", 2),
+    ];
     for (namespace, app, n) in pods {
         for at in 0..n {
             objects.push(json!({
@@ -39,7 +51,8 @@ fn shop() -> Bound {
         }
     }
     let app = |app: &str| json!({"podSelector": {"matchLabels": {"app": app}}});
-    let auditors = json!({"namespaceSelector": {}, "podSelector": {"matchLabels": {"role": "auditor"}}});
+    let auditors =
+        json!({"namespaceSelector": {}, "podSelector": {"matchLabels": {"role": "auditor"}}});
     let policies = [
         ("web", json!([{"ports": [{"port": 443}]}])),
         ("api", json!([{"from": [app("web")], "ports": [{"port": 8080}]}])),
@@ -59,7 +72,11 @@ fn shop() -> Bound {
         },
     }));
     let trees: Vec<Tree> = objects.iter().map(tree).collect();
-    let lowered = moat_model::lower(trees.iter().map(|tree| (SourceId(0), tree)), &[], &moat_model::Options::default());
+    let lowered = moat_model::lower(
+        trees.iter().map(|tree| (SourceId(0), tree)),
+        &[],
+        &moat_model::Options::default(),
+    );
     let symbolic = moat_compile::compile(&lowered.policies, &["shop.yaml".into()]);
     moat_compile::bind(Arc::new(symbolic), &lowered.inventory, moat_compile::Dialect::MOAT)
 }
@@ -96,7 +113,11 @@ fn pods_that_behave_alike_are_one_name() {
 
 #[test]
 fn a_namespace_and_direction_narrow_the_lines() {
-    let options = Options { namespaces: vec!["shop".into()], direction: Some(Direction::Ingress), ..Options::default() };
+    let options = Options {
+        namespaces: vec!["shop".into()],
+        direction: Some(Direction::Ingress),
+        ..Options::default()
+    };
     check_text(
         &options,
         &expect![[r#"
@@ -132,7 +153,15 @@ fn hops_name_the_way() {
         hop 3
           {dev,tools}/* (4 pods), anywhere  TCP 443  via shop/web-0
     "#]]
-    .assert_eq(&more::hops(&matrix, &namer, &[start], Direction::Ingress, &reached, Style::default(), false));
+    .assert_eq(&more::hops(
+        &matrix,
+        &namer,
+        &[start],
+        Direction::Ingress,
+        &reached,
+        Style::default(),
+        false,
+    ));
 }
 
 #[test]
@@ -195,7 +224,9 @@ fn graphs_and_tables_escape_their_text() {
     assert!(graph::dot(&graph).starts_with("digraph reach {"));
     assert!(graph::svg(&graph).contains("shop/app=web (3 pods)"));
     let page = html::render(&matrix, &grouped, &namer, "</script><b>", &[]);
-    assert!(!page.contains("</script><b>") && page.contains("\\u003c/script\\u003e\\u003cb\\u003e"));
+    assert!(
+        !page.contains("</script><b>") && page.contains("\\u003c/script\\u003e\\u003cb\\u003e")
+    );
     assert_eq!(csv::field("80,443"), "\"80,443\"");
 }
 

@@ -17,7 +17,8 @@ pub fn render(view: &View, style: Style, wide: bool) -> String {
         return out;
     }
     let most = if wide { usize::MAX - 1 } else { MOST_NAMES };
-    let cells: Vec<[String; 3]> = view.rows.iter().map(|row| cells(row, view.coarse, most)).collect();
+    let cells: Vec<[String; 3]> =
+        view.rows.iter().map(|row| cells(row, view.coarse, most)).collect();
     let widths = widths(&cells, style, wide);
     let [w_source, w_destination, _] = widths;
     let title = format!("{:w_source$}    {:w_destination$}  {}", "SOURCE", "DESTINATION", "PORTS");
@@ -26,10 +27,12 @@ pub fn render(view: &View, style: Style, wide: bool) -> String {
     for row in &cells {
         let [source, destination, ports] = row;
         let [w_source, w_destination, w_ports] = widths;
-        let columns = [wrap(source, w_source), wrap(destination, w_destination), wrap(ports, w_ports)];
+        let columns =
+            [wrap(source, w_source), wrap(destination, w_destination), wrap(ports, w_ports)];
         let height = columns.iter().map(Vec::len).max().unwrap_or(0);
         for at in 0..height {
-            let [source, destination, ports] = columns.each_ref().map(|lines| lines.get(at).map_or("", String::as_str));
+            let [source, destination, ports] =
+                columns.each_ref().map(|lines| lines.get(at).map_or("", String::as_str));
             let arrow = if at == 0 { "->" } else { "  " };
             let line = format!(
                 "{} {arrow} {}  {}",
@@ -50,11 +53,23 @@ fn header(view: &View, style: Style, out: &mut String) {
     let [ingress, egress] = summary.isolated;
     let [open, leaving] = summary.outside;
     let pods = style.bold(&count(summary.pods, "pod"));
-    let policies = if summary.policies == 1 { "1 policy".to_owned() } else { format!("{} policies", summary.policies) };
+    let policies = if summary.policies == 1 {
+        "1 policy".to_owned()
+    } else {
+        format!("{} policies", summary.policies)
+    };
     out.push_str(&format!("{pods} in {}, {policies}\n", count(summary.namespaces, "namespace")));
     out.push_str(&format!("isolated: {ingress} for ingress, {egress} for egress\n"));
-    out.push_str(&format!("outside: may reach {}, is reached by {}\n", count(open, "pod"), count(leaving, "pod")));
-    out.push_str(&format!("allowed: {} pairs in {}\n\n", grouped_digits(summary.pairs), count(view.rows.len(), "line")));
+    out.push_str(&format!(
+        "outside: may reach {}, is reached by {}\n",
+        count(open, "pod"),
+        count(leaving, "pod")
+    ));
+    out.push_str(&format!(
+        "allowed: {} pairs in {}\n\n",
+        grouped_digits(summary.pairs),
+        count(view.rows.len(), "line")
+    ));
 }
 
 fn footer(view: &View, out: &mut String) {
@@ -95,13 +110,19 @@ pub fn grouped_digits(n: u64) -> String {
 }
 
 fn cells(row: &Row, coarse: bool, most: usize) -> [String; 3] {
-    let ports = if coarse { format!("{} ({} pairs)", row.ports, grouped_digits(row.n_pairs)) } else { row.ports.to_string() };
+    let ports = if coarse {
+        format!("{} ({} pairs)", row.ports, grouped_digits(row.n_pairs))
+    } else {
+        row.ports.to_string()
+    };
     [join(&row.sources, most), join(&row.destinations, most), ports]
 }
 
 /// Widths of the three columns: what they need, or a fair share of the terminal.
 fn widths(cells: &[[String; 3]], style: Style, wide: bool) -> [usize; 3] {
-    let need = [0, 1, 2].map(|at: usize| cells.iter().filter_map(|row| row.get(at)).map(|cell| length(cell)).max().unwrap_or(0));
+    let need = [0, 1, 2].map(|at: usize| {
+        cells.iter().filter_map(|row| row.get(at)).map(|cell| length(cell)).max().unwrap_or(0)
+    });
     if wide {
         return need;
     }

@@ -39,7 +39,11 @@ pub fn view(matrix: &Matrix<'_>, grouped: &Grouped, namer: &Namer<'_>, all: bool
     let rows = if coarse {
         grouped.coarse(matrix, MOST_LINES).iter().map(|line| coarse_row(line, namer)).collect()
     } else {
-        grouped.lines.iter().map(|line| row(matrix, grouped, namer, line, if all { usize::MAX - 1 } else { 4 })).collect()
+        grouped
+            .lines
+            .iter()
+            .map(|line| row(matrix, grouped, namer, line, if all { usize::MAX - 1 } else { 4 }))
+            .collect()
     };
     View { rows, coarse, n_exact: grouped.lines.len(), summary: grouped.summary.clone() }
 }
@@ -50,18 +54,31 @@ fn row(matrix: &Matrix<'_>, grouped: &Grouped, namer: &Namer<'_>, line: &Line, m
         let pods = parts.iter().map(|part| part.text(most));
         pods.chain(outside.iter().map(|name| outside_name(name, most))).collect()
     };
-    Row { sources: names(&line.sources), destinations: names(&line.destinations), ports: line.ports.clone(), n_pairs: line.n_pairs }
+    Row {
+        sources: names(&line.sources),
+        destinations: names(&line.destinations),
+        ports: line.ports.clone(),
+        n_pairs: line.n_pairs,
+    }
 }
 
 fn coarse_row(line: &CoarseLine, namer: &Namer<'_>) -> Row {
-    let n_namespaces = line.sources.iter().filter(|place| matches!(place, Place::Namespace(_))).count();
+    let n_namespaces =
+        line.sources.iter().filter(|place| matches!(place, Place::Namespace(_))).count();
     let every = n_namespaces == namer.n_namespaces() && n_namespaces > 1;
     let mut sources: Vec<String> = Vec::new();
     if every {
         sources.push("*/*".to_owned());
     }
-    sources.extend(line.sources.iter().filter(|place| !every || matches!(place, Place::Outside(_))).map(place));
-    Row { sources, destinations: vec![place(&line.destination)], ports: line.ports.clone(), n_pairs: line.n_pairs }
+    sources.extend(
+        line.sources.iter().filter(|place| !every || matches!(place, Place::Outside(_))).map(place),
+    );
+    Row {
+        sources,
+        destinations: vec![place(&line.destination)],
+        ports: line.ports.clone(),
+        n_pairs: line.n_pairs,
+    }
 }
 
 /// The name of a place.
@@ -91,10 +108,18 @@ pub fn outside_name(name: &str, most: usize) -> String {
     let elided = |cidrs: &[Cidr]| {
         let texts: Vec<String> = cidrs.iter().map(ToString::to_string).collect();
         if texts.len() > most.saturating_add(1) {
-            format!("{} … {} more", texts.get(..most).unwrap_or_default().join(" "), texts.len() - most)
+            format!(
+                "{} … {} more",
+                texts.get(..most).unwrap_or_default().join(" "),
+                texts.len() - most
+            )
         } else {
             texts.join(" ")
         }
     };
-    if rest.len() < cidrs.len() { format!("{words} except {}", elided(&rest)) } else { elided(&cidrs) }
+    if rest.len() < cidrs.len() {
+        format!("{words} except {}", elided(&rest))
+    } else {
+        elided(&cidrs)
+    }
 }

@@ -33,11 +33,31 @@ const QUESTIONS: [(&str, &str, u16); 7] = [
 
 /// The steps: what is said, and which files are applied by then.
 const STEPS: [(&str, &str, &[usize]); 5] = [
-    ("The network as Kubernetes gives it", "Every pod reaches every pod. `ports:` is documentation: 9090 is not declared, and answers.", &[0]),
-    ("Apply 10-allow-only-8080.yaml", "Now the application is isolated: port 8080 only, and only from its own namespace.", &[0, 1]),
-    ("Apply 20-default-deny-ingress.yaml", "`ingress: []` lets no one in. A pod's own node is the one exception.", &[0, 1, 2]),
-    ("Apply 30-allow-from-web1.yaml", "Meant for nginx1 alone. Two dashes under `from` are OR: the whole namespace web1 gets in.", &[0, 1, 2, 3]),
-    ("Replace it with 31-allow-nginx1-of-web1.yaml", "One dash less makes it AND. Nothing but nginx1 of web1 gets in.", &[0, 1, 2, 4]),
+    (
+        "The network as Kubernetes gives it",
+        "Every pod reaches every pod. `ports:` is documentation: 9090 is not declared, and answers.",
+        &[0],
+    ),
+    (
+        "Apply 10-allow-only-8080.yaml",
+        "Now the application is isolated: port 8080 only, and only from its own namespace.",
+        &[0, 1],
+    ),
+    (
+        "Apply 20-default-deny-ingress.yaml",
+        "`ingress: []` lets no one in. A pod's own node is the one exception.",
+        &[0, 1, 2],
+    ),
+    (
+        "Apply 30-allow-from-web1.yaml",
+        "Meant for nginx1 alone. Two dashes under `from` are OR: the whole namespace web1 gets in.",
+        &[0, 1, 2, 3],
+    ),
+    (
+        "Replace it with 31-allow-nginx1-of-web1.yaml",
+        "One dash less makes it AND. Nothing but nginx1 of web1 gets in.",
+        &[0, 1, 2, 4],
+    ),
 ];
 
 pub(crate) fn run(args: &Demo) -> Outcome {
@@ -76,7 +96,8 @@ pub(crate) fn run(args: &Demo) -> Outcome {
 }
 
 fn write(dir: &str) -> Outcome {
-    let refuse = |error: std::io::Error| Failure::input(format!("cannot write into `{dir}`: {error}"));
+    let refuse =
+        |error: std::io::Error| Failure::input(format!("cannot write into `{dir}`: {error}"));
     let dir = std::path::Path::new(dir);
     std::fs::create_dir_all(dir).map_err(refuse)?;
     // The last file is a variant of the one before it, so it is left for the reader to swap in.
@@ -84,47 +105,87 @@ fn write(dir: &str) -> Outcome {
         let name = name.trim_start_matches("demo/");
         std::fs::write(dir.join(name), text).map_err(refuse)?;
     }
-    print(&format!("wrote 4 files into {0}\ntry: moat explain -f {0} web1/other web2/nginx2:80\n", dir.display()))?;
+    print(&format!(
+        "wrote 4 files into {0}\ntry: moat explain -f {0} web1/other web2/nginx2:80\n",
+        dir.display()
+    ))?;
     Ok(Ended::Yes)
 }
 
 fn world(files: &[usize]) -> Result<World, Failure> {
     let chosen = files.iter().filter_map(|&idx| FILES.get(idx));
-    let inputs: Vec<Input> = chosen.map(|(name, text)| Input::Text { name: (*name).to_owned(), text: (*text).to_owned() }).collect();
+    let inputs: Vec<Input> = chosen
+        .map(|(name, text)| Input::Text { name: (*name).to_owned(), text: (*text).to_owned() })
+        .collect();
     World::from_inputs(&inputs, &Common { namespace: "default".to_owned(), ..Common::default() })
 }
 
 fn ask(names: &Names<'_>, from: &str, to: &str, port: u16) -> Result<Explanation, Failure> {
-    let question = Question { from: from.to_owned(), to: to.to_owned(), port: Port::Number(port), protocol: Protocol::Tcp };
+    let question = Question {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        port: Port::Number(port),
+        protocol: Protocol::Tcp,
+    };
     Ok(explain(names, &question)?)
 }
 
 /// One question with its answer and, in short, why.
-fn row(text: &mut String, world: &World, (from, to, port): (&str, &str, u16), answer: &Explanation, changed: bool, style: Style) {
+fn row(
+    text: &mut String,
+    world: &World,
+    (from, to, port): (&str, &str, u16),
+    answer: &Explanation,
+    changed: bool,
+    style: Style,
+) {
     let word = match answer.verdict {
         Verdict::Allowed => style.good("allowed"),
         Verdict::Denied => style.bad("denied "),
         Verdict::Undefined => style.doubt("undefined"),
     };
     let mark = if changed { style.bold("*") } else { " ".to_owned() };
-    let _ = writeln!(text, " {mark} {word}  {:<55} {}", format!("{from} -> {to}:{port}"), style.dim(&reason(world, answer)));
+    let _ = writeln!(
+        text,
+        " {mark} {word}  {:<55} {}",
+        format!("{from} -> {to}:{port}"),
+        style.dim(&reason(world, answer))
+    );
 }
 
 fn reason(world: &World, answer: &Explanation) -> String {
     let symbolic = &world.bound.symbolic;
     let Some(flow) = answer.flows.first() else { return String::new() };
-    let denied = halves(&flow.answer).into_iter().find(|(_, half)| half.verdict != Verdict::Allowed);
-    let decisive = denied.or_else(|| halves(&flow.answer).into_iter().find(|(_, half)| matches!(half.reason, HalfReason::Rules(_))));
+    let denied =
+        halves(&flow.answer).into_iter().find(|(_, half)| half.verdict != Verdict::Allowed);
+    let decisive = denied.or_else(|| {
+        halves(&flow.answer)
+            .into_iter()
+            .find(|(_, half)| matches!(half.reason, HalfReason::Rules(_)))
+    });
     match decisive.map(|(direction, half)| (direction, &half.reason)) {
         Some((direction, HalfReason::Isolated(policies))) => {
-            let policies: Vec<String> =
-                policies.iter().map(|&idx| format!("{} ({})", symbolic.policy(idx), symbolic.place(symbolic.policy(idx).origin))).collect();
+            let policies: Vec<String> = policies
+                .iter()
+                .map(|&idx| {
+                    format!(
+                        "{} ({})",
+                        symbolic.policy(idx),
+                        symbolic.place(symbolic.policy(idx).origin)
+                    )
+                })
+                .collect();
             format!("{direction} isolated by {}", policies.join(", "))
         }
         Some((direction, HalfReason::Rules(rules))) => {
             let rule = rules.first().map(|rule| symbolic.rule(symbolic.clause(rule.clause).rule));
             rule.map_or_else(String::new, |rule| {
-                format!("{} {direction}[{}] ({})", symbolic.policy(rule.policy), rule.index, symbolic.place(rule.origin))
+                format!(
+                    "{} {direction}[{}] ({})",
+                    symbolic.policy(rule.policy),
+                    rule.index,
+                    symbolic.place(rule.origin)
+                )
             })
         }
         _ => "no policy applies".to_owned(),

@@ -10,14 +10,19 @@ use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &Diff) -> Outcome {
     if !args.common.files.is_empty() {
-        return Err(Failure::with_help("diff takes no -f", "name the two states: moat diff OLD NEW"));
+        return Err(Failure::with_help(
+            "diff takes no -f",
+            "name the two states: moat diff OLD NEW",
+        ));
     }
     let old = side(&args.old, &args.common)?;
     let new = side(&args.new, &args.common)?;
     let diff = moat_analyze::diff::diff(&old.bound, &new.bound);
     let value = || moat_report::diff::value(&old.bound, &new.bound, &diff);
     let text = match args.output {
-        DataOutput::Text => moat_report::diff::render(&old.bound, &new.bound, &diff, crate::out::style()),
+        DataOutput::Text => {
+            moat_report::diff::render(&old.bound, &new.bound, &diff, crate::out::style())
+        }
         DataOutput::Json => format!("{:#}\n", value()),
         DataOutput::Yaml => yaml::render(&value()),
     };
@@ -40,7 +45,8 @@ fn side(text: &str, common: &Common) -> Result<World, Failure> {
     } else if Path::new(text).exists() {
         Input::Path(PathBuf::from(text))
     } else {
-        let (rev, path) = text.split_once(':').map_or((text, None), |(rev, path)| (rev, Some(path)));
+        let (rev, path) =
+            text.split_once(':').map_or((text, None), |(rev, path)| (rev, Some(path)));
         let path = path.filter(|path| !path.is_empty()).map(str::to_owned);
         if rev.is_empty() {
             return Err(unreadable(text, None));
@@ -53,7 +59,8 @@ fn side(text: &str, common: &Common) -> Result<World, Failure> {
         other => other,
     })?;
     // A state of which a part cannot be read compares as if that part were gone; that is no answer.
-    let unread = world.loaded.diagnostics.iter().find(|finding| finding.severity == Severity::Error);
+    let unread =
+        world.loaded.diagnostics.iter().find(|finding| finding.severity == Severity::Error);
     if let Some(finding) = unread {
         return Err(Failure::Input {
             message: format!("{}: {}", world.place(finding.span), finding.message),

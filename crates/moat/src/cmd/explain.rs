@@ -11,7 +11,8 @@ pub(crate) fn run(args: &Explain) -> Outcome {
     if args.output == ExplainOutput::Jsonl {
         return Err(Failure::with_help("-o jsonl is for --flows", "use -o json for one question"));
     }
-    let (from, to) = (args.from.as_deref().unwrap_or_default(), args.to.as_deref().unwrap_or_default());
+    let (from, to) =
+        (args.from.as_deref().unwrap_or_default(), args.to.as_deref().unwrap_or_default());
     let (to, port, protocol) = destination(to)?;
     let world = World::read(&args.common)?;
     let services = world.services();
@@ -21,8 +22,11 @@ pub(crate) fn run(args: &Explain) -> Outcome {
     let mut namespaces: Vec<String> = Vec::new();
     for text in [from, to] {
         match names.target(text)? {
-            Target::Pods(pods) => namespaces.extend(pods.iter().map(|&pod| world.bound.pod(pod).namespace.to_string())),
-            Target::Service(idx) => namespaces.extend(services.get(idx).map(|service| service.namespace.to_string())),
+            Target::Pods(pods) => namespaces
+                .extend(pods.iter().map(|&pod| world.bound.pod(pod).namespace.to_string())),
+            Target::Service(idx) => {
+                namespaces.extend(services.get(idx).map(|service| service.namespace.to_string()));
+            }
             _ => {}
         }
     }
@@ -34,9 +38,16 @@ pub(crate) fn run(args: &Explain) -> Outcome {
             moat_report::explain::render(&world.bound, &explanation, &caveats, crate::out::style())
         }
         ExplainOutput::Json => {
-            format!("{:#}\n", moat_report::explain::explanation(&world.bound, &explanation, &caveats))
+            format!(
+                "{:#}\n",
+                moat_report::explain::explanation(&world.bound, &explanation, &caveats)
+            )
         }
-        ExplainOutput::Yaml => moat_report::yaml::render(&moat_report::explain::explanation(&world.bound, &explanation, &caveats)),
+        ExplainOutput::Yaml => moat_report::yaml::render(&moat_report::explain::explanation(
+            &world.bound,
+            &explanation,
+            &caveats,
+        )),
     };
     crate::out::print(&text)?;
     Ok(if explanation.verdict == Verdict::Allowed { Ended::Yes } else { Ended::No })

@@ -24,20 +24,30 @@ pub(crate) fn man() -> Outcome {
     let mut page = Vec::new();
     let command = Args::command();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
-        clap_mangen::Man::new(sub.clone().display_name(format!("moat-{}", sub.get_name()))).render(&mut page)?;
+    for sub in
+        command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")
+    {
+        clap_mangen::Man::new(sub.clone().display_name(format!("moat-{}", sub.get_name())))
+            .render(&mut page)?;
     }
     print(&String::from_utf8_lossy(&page))?;
     Ok(Ended::Yes)
 }
 
 pub(crate) fn dialects() -> Outcome {
-    let mut text = String::from("Kubernetes leaves these to the implementation. `--dialect` says whose choices count; `spec` answers `undefined`.\n");
+    let mut text = String::from(
+        "Kubernetes leaves these to the implementation. `--dialect` says whose choices count; `spec` answers `undefined`.\n",
+    );
     for choice in Dialect::CHOICES {
         let _ = write!(
             text,
             "\n{}\n  text:   {}\n  moat:   {}\n  calico: {}\n  cilium: {}\n  source: {}\n",
-            choice.question, choice.text, choice.moat, choice.calico, choice.cilium, choice.citation
+            choice.question,
+            choice.text,
+            choice.moat,
+            choice.calico,
+            choice.cilium,
+            choice.citation
         );
     }
     print(&text)?;

@@ -9,7 +9,10 @@ use moat_report::diagnostics::{Counts, RuleMeta, json, report, rule_page, sarif}
 
 pub(crate) fn run(args: &Lint) -> Outcome {
     if args.common.files.is_empty() {
-        return Err(Failure::with_help("nothing to read", "give manifests with -f FILE, -f DIR or -f - (standard input)"));
+        return Err(Failure::with_help(
+            "nothing to read",
+            "give manifests with -f FILE, -f DIR or -f - (standard input)",
+        ));
     }
     let world = World::load(&inputs(&args.common.files), &args.common)?;
     let ctx = Context {
@@ -20,14 +23,22 @@ pub(crate) fn run(args: &Lint) -> Outcome {
         dialect: dialect(args.common.dialect),
     };
     let findings = moat_lint::run(&ctx, &Selection::default());
-    let sources: Vec<(&str, &str)> = world.loaded.sources.iter().map(|source| (source.name.as_str(), source.text.as_ref())).collect();
+    let sources: Vec<(&str, &str)> = world
+        .loaded
+        .sources
+        .iter()
+        .map(|source| (source.name.as_str(), source.text.as_ref()))
+        .collect();
     let text = match args.output {
         LintOutput::Text => {
             let counts = Counts::of(sources.len(), &world.lowered.objects);
             report(&findings, sources.as_slice(), &counts, crate::out::style())
         }
         LintOutput::Json => format!("{:#}\n", json(&findings, sources.as_slice(), &rules())),
-        LintOutput::Sarif => format!("{:#}\n", sarif(&findings, sources.as_slice(), &rules(), env!("CARGO_PKG_VERSION"))),
+        LintOutput::Sarif => format!(
+            "{:#}\n",
+            sarif(&findings, sources.as_slice(), &rules(), env!("CARGO_PKG_VERSION"))
+        ),
     };
     crate::out::print(&text)?;
     let clean = findings.iter().all(|finding| finding.severity == Severity::Note);
@@ -38,15 +49,27 @@ pub(crate) fn rule(args: &Rule) -> Outcome {
     let Some(code) = &args.code else {
         let list: String = rules()
             .iter()
-            .map(|rule| format!("{}  {:<8} {:<28} {}\n", rule.code, rule.severity.name(), rule.name, rule.summary))
+            .map(|rule| {
+                format!(
+                    "{}  {:<8} {:<28} {}\n",
+                    rule.code,
+                    rule.severity.name(),
+                    rule.name,
+                    rule.summary
+                )
+            })
             .collect();
         crate::out::print(&list)?;
         return Ok(Ended::Yes);
     };
     let rules = rules();
-    let found = registry::find(code).and_then(|rule| rules.iter().find(|meta| meta.code == rule.code));
+    let found =
+        registry::find(code).and_then(|rule| rules.iter().find(|meta| meta.code == rule.code));
     let Some(found) = found else {
-        return Err(Failure::with_help(format!("there is no rule `{code}`"), "`moat rule` lists all"));
+        return Err(Failure::with_help(
+            format!("there is no rule `{code}`"),
+            "`moat rule` lists all",
+        ));
     };
     crate::out::print(&rule_page(found, crate::out::style()))?;
     Ok(Ended::Yes)

@@ -29,10 +29,16 @@ pub(crate) fn run(args: &Reach) -> Outcome {
         }
     }
     // Steps of a blast radius go through pods that were not asked about.
-    let asked = if args.hops.is_some() { Options { focus: Vec::new(), ..options.clone() } } else { options.clone() };
+    let asked = if args.hops.is_some() {
+        Options { focus: Vec::new(), ..options.clone() }
+    } else {
+        options.clone()
+    };
     let matrix = matrix(&world.bound, &asked);
     let taints = world.lowered.inventory.taints.len();
-    let caveat = format!("{taints} things were not read or not interpreted and could change this; `moat lint` shows them");
+    let caveat = format!(
+        "{taints} things were not read or not interpreted and could change this; `moat lint` shows them"
+    );
     if let Some(most) = args.hops {
         hops(args, &world, &matrix, &options, most)?;
     } else if args.exposure {
@@ -53,9 +59,16 @@ fn show(args: &Reach, world: &World, matrix: &Matrix<'_>, notes: &[String]) -> R
     if args.output == ReachOutput::Csv || args.flat {
         let mut out = BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
         let tally = match args.output {
-            ReachOutput::Csv | ReachOutput::Text | ReachOutput::Wide => csv::write_flat(matrix, &mut out)?,
+            ReachOutput::Csv | ReachOutput::Text | ReachOutput::Wide => {
+                csv::write_flat(matrix, &mut out)?
+            }
             ReachOutput::Json => data::write_flat(matrix, &mut out)?,
-            _ => return Err(Failure::with_help("--flat has no such output", "use -o csv or -o json")),
+            _ => {
+                return Err(Failure::with_help(
+                    "--flat has no such output",
+                    "use -o csv or -o json",
+                ));
+            }
         };
         out.flush()?;
         if tally.undefined > 0 {
@@ -77,13 +90,21 @@ fn show(args: &Reach, world: &World, matrix: &Matrix<'_>, notes: &[String]) -> R
         ReachOutput::Dot => graph::dot(&graph::graph(matrix, &grouped, &namer)),
         ReachOutput::Mermaid => graph::mermaid(&graph::graph(matrix, &grouped, &namer)),
         ReachOutput::Svg => graph::svg(&graph::graph(matrix, &grouped, &namer)),
-        ReachOutput::Html => html::render(matrix, &grouped, &namer, &args.common.files.join(" "), notes),
+        ReachOutput::Html => {
+            html::render(matrix, &grouped, &namer, &args.common.files.join(" "), notes)
+        }
     };
     crate::out::print(&text)
 }
 
 /// What the focus reaches, or what reaches it, step by step.
-fn hops(args: &Reach, world: &World, matrix: &Matrix<'_>, options: &Options, most: u32) -> Result<(), Failure> {
+fn hops(
+    args: &Reach,
+    world: &World,
+    matrix: &Matrix<'_>,
+    options: &Options,
+    most: u32,
+) -> Result<(), Failure> {
     let direction = options.direction.unwrap_or(Direction::Egress);
     let reached = matrix.hops(&options.focus, most, direction);
     let namer = Namer::new(&world.bound);
@@ -91,11 +112,24 @@ fn hops(args: &Reach, world: &World, matrix: &Matrix<'_>, options: &Options, mos
     let text = match args.output {
         ReachOutput::Text | ReachOutput::Wide => {
             let wide = args.output == ReachOutput::Wide;
-            more::hops(matrix, &namer, &options.focus, direction, &reached, crate::out::style(), wide)
+            more::hops(
+                matrix,
+                &namer,
+                &options.focus,
+                direction,
+                &reached,
+                crate::out::style(),
+                wide,
+            )
         }
         ReachOutput::Json => format!("{:#}\n", value()),
         ReachOutput::Yaml => yaml::render(&value()),
-        _ => return Err(Failure::with_help("--hops has no such output", "use -o text, wide, json or yaml")),
+        _ => {
+            return Err(Failure::with_help(
+                "--hops has no such output",
+                "use -o text, wide, json or yaml",
+            ));
+        }
     };
     crate::out::print(&text)
 }
@@ -111,7 +145,12 @@ fn exposure(args: &Reach, world: &World, matrix: &Matrix<'_>) -> Result<(), Fail
         }
         ReachOutput::Json => format!("{:#}\n", value()),
         ReachOutput::Yaml => yaml::render(&value()),
-        _ => return Err(Failure::with_help("--exposure has no such output", "use -o text, wide, json or yaml")),
+        _ => {
+            return Err(Failure::with_help(
+                "--exposure has no such output",
+                "use -o text, wide, json or yaml",
+            ));
+        }
     };
     crate::out::print(&text)
 }
@@ -123,7 +162,12 @@ fn focus(world: &World, args: &Reach) -> Result<Vec<PodIdx>, Failure> {
     for name in &args.focus {
         match names.target(name)? {
             Target::Pods(found) => pods.extend(found),
-            _ => return Err(Failure::with_help(format!("`{name}` is no pod or workload"), "name one as ns/pod or ns/kind/name")),
+            _ => {
+                return Err(Failure::with_help(
+                    format!("`{name}` is no pod or workload"),
+                    "name one as ns/pod or ns/kind/name",
+                ));
+            }
         }
     }
     Ok(pods)
@@ -131,7 +175,12 @@ fn focus(world: &World, args: &Reach) -> Result<Vec<PodIdx>, Failure> {
 
 /// `443`, `53/UDP`, `8000-9000`, `icmp`.
 fn port(text: &str) -> Result<PortSet, Failure> {
-    let refuse = || Failure::with_help(format!("`{text}` is no port"), "write 443, 53/UDP, 8000-9000/TCP or ICMP");
+    let refuse = || {
+        Failure::with_help(
+            format!("`{text}` is no port"),
+            "write 443, 53/UDP, 8000-9000/TCP or ICMP",
+        )
+    };
     let (numbers, protocol) = match text.split_once('/') {
         Some((numbers, protocol)) => (numbers, Protocol::parse(protocol).ok_or_else(refuse)?),
         None => match Protocol::parse(text) {
