@@ -6,6 +6,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::explicit_auto_deref,
+    clippy::semicolon_if_nothing_returned,
     reason = "test support fails loudly"
 )]
 

@@ -66,7 +66,9 @@ Examples:
 Exit codes: 0 no difference, 1 differences, 2 bad input.")]
     Diff(Diff),
     /// Test policies against what they should allow and deny
-    #[command(after_help = "\
+    #[command(
+        hide = true,
+        after_help = "\
 A test file:
   tests:
   - name: only the web tier reaches the database
@@ -84,7 +86,8 @@ Examples:
   moat test policy-tests.yaml -f k8s/ -o junit > report.xml
   moat test policy-tests.yaml -f k8s/ --mutate
 
-Exit codes: 0 all pass, 1 a test fails (or, with --mutate, a rule is untested), 2 bad input.")]
+Exit codes: 0 all pass, 1 a test fails (or, with --mutate, a rule is untested), 2 bad input."
+    )]
     Test(Test),
     /// Report what is wrong with manifests and policies
     #[command(after_help = "\

@@ -3,6 +3,7 @@
 use crate::args::{Lint, LintOutput, Rule};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::world::{World, dialect, inputs};
+use core::fmt::Write as _;
 use moat_lint::{Context, Selection, registry};
 use moat_model::Severity;
 use moat_report::diagnostics::{Counts, RuleMeta, json, report, rule_page, sarif};
@@ -47,18 +48,12 @@ pub(crate) fn run(args: &Lint) -> Outcome {
 
 pub(crate) fn rule(args: &Rule) -> Outcome {
     let Some(code) = &args.code else {
-        let list: String = rules()
-            .iter()
-            .map(|rule| {
-                format!(
-                    "{}  {:<8} {:<28} {}\n",
-                    rule.code,
-                    rule.severity.name(),
-                    rule.name,
-                    rule.summary
-                )
-            })
-            .collect();
+        let mut list = String::new();
+        for rule in rules() {
+            let severity = rule.severity.name();
+            let _ =
+                writeln!(list, "{}  {severity:<8} {:<28} {}", rule.code, rule.name, rule.summary);
+        }
         crate::out::print(&list)?;
         return Ok(Ended::Yes);
     };

@@ -27,6 +27,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Completions { shell } => info::completions(shell),
         Command::Man => info::man(),
         Command::Version => info::version(),
-        _ => Err(crate::exit::Failure::input("being built")),
+        Command::Test(_) => Err(crate::exit::Failure::Environment(
+            "`moat test` is not part of this version yet".to_owned(),
+        )),
     }
 }
