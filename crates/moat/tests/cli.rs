@@ -417,17 +417,17 @@ fn reach_lists_rows_in_order() {
         &dir,
         &["reach", "-f", "."],
         expect![[r#"
-        3 pods in 2 namespaces, 1 policy
-        isolated: 1 for ingress, 0 for egress
-        outside: may reach 2 pods, is reached by 3 pods
-        allowed: 10 pairs in 3 lines
+            3 pods in 2 namespaces, 1 policy
+            isolated: 1 for ingress, 0 for egress
+            outside: may reach 2 pods, is reached by 3 pods
+            allowed: 10 pairs in 3 lines
 
-        SOURCE           DESTINATION         PORTS
-        */*, anywhere -> */app=web (2 pods)  all ports
-        shop/web      -> shop/db             TCP 5432
-        */*           -> anywhere            all ports
-        -- exit 0
-    "#]],
+            SOURCE                    DESTINATION         PORTS
+            */* (3 pods), anywhere -> */app=web (2 pods)  all ports
+            shop/web               -> shop/db             TCP 5432
+            */* (3 pods)           -> anywhere            all ports
+            -- exit 0
+        "#]],
     );
 }
 
@@ -532,40 +532,39 @@ fn help_has_examples_and_exit_codes() {
         &dir,
         &["--help"],
         expect![[r#"
-        Kubernetes network policy, from YAML to kernel: who can talk to whom, on which port, and why
+            Kubernetes network policy, from YAML to kernel: who can talk to whom, on which port, and why
 
-        Usage: moat <COMMAND>
+            Usage: moat <COMMAND>
 
-        Commands:
-          explain      Say whether FROM can open a connection to TO, and why
-          reach        Show who can reach whom
-          diff         Show what a change of manifests opens and closes
-          test         Test policies against what they should allow and deny
-          lint         Report what is wrong with manifests and policies
-          rule         Explain one lint rule, or list all
-          demo         Show the main job on a small built-in world
-          dialects     List every choice Kubernetes leaves open, and what each dialect chooses
-          completions  Print a completion script for a shell
-          man          Print the manual page, in roff
-          version      Print the version
-          help         Print this message or the help of the given subcommand(s)
+            Commands:
+              explain      Say whether FROM can open a connection to TO, and why
+              reach        Show who can reach whom
+              diff         Show what a change of manifests opens and closes
+              lint         Report what is wrong with manifests and policies
+              rule         Explain one lint rule, or list all
+              demo         Show the main job on a small built-in world
+              dialects     List every choice Kubernetes leaves open, and what each dialect chooses
+              completions  Print a completion script for a shell
+              man          Print the manual page, in roff
+              version      Print the version
+              help         Print this message or the help of the given subcommand(s)
 
-        Options:
-          -h, --help  Print help
+            Options:
+              -h, --help  Print help
 
-        Exit codes:
-          0  yes: allowed, clean, no difference
-          1  no: denied or undefined, findings, differences, failed tests
-          2  bad input: a question that cannot be understood, manifests that cannot be read
-          3  environment: no permission, no such tool
+            Exit codes:
+              0  yes: allowed, clean, no difference
+              1  no: denied or undefined, findings, differences, failed tests
+              2  bad input: a question that cannot be understood, manifests that cannot be read
+              3  environment: no permission, no such tool
 
-        Start with:
-          moat demo                                     a small world, explained
-          moat explain -f k8s/ shop/web shop/db:5432    why is this allowed or denied?
-          moat reach -f k8s/                            who can reach whom?
-          moat lint -f k8s/                             what is wrong with these files?
-        -- exit 0
-    "#]],
+            Start with:
+              moat demo                                     a small world, explained
+              moat explain -f k8s/ shop/web shop/db:5432    why is this allowed or denied?
+              moat reach -f k8s/                            who can reach whom?
+              moat lint -f k8s/                             what is wrong with these files?
+            -- exit 0
+        "#]],
     );
     for command in ["explain", "reach", "diff", "test", "lint"] {
         let text = shown(&dir.0, &[command, "--help"], "");
