@@ -2,6 +2,7 @@
 //!
 //! Sees the compiled form only, never policies or Kubernetes objects, so no answer here can mean something else than the verdict.
 
+pub mod check;
 pub mod diff;
 pub mod explain;
 pub mod query;

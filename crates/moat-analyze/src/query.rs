@@ -285,9 +285,22 @@ pub fn destination(text: &str) -> Result<(&str, Port, Protocol), QueryError> {
         Some((target, port)) if target.ends_with(']') || !target.contains(':') => (target, port),
         _ => return Ok((text, Port::Any, Protocol::Tcp)),
     };
-    let (port, protocol) = match port.split_once('/') {
+    if port.is_empty() {
+        return Err(QueryError::new(format!("`{text}` has no port after the colon"))
+            .help("write `TO:PORT` or `TO:PORT/PROTOCOL`, such as `shop/db:5432/TCP`".to_owned()));
+    }
+    let (port, protocol) = self::port(port)?;
+    Ok((target, port, protocol))
+}
+
+/// Takes `PORT[/PROTOCOL]` apart; `ICMP` needs no port.
+pub fn port(text: &str) -> Result<(Port, Protocol), QueryError> {
+    if text.eq_ignore_ascii_case("icmp") {
+        return Ok((Port::Number(0), Protocol::Other));
+    }
+    let (port, protocol) = match text.split_once('/') {
         Some((port, protocol)) => (port, Some(protocol)),
-        None => (port, None),
+        None => (text, None),
     };
     let protocol = match protocol {
         None => Protocol::Tcp,
@@ -311,13 +324,13 @@ pub fn destination(text: &str) -> Result<(&str, Port, Protocol), QueryError> {
                 .help("ports are 1 to 65535".to_owned()));
         }
         Err(_) if port.is_empty() || port.starts_with('-') => {
-            return Err(QueryError::new(format!("`{text}` has no port after the colon")).help(
-                "write `TO:PORT` or `TO:PORT/PROTOCOL`, such as `shop/db:5432/TCP`".to_owned(),
+            return Err(QueryError::new(format!("`{text}` is no port")).help(
+                "write a number or a name, with a protocol if not TCP: `53/UDP`".to_owned(),
             ));
         }
         Err(_) => Port::Name(port.to_owned()),
     };
-    Ok((target, port, protocol))
+    Ok((port, protocol))
 }
 
 impl Names<'_> {

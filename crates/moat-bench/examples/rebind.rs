@@ -1,13 +1,21 @@
-//! Binds many times, for a profiler.
-#![allow(clippy::unwrap_used, reason = "dev only")]
+//! Binds again and again, for a profiler: `perf record -g target/release/examples/rebind 5000 1000 100`.
+#![allow(clippy::expect_used, reason = "a bench that cannot run has nobody to report to")]
+
 use moat_bench::World;
+use std::hint::black_box;
+use std::time::Instant;
+
 fn main() {
-    let a: Vec<usize> = std::env::args().skip(1).map(|x| x.parse().unwrap()).collect();
-    let w = World::text(a[0], a[1]);
-    let s = w.compile();
-    let t = std::time::Instant::now();
-    for _ in 0..a[2] {
-        std::hint::black_box(w.bind(&s));
+    let mut args = std::env::args().skip(1);
+    let usage = "usage: rebind WORKLOADS POLICIES TIMES";
+    let mut number = || args.next().and_then(|text| text.parse::<u32>().ok()).expect(usage);
+    let (n_workloads, n_policies, n_times) =
+        (number() as usize, number() as usize, number().max(1));
+    let world = World::text(n_workloads, n_policies);
+    let symbolic = world.compile();
+    let start = Instant::now();
+    for _ in 0..n_times {
+        black_box(world.bind(&symbolic));
     }
-    println!("{:?} each", t.elapsed() / u32::try_from(a[2]).unwrap());
+    println!("{:?} each", start.elapsed() / n_times);
 }

@@ -10,4 +10,4 @@ mod synth;
 mod world;
 
 pub use synth::{APPS_PER_NAMESPACE, namespaces, synth};
-pub use world::{World, change_label, change_policy};
+pub use world::{World, change_label, change_policy, endpoints, flows};

@@ -2,9 +2,10 @@
 
 use crate::synth::synth;
 use moat_compile::{Dialect, bind, compile};
-use moat_ir::{Bound, SymbolicIr};
+use moat_ir::{Bound, End, Flow, SymbolicIr};
 use moat_load::{Input, Loaded, load};
 use moat_model::{Lowered, Options, lower};
+use moat_sets::{Family, Protocol, ServicePoint};
 use std::sync::Arc;
 
 /// A synthetic cluster, read and lowered.
@@ -77,4 +78,25 @@ pub fn change_policy(lowered: &mut Lowered, step: usize) {
     let n_policies = lowered.policies.len();
     let policy = &mut lowered.policies[n_policies / 2];
     policy.isolates_egress = step.is_multiple_of(2);
+}
+
+/// Connections between pods all over a cluster, to the ports that pods have and to one they do not have.
+#[must_use]
+pub fn flows(bound: &Bound, n_flows: usize) -> Vec<Flow> {
+    let n_pods = u32::try_from(bound.pods.len()).expect("a cluster has fewer pods");
+    let point = |at: u32| ServicePoint::new(Protocol::Tcp, [8080, 9090, 22][at as usize % 3]);
+    (0..u32::try_from(n_flows).expect("as many as fit"))
+        .map(|at| {
+            let (from, to) = endpoints(at, n_pods);
+            Flow { from: End::Pod(from), to: End::Pod(to), point: point(at), family: Family::V4 }
+        })
+        .collect()
+}
+
+/// Two of `n` things, all over them: every second pair is close together.
+#[must_use]
+pub fn endpoints(at: u32, n: u32) -> (u32, u32) {
+    let from = at.wrapping_mul(2_654_435_761) % n;
+    let step = if at.is_multiple_of(2) { 1 + at % 7 } else { at.wrapping_mul(40_503) % n };
+    (from, (from + step) % n)
 }

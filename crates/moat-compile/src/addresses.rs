@@ -3,6 +3,7 @@
 use crate::dialect::Matching;
 use moat_ir::{AtomTable, PeerSet};
 use moat_sets::{AddrSet, Cidr, Family, IdSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Adds the cuts of a set of addresses to an atom table under construction.
@@ -64,30 +65,69 @@ pub(crate) fn candidates(pod_cidrs: &[Cidr], family: Family) -> AddrSet {
     if known.is_empty() { AddrSet::family(family) } else { known }
 }
 
-/// Whether `set` contains an address of which `known` is known; `None` when it does not.
-pub(crate) fn contains(
-    set: &AddrSet,
-    atoms: &IdSet,
-    known: Known,
-    candidates: &AddrSet,
-) -> Option<bool> {
-    match known {
-        Known::Absent => None,
-        Known::Atom(atom) => atoms.contains(atom).then_some(true),
-        Known::Unknown if candidates.is_subset(set) => Some(true),
-        Known::Unknown => (!candidates.intersect(set).is_empty()).then_some(false),
+/// Pod atoms by what is known of their pods' addresses, so that an address set is compared with each kind of address once.
+#[derive(Debug, Default)]
+pub(crate) struct Holders {
+    /// Pod atoms by the address atom they lie in.
+    at: BTreeMap<u32, IdSet>,
+    /// Pod atoms whose addresses are not known, per family.
+    unknown: [IdSet; 2],
+}
+
+impl Holders {
+    /// Notes that of the address behind `atom`, of the family at `family` in [`Family::BOTH`], this is known.
+    pub(crate) fn note(&mut self, atom: u32, family: usize, known: Known) {
+        match known {
+            Known::Absent => {}
+            Known::Atom(at) => {
+                self.at.entry(at).or_default().insert(atom);
+            }
+            Known::Unknown => {
+                self.unknown[family].insert(atom);
+            }
+        }
+    }
+
+    /// Adds the pod atoms that `addresses`, which is made of `atoms`, contains, as the dialect says.
+    pub(crate) fn add(
+        &self,
+        set: &mut PeerSet,
+        addresses: &AddrSet,
+        atoms: &IdSet,
+        candidates: &[AddrSet; 2],
+        matching: Matching,
+    ) {
+        let n_at = self.at.len() as u64;
+        if n_at < atoms.len() {
+            let contained = self.at.iter().filter(|(at, _)| atoms.contains(**at));
+            contained.for_each(|(_, own)| add(set, own, Some(true), matching));
+        } else if n_at > 0 {
+            let contained = atoms.iter().filter_map(|at| self.at.get(&at));
+            contained.for_each(|own| add(set, own, Some(true), matching));
+        }
+        for (own, candidates) in self.unknown.iter().zip(candidates) {
+            if !own.is_empty() {
+                add(set, own, contains_unknown(addresses, candidates), matching);
+            }
+        }
     }
 }
 
-/// Adds an atom to a peer set, as the dialect says.
-pub(crate) fn add(set: &mut PeerSet, atom: u32, contained: Option<bool>, matching: Matching) {
+/// Whether `set` contains an address of which only the candidates are known; `None` when it does not.
+fn contains_unknown(set: &AddrSet, candidates: &AddrSet) -> Option<bool> {
+    if candidates.is_subset(set) {
+        return Some(true);
+    }
+    (!candidates.intersect(set).is_empty()).then_some(false)
+}
+
+/// Adds pod atoms to a peer set, as the dialect says.
+fn add(set: &mut PeerSet, atoms: &IdSet, contained: Option<bool>, matching: Matching) {
     match (matching, contained) {
         (_, None) | (Matching::Never, _) => {}
-        (Matching::ByAddress, Some(true)) => {
-            set.must.insert(atom);
-        }
+        (Matching::ByAddress, Some(true)) => set.must.union_with(atoms),
         (Matching::ByAddress, Some(false)) | (Matching::Undefined, Some(_)) => {
-            set.may.insert(atom);
+            set.may.union_with(atoms);
         }
     }
 }
@@ -135,12 +175,11 @@ mod tests {
     fn an_unknown_address_is_in_a_set_that_covers_all_candidates() {
         let anywhere = candidates(&[], Family::V4);
         let (all, some) = (set("0.0.0.0/0"), set("10.0.0.0/8"));
-        let none = IdSet::new();
-        assert_eq!(contains(&all, &none, Known::Unknown, &anywhere), Some(true));
-        assert_eq!(contains(&some, &none, Known::Unknown, &anywhere), Some(false));
-        assert_eq!(contains(&set("::/0"), &none, Known::Unknown, &anywhere), None);
+        assert_eq!(contains_unknown(&all, &anywhere), Some(true));
+        assert_eq!(contains_unknown(&some, &anywhere), Some(false));
+        assert_eq!(contains_unknown(&set("::/0"), &anywhere), None);
         let pods = candidates(&[Cidr::parse("10.16.0.0/14").unwrap()], Family::V4);
-        assert_eq!(contains(&some, &none, Known::Unknown, &pods), Some(true));
-        assert_eq!(contains(&set("192.168.0.0/16"), &none, Known::Unknown, &pods), None);
+        assert_eq!(contains_unknown(&some, &pods), Some(true));
+        assert_eq!(contains_unknown(&set("192.168.0.0/16"), &pods), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Clauses laid over an inventory.
 
-use crate::addresses::{self, Known};
+use crate::addresses::{self, Holders, Known};
 use crate::classes::Classes;
 use crate::compile::index;
 use crate::dialect::{Dialect, HostNetwork, Matching};
@@ -126,6 +126,7 @@ impl Peers {
             candidates,
             anywhere,
             atoms: &peers.class_atoms,
+            holders: classes.holders(&peers.class_atoms),
         };
         let mut known: FxHashMap<&SymPeer, PeerSetId> = FxHashMap::default();
         for clause in &symbolic.clauses {
@@ -159,6 +160,8 @@ struct Maker<'a> {
     /// Where node addresses that are not known may lie, per family.
     anywhere: [AddrSet; 2],
     atoms: &'a [[Option<u32>; 2]],
+    /// Pods by what is known of their addresses: first those with their own, then hostNetwork pods.
+    holders: [Holders; 2],
 }
 
 impl Maker<'_> {
@@ -245,23 +248,9 @@ impl Maker<'_> {
             let first = self.table.n_addresses();
             set.may.extend(first..self.table.first_pod());
         }
-        for (class, key) in self.classes.keys.iter().enumerate().filter(|(_, key)| !key.finished) {
-            let known = key.addresses.iter().zip(self.atoms[class]);
-            let (matching, candidates) = if key.host.is_some() {
-                (over_nodes, &self.anywhere)
-            } else {
-                (over_pods, &self.candidates)
-            };
-            for ((known, atom), candidates) in known.zip(candidates) {
-                let Some(atom) = atom else { continue };
-                addresses::add(
-                    &mut set,
-                    atom,
-                    addresses::contains(addresses, &atoms, *known, candidates),
-                    matching,
-                );
-            }
-        }
+        let [own, host] = &self.holders;
+        own.add(&mut set, addresses, &atoms, &self.candidates, over_pods);
+        host.add(&mut set, addresses, &atoms, &self.anywhere, over_nodes);
         set
     }
 }

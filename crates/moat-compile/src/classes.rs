@@ -1,6 +1,6 @@
 //! Pods that no policy can tell apart become one class.
 
-use crate::addresses::{Known, families};
+use crate::addresses::{Holders, Known, families};
 use crate::compile::{index, origin};
 use moat_ir::{AtomTable, ClassIdx, PodInfo, SymPeer, SymbolicIr};
 use moat_model::inventory::{Inventory, Phase, PodKind};
@@ -237,6 +237,20 @@ impl Classes {
             });
         let (_, lists) = lists.min_by_key(|(size, _)| *size)?;
         Some(lists.into_iter().flatten().copied().collect())
+    }
+
+    /// Atoms of classes that have traffic, by what is known of their addresses; those of hostNetwork pods second.
+    pub(crate) fn holders(&self, atoms: &[[Option<u32>; 2]]) -> [Holders; 2] {
+        let mut holders = [Holders::default(), Holders::default()];
+        for (key, atoms) in self.keys.iter().zip(atoms).filter(|(key, _)| !key.finished) {
+            let holders = &mut holders[usize::from(key.host.is_some())];
+            for (family, (atom, known)) in atoms.iter().zip(key.addresses).enumerate() {
+                if let Some(atom) = *atom {
+                    holders.note(atom, family, known);
+                }
+            }
+        }
+        holders
     }
 
     /// The ports a name means on a class.

@@ -66,28 +66,33 @@ Examples:
 Exit codes: 0 no difference, 1 differences, 2 bad input.")]
     Diff(Diff),
     /// Test policies against what they should allow and deny
-    #[command(
-        hide = true,
-        after_help = "\
-A test file:
+    #[command(after_help = "\
+A test file is a list of tests, each with one assertion:
   tests:
   - name: only the web tier reaches the database
-    only:
+    only:                        exactly these may: each of them, and nobody else
       from: [shop/deployment/web]
       to: shop/deployment/db
       port: 5432
   - name: nobody reaches the database from outside
-    deny: {from: 0.0.0.0/0, to: shop/deployment/db, port: 5432}
+    deny: {from: outside, to: shop/deployment/db}
   - name: web answers the world
-    allow: {from: 0.0.0.0/0, to: shop/deployment/web, port: 443}
+    allow: {from: 203.0.113.0/24, to: shop/svc/web, port: https}
+  - name: nobody but monitoring and the pods of shop reaches shop
+    at-most: {from: [monitoring/*, shop/*], to: shop/*}
+
+`from` and `to` take a name or a list of names:
+  ns/pod  ns/kind/name  ns/svc/name     as in `moat explain`
+  ns/*  */*  ns/app=web  */tier=db      the pods of a namespace or of all, by label
+  10.0.0.0/8  2001:db8::1  outside      addresses that are no pod's
+`port` and `ports` take 80, http, 53/UDP, ICMP; without them any port is meant.
 
 Examples:
   moat test policy-tests.yaml -f k8s/
   moat test policy-tests.yaml -f k8s/ -o junit > report.xml
   moat test policy-tests.yaml -f k8s/ --mutate
 
-Exit codes: 0 all pass, 1 a test fails (or, with --mutate, a rule is untested), 2 bad input."
-    )]
+Exit codes: 0 all pass, 1 a test fails (or, with --mutate, a rule is untested), 2 bad input.")]
     Test(Test),
     /// Report what is wrong with manifests and policies
     #[command(after_help = "\
@@ -233,7 +238,7 @@ pub(crate) enum ReachOutput {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Diff {
-    /// The state before: a directory, a file, or a git revision REV[:PATH]
+    /// The state before: a directory, a file, or a git revision `REV[:PATH]`
     pub(crate) old: String,
     /// The state after
     pub(crate) new: String,
@@ -246,7 +251,7 @@ pub(crate) struct Diff {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Test {
-    /// Test files
+    /// Test files, directories of them, or - for standard input
     #[arg(required = true, value_name = "SPEC")]
     pub(crate) specs: Vec<String>,
     #[command(flatten)]

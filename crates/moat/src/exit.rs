@@ -21,6 +21,8 @@ pub(crate) enum Failure {
         /// How to mend it.
         help: Option<String>,
     },
+    /// The input is bad, and this text, laid out already, says how: exit code 2.
+    Told(String),
     /// The environment forbids it: exit code 3.
     Environment(String),
     /// The reader of our output went away; nothing more to say.
@@ -62,6 +64,10 @@ pub(crate) fn code(outcome: Outcome) -> ExitCode {
         Ok(Ended::No) => ExitCode::from(1),
         Err(Failure::Input { message, help }) => {
             crate::out::error(&message, help.as_deref());
+            ExitCode::from(2)
+        }
+        Err(Failure::Told(text)) => {
+            crate::out::lines(&text);
             ExitCode::from(2)
         }
         Err(Failure::Environment(message)) => {

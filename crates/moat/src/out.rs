@@ -40,3 +40,8 @@ pub(crate) fn error(message: &str, help: Option<&str>) {
 pub(crate) fn remark(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
+
+/// Laid-out lines on standard error.
+pub(crate) fn lines(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}

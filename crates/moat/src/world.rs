@@ -101,6 +101,16 @@ impl World {
             .collect()
     }
 
+    /// Everything that was not read and could change a verdict.
+    pub(crate) fn all_caveats(&self) -> Vec<String> {
+        let taints = self.lowered.inventory.taints.iter();
+        taints
+            .map(|taint| {
+                format!("{} could change verdicts: {}", self.place(taint.span), taint.what)
+            })
+            .collect()
+    }
+
     /// `file:line` of a span.
     pub(crate) fn place(&self, span: moat_model::Span) -> String {
         place(&self.loaded, span)

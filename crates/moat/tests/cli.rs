@@ -117,6 +117,10 @@ fn check(dir: &Dir, args: &[&str], expected: Expect) {
     expected.assert_eq(&shown(&dir.0, args, ""));
 }
 
+fn check_with(dir: &Dir, args: &[&str], input: &str, expected: Expect) {
+    expected.assert_eq(&shown(&dir.0, args, input));
+}
+
 #[test]
 fn an_allowed_flow_names_the_rule() {
     let dir = Dir::shop("allowed");
@@ -540,6 +544,7 @@ fn help_has_examples_and_exit_codes() {
               explain      Say whether FROM can open a connection to TO, and why
               reach        Show who can reach whom
               diff         Show what a change of manifests opens and closes
+              test         Test policies against what they should allow and deny
               lint         Report what is wrong with manifests and policies
               rule         Explain one lint rule, or list all
               demo         Show the main job on a small built-in world
@@ -580,4 +585,518 @@ fn the_manual_and_completions_are_made() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(shown(&dir.0, &["completions", shell], "").contains("explain"));
     }
+}
+
+const TESTS: &str = "\
+tests:
+- name: only the web tier of production reaches the database
+  only: {from: shop/web, to: shop/db, port: pg}
+- deny: {from: [dev/*, outside], to: shop/svc/db}
+- name: development reaches the web tier
+  allow: {from: dev/web, to: shop/web}
+";
+
+#[test]
+fn tests_that_pass_tell_what_they_leave_untested() {
+    let dir = Dir::shop("test-pass");
+    std::fs::write(dir.0.join("tests.txt"), TESTS).unwrap();
+    check(
+        &dir,
+        &["test", "tests.txt", "-f", ".", "--mutate"],
+        expect![[r#"
+        PASS  only the web tier of production reaches the database           tests.txt:2
+        PASS  deny dev/*, outside -> shop/svc/db                             tests.txt:4
+        PASS  development reaches the web tier                               tests.txt:5
+
+        coverage: 1 of 1 rules and 1 of 1 isolations decide a tested flow
+
+        mutation: 2 of 2 removals make a test fail
+
+        3 tests: 3 passed
+        -- exit 0
+    "#]],
+    );
+}
+
+#[test]
+fn tests_that_fail_explain() {
+    let dir = Dir::shop("test-fail");
+    let tests = "\
+tests:
+- name: development reaches the database
+  allow: {from: dev/web, to: shop/db, ports: [5432, 53/UDP]}
+- name: only the web tier reaches the web tier
+  only: {from: shop/web, to: [shop/web, dev/web], port: 80}
+- at-most: {from: [], to: shop/db}
+";
+    check_with(
+        &dir,
+        &["test", "-", "-f", "."],
+        tests,
+        expect![[r#"
+            FAIL  development reaches the database                               <stdin>:2
+
+                  dev/web -> shop/db on TCP 5432 is denied, and should be allowed
+                    ingress of shop/db: denied, the pod is isolated and no rule matches
+                      isolated by:
+                        netpol shop/db                                      ./policy.yaml:1
+                      nearest rule:
+                        netpol shop/db ingress[0] from[0]                   ./policy.yaml:11
+                          - namespace `dev`: lacks env=prod (has env=dev)
+
+                  dev/web -> shop/db on UDP 53 is denied, and should be allowed
+                    ingress of shop/db: denied, the pod is isolated and no rule matches
+                      isolated by:
+                        netpol shop/db                                      ./policy.yaml:1
+                      nearest rule:
+                        netpol shop/db ingress[0] from[0]                   ./policy.yaml:11
+                          - namespace `dev`: lacks env=prod (has env=dev)
+                          - port 53/UDP is not among the rule's: `pg` is 5432/TCP on shop/db
+
+            FAIL  only the web tier reaches the web tier                         <stdin>:4
+
+                  shop/db -> dev/web on TCP 80 is allowed, and is not on the list
+                    egress of shop/db: allowed, no policy decides and the default is to allow
+                    ingress of dev/web: allowed, no policy decides and the default is to allow
+
+                  0.0.0.0/0 -> dev/web, shop/web on TCP 80 is allowed, and is not on the list
+                    egress of 0.0.0.0/0: allowed, policies do not apply to this end
+                    ingress of dev/web, shop/web: allowed, no policy decides and the default is to allow
+
+                  dev/web, shop/db -> shop/web on TCP 80 is allowed, and is not on the list
+                    egress of dev/web, shop/db: allowed, no policy decides and the default is to allow
+                    ingress of shop/web: allowed, no policy decides and the default is to allow
+
+            FAIL  at-most nobody -> shop/db                                      <stdin>:6
+
+                  shop/web -> shop/db on TCP 5432 is allowed, and is not on the list
+                    egress of shop/web: allowed, no policy decides and the default is to allow
+                    ingress of shop/db: allowed by
+                      netpol shop/db ingress[0] from[0]                     ./policy.yaml:11
+                        pods app=web in namespaces env=prod, TCP `pg`
+
+
+            coverage: 1 of 1 rules and 1 of 1 isolations decide a tested flow
+
+            3 tests: 0 passed, 3 failed
+            -- exit 1
+        "#]],
+    );
+    check_with(
+        &dir,
+        &["test", "-", "-f", ".", "-o", "junit"],
+        tests,
+        expect![[r#"
+            <?xml version="1.0" encoding="UTF-8"?>
+            <testsuites name="moat" tests="3" failures="3" errors="0">
+              <testsuite name="&lt;stdin&gt;" tests="3" failures="3" errors="0">
+                <testcase name="development reaches the database" classname="allow" file="&lt;stdin&gt;" line="2">
+                  <failure message="dev/web -&gt; shop/db on TCP 5432 is denied, and should be allowed (and 1 more)">
+                  dev/web -&gt; shop/db on TCP 5432 is denied, and should be allowed
+                    ingress of shop/db: denied, the pod is isolated and no rule matches
+                      isolated by:
+                        netpol shop/db                                      ./policy.yaml:1
+                      nearest rule:
+                        netpol shop/db ingress[0] from[0]                   ./policy.yaml:11
+                          - namespace `dev`: lacks env=prod (has env=dev)
+                  dev/web -&gt; shop/db on UDP 53 is denied, and should be allowed
+                    ingress of shop/db: denied, the pod is isolated and no rule matches
+                      isolated by:
+                        netpol shop/db                                      ./policy.yaml:1
+                      nearest rule:
+                        netpol shop/db ingress[0] from[0]                   ./policy.yaml:11
+                          - namespace `dev`: lacks env=prod (has env=dev)
+                          - port 53/UDP is not among the rule's: `pg` is 5432/TCP on shop/db
+            </failure>
+                </testcase>
+                <testcase name="only the web tier reaches the web tier" classname="only" file="&lt;stdin&gt;" line="4">
+                  <failure message="shop/db -&gt; dev/web on TCP 80 is allowed, and is not on the list (and 2 more)">
+                  shop/db -&gt; dev/web on TCP 80 is allowed, and is not on the list
+                    egress of shop/db: allowed, no policy decides and the default is to allow
+                    ingress of dev/web: allowed, no policy decides and the default is to allow
+                  0.0.0.0/0 -&gt; dev/web, shop/web on TCP 80 is allowed, and is not on the list
+                    egress of 0.0.0.0/0: allowed, policies do not apply to this end
+                    ingress of dev/web, shop/web: allowed, no policy decides and the default is to allow
+                  dev/web, shop/db -&gt; shop/web on TCP 80 is allowed, and is not on the list
+                    egress of dev/web, shop/db: allowed, no policy decides and the default is to allow
+                    ingress of shop/web: allowed, no policy decides and the default is to allow
+            </failure>
+                </testcase>
+                <testcase name="at-most nobody -&gt; shop/db" classname="at-most" file="&lt;stdin&gt;" line="6">
+                  <failure message="shop/web -&gt; shop/db on TCP 5432 is allowed, and is not on the list">
+                  shop/web -&gt; shop/db on TCP 5432 is allowed, and is not on the list
+                    egress of shop/web: allowed, no policy decides and the default is to allow
+                    ingress of shop/db: allowed by
+                      netpol shop/db ingress[0] from[0]                     ./policy.yaml:11
+                        pods app=web in namespaces env=prod, TCP `pg`
+            </failure>
+                </testcase>
+              </testsuite>
+            </testsuites>
+            -- exit 1
+        "#]],
+    );
+    check_with(
+        &dir,
+        &["test", "-", "-f", ".", "-o", "json"],
+        tests,
+        expect![[r#"
+            {
+              "apiVersion": "moat.dev/v1",
+              "kind": "TestReport",
+              "summary": {
+                "tests": 3,
+                "passed": 0,
+                "failed": 3
+              },
+              "tests": [
+                {
+                  "name": "development reaches the database",
+                  "assertion": "allow",
+                  "file": "<stdin>",
+                  "line": 2,
+                  "passed": false,
+                  "failures": [
+                    {
+                      "message": "dev/web -> shop/db on TCP 5432 is denied, and should be allowed",
+                      "from": [
+                        "dev/web"
+                      ],
+                      "to": [
+                        "shop/db"
+                      ],
+                      "ports": "TCP 5432",
+                      "verdict": "denied",
+                      "egress": {
+                        "verdict": "allowed",
+                        "reason": "default"
+                      },
+                      "ingress": {
+                        "verdict": "denied",
+                        "reason": "isolated",
+                        "isolated": [
+                          {
+                            "policy": "shop/db",
+                            "kind": "NetworkPolicy",
+                            "file": "./policy.yaml",
+                            "line": 1
+                          }
+                        ],
+                        "nearest": [
+                          {
+                            "rule": {
+                              "policy": "shop/db",
+                              "kind": "NetworkPolicy",
+                              "direction": "ingress",
+                              "rule": 0,
+                              "peer": 0,
+                              "action": "Accept",
+                              "means": "pods app=web in namespaces env=prod, TCP `pg`",
+                              "file": "./policy.yaml",
+                              "line": 10
+                            },
+                            "lacks": [
+                              "namespace `dev`: lacks env=prod (has env=dev)"
+                            ]
+                          }
+                        ]
+                      }
+                    },
+                    {
+                      "message": "dev/web -> shop/db on UDP 53 is denied, and should be allowed",
+                      "from": [
+                        "dev/web"
+                      ],
+                      "to": [
+                        "shop/db"
+                      ],
+                      "ports": "UDP 53",
+                      "verdict": "denied",
+                      "egress": {
+                        "verdict": "allowed",
+                        "reason": "default"
+                      },
+                      "ingress": {
+                        "verdict": "denied",
+                        "reason": "isolated",
+                        "isolated": [
+                          {
+                            "policy": "shop/db",
+                            "kind": "NetworkPolicy",
+                            "file": "./policy.yaml",
+                            "line": 1
+                          }
+                        ],
+                        "nearest": [
+                          {
+                            "rule": {
+                              "policy": "shop/db",
+                              "kind": "NetworkPolicy",
+                              "direction": "ingress",
+                              "rule": 0,
+                              "peer": 0,
+                              "action": "Accept",
+                              "means": "pods app=web in namespaces env=prod, TCP `pg`",
+                              "file": "./policy.yaml",
+                              "line": 10
+                            },
+                            "lacks": [
+                              "namespace `dev`: lacks env=prod (has env=dev)",
+                              "port 53/UDP is not among the rule's: `pg` is 5432/TCP on shop/db"
+                            ]
+                          }
+                        ]
+                      }
+                    }
+                  ]
+                },
+                {
+                  "name": "only the web tier reaches the web tier",
+                  "assertion": "only",
+                  "file": "<stdin>",
+                  "line": 4,
+                  "passed": false,
+                  "failures": [
+                    {
+                      "message": "shop/db -> dev/web on TCP 80 is allowed, and is not on the list",
+                      "from": [
+                        "shop/db"
+                      ],
+                      "to": [
+                        "dev/web"
+                      ],
+                      "ports": "TCP 80",
+                      "verdict": "allowed",
+                      "egress": {
+                        "verdict": "allowed",
+                        "reason": "default"
+                      },
+                      "ingress": {
+                        "verdict": "allowed",
+                        "reason": "default"
+                      }
+                    },
+                    {
+                      "message": "0.0.0.0/0 -> dev/web, shop/web on TCP 80 is allowed, and is not on the list",
+                      "from": [
+                        "0.0.0.0/0"
+                      ],
+                      "to": [
+                        "dev/web",
+                        "shop/web"
+                      ],
+                      "ports": "TCP 80",
+                      "verdict": "allowed",
+                      "egress": {
+                        "verdict": "allowed",
+                        "reason": "unmanaged"
+                      },
+                      "ingress": {
+                        "verdict": "allowed",
+                        "reason": "default"
+                      }
+                    },
+                    {
+                      "message": "dev/web, shop/db -> shop/web on TCP 80 is allowed, and is not on the list",
+                      "from": [
+                        "dev/web",
+                        "shop/db"
+                      ],
+                      "to": [
+                        "shop/web"
+                      ],
+                      "ports": "TCP 80",
+                      "verdict": "allowed",
+                      "egress": {
+                        "verdict": "allowed",
+                        "reason": "default"
+                      },
+                      "ingress": {
+                        "verdict": "allowed",
+                        "reason": "default"
+                      }
+                    }
+                  ]
+                },
+                {
+                  "name": "at-most nobody -> shop/db",
+                  "assertion": "at-most",
+                  "file": "<stdin>",
+                  "line": 6,
+                  "passed": false,
+                  "failures": [
+                    {
+                      "message": "shop/web -> shop/db on TCP 5432 is allowed, and is not on the list",
+                      "from": [
+                        "shop/web"
+                      ],
+                      "to": [
+                        "shop/db"
+                      ],
+                      "ports": "TCP 5432",
+                      "verdict": "allowed",
+                      "egress": {
+                        "verdict": "allowed",
+                        "reason": "default"
+                      },
+                      "ingress": {
+                        "verdict": "allowed",
+                        "reason": "rules",
+                        "rules": [
+                          {
+                            "policy": "shop/db",
+                            "kind": "NetworkPolicy",
+                            "direction": "ingress",
+                            "rule": 0,
+                            "peer": 0,
+                            "action": "Accept",
+                            "means": "pods app=web in namespaces env=prod, TCP `pg`",
+                            "file": "./policy.yaml",
+                            "line": 10
+                          }
+                        ]
+                      }
+                    }
+                  ]
+                }
+              ],
+              "coverage": {
+                "rules": 1,
+                "uncoveredRules": [],
+                "isolations": 1,
+                "uncoveredIsolations": []
+              },
+              "mutation": null,
+              "caveats": []
+            }
+            -- exit 1
+        "#]],
+    );
+}
+
+#[test]
+fn bad_test_files_are_told_with_places() {
+    let dir = Dir::shop("test-bad");
+    for (tests, want) in [
+        (
+            "tests:\n- alow: {from: a/b, to: c/d}\n- name: nothing\n- deny: {from: shop/web, to: shop/db, port: 70000}\n- deny: {from: [], to: shop/db}\n- deny: {from: shop/web}\n- deny: {from: 1, to: shop/db}\n",
+            expect![[r#"
+            -- stderr
+            error: unknown field `alow`
+             --> <stdin>:2:3
+              |
+            2 | - alow: {from: a/b, to: c/d}
+              |   ^^^^
+            help: did you mean `allow`?
+
+            error: this test asserts nothing
+             --> <stdin>:3:3
+              |
+            3 | - name: nothing
+              |   ^^^^
+            help: give exactly one of `allow`, `deny`, `only` and `at-most`
+
+            error: port `70000` is out of range
+             --> <stdin>:4:45
+              |
+            4 | - deny: {from: shop/web, to: shop/db, port: 70000}
+              |                                             ^^^^^
+            help: ports are 1 to 65535
+
+            error: `from` names nobody
+             --> <stdin>:5:16
+              |
+            5 | - deny: {from: [], to: shop/db}
+              |                ^^
+            help: name at least one pod or address
+
+            error: `to` is missing
+             --> <stdin>:6:9
+              |
+            6 | - deny: {from: shop/web}
+              |         ^^^^^^^^^^^^^^^^
+            help: every assertion says `from` and `to`
+
+            error: want a name: `ns/pod`, `ns/kind/name`, `ns/svc/name`, `ns/*`, `ns/key=value`, an address, a CIDR or `outside`, found a number
+             --> <stdin>:7:16
+              |
+            7 | - deny: {from: 1, to: shop/db}
+              |                ^
+            -- exit 2
+        "#]],
+        ),
+        (
+            "tests:\n- deny: {from: shop/wbe, to: shop/app=x}\n- deny: {from: shop/web, to: shop/db, port: http}\n- deny: {from: shop/svc/db, to: shop/db}\n",
+            expect![[r#"
+            -- stderr
+            error: nothing here is called `shop/wbe`
+             --> <stdin>:2:16
+              |
+            2 | - deny: {from: shop/wbe, to: shop/app=x}
+              |                ^^^^^^^^
+            help: did you mean `shop/web` or `dev/web`?
+
+            error: shop/db has no port named `http`
+             --> <stdin>:3:45
+              |
+            3 | - deny: {from: shop/web, to: shop/db, port: http}
+              |                                             ^^^^
+            help: it has pg
+
+            error: `shop/svc/db` is a Service, which opens no connections
+             --> <stdin>:4:16
+              |
+            4 | - deny: {from: shop/svc/db, to: shop/db}
+              |                ^^^^^^^^^^^
+            help: name a pod, a workload or an address as the source
+            -- exit 2
+        "#]],
+        ),
+        (
+            "- deny\n",
+            expect![[r#"
+            -- stderr
+            error: want a mapping, found a list
+             --> <stdin>:1:1
+              |
+            1 | - deny
+              | ^
+            -- exit 2
+        "#]],
+        ),
+        (
+            "tests: []\n",
+            expect![[r#"
+            -- stderr
+            error: the test files hold no test
+            help: write a list under `tests:`; `moat test --help` shows one
+            -- exit 2
+        "#]],
+        ),
+        (
+            "a: [\n",
+            expect![[r#"
+            -- stderr
+            error: a value is missing here
+             --> <stdin>:2:1   a[0]
+              |
+            2 | 
+              | ^
+            help: close what `{` or `[` opens before this, and remove a stray comma
+            -- exit 2
+        "#]],
+        ),
+    ] {
+        check_with(&dir, &["test", "-", "-f", "."], tests, want);
+    }
+    check(
+        &dir,
+        &["test", "-", "-f", "-"],
+        expect![[r#"
+        -- stderr
+        error: standard input cannot be both tests and manifests
+        help: put one of them into a file
+        -- exit 2
+    "#]],
+    );
 }

@@ -5,6 +5,7 @@ mod expand;
 mod near;
 
 pub use edits::{Edit, Opened};
+pub(crate) use near::nearest;
 pub use near::{Lack, NearMiss};
 
 use crate::query::{Names, Port, QueryError, Target};
@@ -150,7 +151,7 @@ pub fn explain(names: &Names<'_>, question: &Question) -> Result<Explanation, Qu
     };
     for flow in &mut explanation.flows {
         if flow.answer.verdict != Verdict::Allowed {
-            flow.near = near::nearest(bound, flow);
+            flow.near = nearest(bound, flow);
             flow.edits = edits::edits(bound, flow);
         }
     }

@@ -77,7 +77,7 @@ impl Lack {
 /// How many near misses are told in each direction.
 const NEAR_MAX: usize = 3;
 
-pub(super) fn nearest(bound: &Bound, flow: &FlowExplanation) -> Vec<NearMiss> {
+pub(crate) fn nearest(bound: &Bound, flow: &FlowExplanation) -> Vec<NearMiss> {
     let mut out = Vec::new();
     for (direction, half) in halves(&flow.answer) {
         if half.verdict == Verdict::Allowed {

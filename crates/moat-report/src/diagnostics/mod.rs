@@ -18,7 +18,7 @@ pub use json::json;
 pub use page::rule_page;
 pub use sarif::sarif;
 pub use summary::{Counts, summary};
-pub use text::report;
+pub use text::{problems, report};
 
 /// What is known of a rule beside its findings.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -44,6 +44,31 @@ fn one<S: Sources + ?Sized>(
     style: Style,
 ) {
     let head = head(finding.severity, finding.code, style);
+    body(out, &head, finding, lines, style);
+}
+
+/// Findings about something else than manifests, which have no codes: each with its source line.
+#[must_use]
+pub fn problems<S: Sources + ?Sized>(findings: &[Diagnostic], sources: &S, style: Style) -> String {
+    let mut out = String::new();
+    let mut lines = Lines::new(sources);
+    for (idx, finding) in findings.iter().enumerate() {
+        if idx > 0 {
+            out.push('\n');
+        }
+        let head = paint(finding.severity, finding.severity.name(), style);
+        body(&mut out, &head, finding, &mut lines, style);
+    }
+    out
+}
+
+fn body<S: Sources + ?Sized>(
+    out: &mut String,
+    head: &str,
+    finding: &Diagnostic,
+    lines: &mut Lines<'_, S>,
+    style: Style,
+) {
     let _ = writeln!(out, "{head}{}", style.bold(&format!(": {}", printable(&finding.message))));
     let line = finding.span.pos.line;
     let n_digits = if line == 0 { 1 } else { line.to_string().len() };

@@ -1,7 +1,7 @@
 //! Explanations as data, with a stable schema: `moat.dev/v1`, kind `Explanation`; and one line a flow.
 
 use super::clause_text;
-use moat_analyze::explain::{Explanation, FlowExplanation, halves};
+use moat_analyze::explain::{Explanation, FlowExplanation, NearMiss, halves};
 use moat_ir::{Answer, Bound, ClauseIdx, Direction, Exemption, Half, HalfReason, Then};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -33,16 +33,7 @@ fn flow_value(bound: &Bound, flow: &FlowExplanation) -> Value {
         "verdict": flow.answer.verdict.name(),
     });
     for (direction, half) in halves(&flow.answer) {
-        let mut one = serde_json::to_value(half_line(bound, direction, half)).unwrap_or_default();
-        let near: Vec<Value> = flow
-            .near
-            .iter()
-            .filter(|miss| miss.direction == direction)
-            .map(|miss| {
-                let lacks: Vec<String> = miss.lacks.iter().map(ToString::to_string).collect();
-                json!({"rule": rule_line(bound, miss.clause), "lacks": lacks})
-            })
-            .collect();
+        let mut one = half_value(bound, (direction, half), &flow.near);
         let edits: Vec<Value> = flow
             .edits
             .iter()
@@ -68,9 +59,6 @@ fn flow_value(bound: &Bound, flow: &FlowExplanation) -> Value {
             })
             .collect();
         if let Some(map) = one.as_object_mut() {
-            if !near.is_empty() {
-                map.insert("nearest".to_owned(), Value::Array(near));
-            }
             if !edits.is_empty() {
                 map.insert("edits".to_owned(), Value::Array(edits));
             }
@@ -80,6 +68,32 @@ fn flow_value(bound: &Bound, flow: &FlowExplanation) -> Value {
         }
     }
     value
+}
+
+/// One direction of an answer, with the rules that come nearest.
+pub(crate) fn half_value(
+    bound: &Bound,
+    (direction, half): (Direction, &Half),
+    near: &[NearMiss],
+) -> Value {
+    let mut value = serde_json::to_value(half_line(bound, half)).unwrap_or_default();
+    let near: Vec<Value> = near
+        .iter()
+        .filter(|miss| miss.direction == direction)
+        .map(|miss| {
+            let lacks: Vec<String> = miss.lacks.iter().map(ToString::to_string).collect();
+            json!({"rule": rule_line(bound, miss.clause), "lacks": lacks})
+        })
+        .collect();
+    if let Some(map) = value.as_object_mut().filter(|_| !near.is_empty()) {
+        map.insert("nearest".to_owned(), Value::Array(near));
+    }
+    value
+}
+
+/// A policy.
+pub(crate) fn policy_value(bound: &Bound, policy: u32) -> Value {
+    serde_json::to_value(policy_line(bound, policy)).unwrap_or_default()
 }
 
 /// One direction of an answer.
@@ -154,7 +168,7 @@ fn policy_line(bound: &Bound, policy: u32) -> PolicyLine<'_> {
     }
 }
 
-fn half_line<'b>(bound: &'b Bound, direction: Direction, half: &Half) -> HalfLine<'b> {
+fn half_line<'b>(bound: &'b Bound, half: &Half) -> HalfLine<'b> {
     let mut line = HalfLine {
         verdict: half.verdict.name(),
         reason: "",
@@ -163,7 +177,6 @@ fn half_line<'b>(bound: &'b Bound, direction: Direction, half: &Half) -> HalfLin
         doubts: half.doubts.iter().map(|&clause| rule_line(bound, clause)).collect(),
         ambiguous: half.ambiguous.iter().map(|&policy| policy_line(bound, policy)).collect(),
     };
-    let _ = direction;
     line.reason = match &half.reason {
         HalfReason::Unmanaged => "unmanaged",
         HalfReason::Exempt(Exemption::SamePod) => "same-pod",
@@ -201,8 +214,8 @@ pub fn flow_line<'b>(
 ) -> FlowLine<'b> {
     FlowLine {
         verdict,
-        egress: half_line(bound, Direction::Egress, &answer.egress),
-        ingress: half_line(bound, Direction::Ingress, &answer.ingress),
+        egress: half_line(bound, &answer.egress),
+        ingress: half_line(bound, &answer.ingress),
         note,
     }
 }

@@ -4,9 +4,11 @@ mod dto;
 mod text;
 
 pub use dto::{explanation, flow_line};
+pub(crate) use dto::{half_value, policy_value};
 pub use text::render;
+pub(crate) use text::{half_text, line};
 
-use moat_ir::{ClauseIdx, SymbolicIr};
+use moat_ir::{ClauseIdx, RuleIdx, SymbolicIr};
 
 /// `from[0]` or `to[2]`: which peer of the rule; empty when the rule names none.
 fn peer_text(symbolic: &SymbolicIr, clause: ClauseIdx) -> String {
@@ -18,16 +20,16 @@ fn peer_text(symbolic: &SymbolicIr, clause: ClauseIdx) -> String {
 
 /// `netpol b/db ingress[0] from[1]`.
 fn rule_text(symbolic: &SymbolicIr, clause: ClauseIdx) -> String {
-    let rule = symbolic.rule(symbolic.clause(clause).rule);
-    let name = rule.name.as_ref().map(|name| format!(" \"{name}\"")).unwrap_or_default();
+    let rule = rule_name(symbolic, symbolic.clause(clause).rule);
     let peer = peer_text(symbolic, clause);
-    let blank = if peer.is_empty() { "" } else { " " };
-    format!(
-        "{} {}[{}]{name}{blank}{peer}",
-        symbolic.policy(rule.policy),
-        rule.direction,
-        rule.index
-    )
+    if peer.is_empty() { rule } else { format!("{rule} {peer}") }
+}
+
+/// `netpol b/db ingress[0]`.
+pub(crate) fn rule_name(symbolic: &SymbolicIr, rule: RuleIdx) -> String {
+    let rule = symbolic.rule(rule);
+    let name = rule.name.as_ref().map(|name| format!(" \"{name}\"")).unwrap_or_default();
+    format!("{} {}[{}]{name}", symbolic.policy(rule.policy), rule.direction, rule.index)
 }
 
 /// What a clause means, in words: peers and ports.

@@ -3,7 +3,7 @@
 use super::{clause_text, rule_text};
 use crate::style::Style;
 use core::fmt::Write as _;
-use moat_analyze::explain::{Edit, Explanation, FlowExplanation, Opened, halves};
+use moat_analyze::explain::{Edit, Explanation, FlowExplanation, NearMiss, Opened, halves};
 use moat_ir::{Bound, Direction, Exemption, Half, HalfReason, Then, Verdict};
 
 /// Caveats told in full.
@@ -83,30 +83,7 @@ fn names(list: &[String]) -> String {
 fn flow_text(out: &mut String, bound: &Bound, flow: &FlowExplanation, style: Style) {
     for (direction, half) in halves(&flow.answer) {
         let subject = names(if direction == Direction::Egress { &flow.from } else { &flow.to });
-        let word = match half.verdict {
-            Verdict::Allowed => style.good("allowed"),
-            Verdict::Denied => style.bad("denied"),
-            Verdict::Undefined => style.doubt("undefined"),
-        };
-        let _ = writeln!(out, "  {direction} of {subject}: {word}{}", short_reason(half));
-        long_reason(out, bound, half, style);
-        let near: Vec<_> = flow.near.iter().filter(|miss| miss.direction == direction).collect();
-        if !near.is_empty() {
-            let _ = writeln!(out, "    nearest rule{}:", if near.len() == 1 { "" } else { "s" });
-            for miss in near {
-                let sym = bound.symbolic.clause(miss.clause);
-                line(
-                    out,
-                    6,
-                    &rule_text(&bound.symbolic, miss.clause),
-                    &bound.symbolic.place(sym.origin),
-                    style,
-                );
-                for lack in &miss.lacks {
-                    let _ = writeln!(out, "        - {lack}");
-                }
-            }
-        }
+        half_text(out, bound, (direction, half), &subject, &flow.near, style);
         let edits: Vec<&Edit> =
             flow.edits.iter().filter(|edit| edit.direction == direction).collect();
         if !edits.is_empty() {
@@ -115,6 +92,37 @@ fn flow_text(out: &mut String, bound: &Bound, flow: &FlowExplanation, style: Sty
             for (idx, edit) in edits.into_iter().enumerate() {
                 edit_text(out, idx + 1, edit, style);
             }
+        }
+    }
+}
+
+/// What one direction does, and who decides: `egress of a/web: denied, ...`, the rules or policies, the nearest rules.
+pub(crate) fn half_text(
+    out: &mut String,
+    bound: &Bound,
+    (direction, half): (Direction, &Half),
+    subject: &str,
+    near: &[NearMiss],
+    style: Style,
+) {
+    let word = match half.verdict {
+        Verdict::Allowed => style.good("allowed"),
+        Verdict::Denied => style.bad("denied"),
+        Verdict::Undefined => style.doubt("undefined"),
+    };
+    let _ = writeln!(out, "  {direction} of {subject}: {word}{}", short_reason(half));
+    long_reason(out, bound, half, style);
+    let near: Vec<_> = near.iter().filter(|miss| miss.direction == direction).collect();
+    if near.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "    nearest rule{}:", if near.len() == 1 { "" } else { "s" });
+    for miss in near {
+        let sym = bound.symbolic.clause(miss.clause);
+        let place = bound.symbolic.place(sym.origin);
+        line(out, 6, &rule_text(&bound.symbolic, miss.clause), &place, style);
+        for lack in &miss.lacks {
+            let _ = writeln!(out, "        - {lack}");
         }
     }
 }
@@ -172,7 +180,7 @@ fn long_reason(out: &mut String, bound: &Bound, half: &Half, style: Style) {
 }
 
 /// A text with its place at the right, aligned where it fits.
-fn line(out: &mut String, indent: usize, text: &str, place: &str, style: Style) {
+pub(crate) fn line(out: &mut String, indent: usize, text: &str, place: &str, style: Style) {
     let _ = writeln!(
         out,
         "{:indent$}{text:<width$}  {}",

@@ -7,6 +7,7 @@ mod flows;
 mod info;
 mod lint;
 mod reach;
+mod test;
 
 use crate::args::{Args, Command};
 use crate::exit::Outcome;
@@ -27,8 +28,6 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Completions { shell } => info::completions(shell),
         Command::Man => info::man(),
         Command::Version => info::version(),
-        Command::Test(_) => Err(crate::exit::Failure::Environment(
-            "`moat test` is not part of this version yet".to_owned(),
-        )),
+        Command::Test(args) => test::run(&args),
     }
 }

@@ -1,0 +1,98 @@
+//! `moat test SPEC... -f DIR`: policy unit tests.
+
+mod mutate;
+mod spec;
+
+use crate::args::{Test as Args, TestOutput};
+use crate::exit::{Ended, Failure, Outcome};
+use crate::world::{World, inputs};
+use moat_analyze::check::{CheckError, Mutation, Recorder, run as run_test};
+use moat_analyze::query::Names;
+use moat_load::Source;
+use moat_model::{Diagnostic, Pos, SourceId, Span, codes};
+use moat_report::check::{Report, junit, render, value};
+use moat_report::diagnostics::problems;
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    if args.specs.iter().any(|spec| spec == "-") && args.common.files.iter().any(|file| file == "-")
+    {
+        return Err(Failure::with_help(
+            "standard input cannot be both tests and manifests",
+            "put one of them into a file",
+        ));
+    }
+    let files = moat_load::load(&inputs(&args.specs));
+    let mut findings = files.diagnostics.clone();
+    let tests = spec::tests(&files.documents, &mut findings);
+    refuse(&findings, &files.sources)?;
+    if tests.is_empty() {
+        return Err(Failure::with_help(
+            "the test files hold no test",
+            "write a list under `tests:`; `moat test --help` shows one",
+        ));
+    }
+    let world = World::read(&args.common)?;
+    let services = world.services();
+    let names = Names::new(&world.bound, &services, &args.common.namespace);
+    let mut recorder = Recorder::new(&world.symbolic);
+    let mut failures = Vec::with_capacity(tests.len());
+    let mut errors: Vec<Diagnostic> = Vec::new();
+    for test in &tests {
+        match run_test(&names, test, &mut recorder) {
+            Ok(found) => failures.push(found),
+            Err(error) => errors.push(finding(error)),
+        }
+    }
+    refuse(&errors, &files.sources)?;
+    let passed = failures.iter().all(Vec::is_empty);
+    if args.mutate && !passed {
+        crate::out::remark(
+            "--mutate waits until all tests pass: a failing test notices everything",
+        );
+    }
+    let mutation =
+        (args.mutate && passed).then(|| mutate::mutation(&world, &tests, &recorder, &args.common));
+    let file_names: Vec<String> = files.sources.iter().map(|source| source.name.clone()).collect();
+    let caveats = world.all_caveats();
+    let report = Report {
+        bound: &world.bound,
+        tests: &tests,
+        failures: &failures,
+        recorder: &recorder,
+        files: &file_names,
+        mutation: mutation.as_ref(),
+        caveats: &caveats,
+    };
+    crate::out::print(&match args.output {
+        TestOutput::Text => render(&report, crate::out::style()),
+        TestOutput::Json => format!("{:#}\n", value(&report)),
+        TestOutput::Junit => junit(&report),
+    })?;
+    let complete = mutation
+        .as_ref()
+        .is_none_or(|Mutation { rules, policies, .. }| rules.is_empty() && policies.is_empty());
+    Ok(if passed && complete { Ended::Yes } else { Ended::No })
+}
+
+/// Ends the command when the tests themselves are wrong.
+fn refuse(findings: &[Diagnostic], sources: &[Source]) -> Result<(), Failure> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let texts: Vec<(&str, &str)> =
+        sources.iter().map(|source| (source.name.as_str(), source.text.as_ref())).collect();
+    Err(Failure::Told(problems(findings, texts.as_slice(), crate::out::error_style())))
+}
+
+fn finding(error: CheckError) -> Diagnostic {
+    let place = error.place;
+    let span = Span {
+        source: SourceId(place.source),
+        pos: Pos { line: place.line, column: place.column },
+    };
+    let finding = Diagnostic::error(codes::INVALID, span, error.message);
+    match error.help {
+        Some(help) => finding.help(help),
+        None => finding,
+    }
+}
