@@ -71,6 +71,10 @@ fn shop() -> Bound {
             "egress": [{"to": [app("db")]}, {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}}], "ports": [{"port": 443}]}],
         },
     }));
+    bound(&objects)
+}
+
+fn bound(objects: &[Json]) -> Bound {
     let trees: Vec<Tree> = objects.iter().map(tree).collect();
     let lowered = moat_model::lower(
         trees.iter().map(|tree| (SourceId(0), tree)),
@@ -88,6 +92,41 @@ fn named(matrix: &Matrix<'_>) -> view::View {
 fn check_text(options: &Options, expect: &Expect) {
     let bound = shop();
     expect.assert_eq(&text::render(&named(&matrix(&bound, options)), Style::default(), false));
+}
+
+#[test]
+fn namespaces_that_are_open_in_themselves_share_a_line() {
+    let mut objects = Vec::new();
+    for namespace in ["a", "b", "c", "d", "e", "f"] {
+        for name in ["p", "q"] {
+            objects.push(json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+                "spec": {"containers": [{"name": "c", "image": "i"}]},
+            }));
+        }
+        // `f` has a door of its own.
+        let rule = if namespace == "f" {
+            json!({"from": [{"podSelector": {}}], "ports": [{"port": 80}]})
+        } else {
+            json!({"from": [{"podSelector": {}}]})
+        };
+        objects.push(json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "own", "namespace": namespace},
+            "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [rule], "egress": [{"to": [{"podSelector": {}}]}]},
+        }));
+    }
+    let bound = bound(&objects);
+    let matrix = matrix(&bound, &Options::default());
+    expect![[r#"
+        12 pods in 6 namespaces, 6 policies
+        isolated: 12 for ingress, 12 for egress
+        outside: may reach 0 pods, is reached by 0 pods
+        allowed: 12 pairs in 2 lines
+
+        SOURCE                     DESTINATION    PORTS
+        a/*, b/*, c/*, d/*, e/* -> own namespace  all ports
+        f/*                     -> f/*            TCP 80
+    "#]].assert_eq(&text::render(&named(&matrix), Style::default(), false));
 }
 
 #[test]

@@ -6,6 +6,11 @@ use moat_sets::{AddrSet, Cidr, Family, PortSet};
 /// Lines above which people are shown namespaces instead of groups.
 pub const MOST_LINES: usize = 300;
 
+/// Lines above which no names are made, because they could hardly fold to few.
+const NAMED_MAX: usize = 10_000;
+/// As many namespaces that are open in themselves, alike, share a line.
+const FOLDED_MIN: usize = 4;
+
 /// A named line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
@@ -35,17 +40,70 @@ pub struct View {
 /// Names the lines; `all` keeps every detail however many lines there are, and spells out every member.
 #[must_use]
 pub fn view(matrix: &Matrix<'_>, grouped: &Grouped, namer: &Namer<'_>, all: bool) -> View {
-    let coarse = !all && grouped.lines.len() > MOST_LINES;
-    let rows = if coarse {
-        grouped.coarse(matrix, MOST_LINES).iter().map(|line| coarse_row(line, namer)).collect()
-    } else {
-        grouped
-            .lines
-            .iter()
-            .map(|line| row(matrix, grouped, namer, line, if all { usize::MAX - 1 } else { 4 }))
-            .collect()
+    let exact = |most: usize| -> Vec<Row> {
+        grouped.lines.iter().map(|line| row(matrix, grouped, namer, line, most)).collect()
     };
-    View { rows, coarse, n_exact: grouped.lines.len(), summary: grouped.summary.clone() }
+    let n_exact = grouped.lines.len();
+    let (rows, coarse) = if all {
+        (exact(usize::MAX - 1), false)
+    } else {
+        let rows =
+            if n_exact > NAMED_MAX { Vec::new() } else { fold(exact(4), namer.n_namespaces()) };
+        if n_exact > NAMED_MAX || rows.len() > MOST_LINES {
+            let coarse = grouped.coarse(matrix, MOST_LINES);
+            let rows = coarse.iter().map(|line| coarse_row(line, namer)).collect();
+            (fold(rows, namer.n_namespaces()), true)
+        } else {
+            (rows, false)
+        }
+    };
+    View { rows, coarse, n_exact, summary: grouped.summary.clone() }
+}
+
+/// Joins the lines of namespaces that are open in themselves, alike: at a thousand workloads they would hide all others.
+fn fold(rows: Vec<Row>, n_namespaces: usize) -> Vec<Row> {
+    let own = |row: &Row| match (row.sources.as_slice(), row.destinations.as_slice()) {
+        ([source], [destination]) if source == destination => {
+            source.strip_suffix("/*").is_some_and(|name| !name.contains(['/', '*', ' ']))
+        }
+        _ => false,
+    };
+    let n_alike =
+        |ports: &PortSet| rows.iter().filter(|row| own(row) && row.ports == *ports).count();
+    let mut folded: Vec<Row> = Vec::new();
+    let mut known: Vec<(PortSet, Option<usize>)> = Vec::new();
+    for row in &rows {
+        if !own(row) {
+            folded.push(row.clone());
+            continue;
+        }
+        let at = match known.iter().find(|(ports, _)| *ports == row.ports) {
+            Some((_, at)) => *at,
+            None => {
+                let at = (n_alike(&row.ports) >= FOLDED_MIN).then_some(folded.len());
+                known.push((row.ports.clone(), at));
+                if at.is_some() {
+                    let destinations = vec!["own namespace".to_owned()];
+                    let sources = Vec::new();
+                    folded.push(Row { sources, destinations, n_pairs: 0, ..row.clone() });
+                }
+                at
+            }
+        };
+        match at.and_then(|at| folded.get_mut(at)) {
+            Some(sum) => {
+                sum.sources.extend_from_slice(&row.sources);
+                sum.n_pairs += row.n_pairs;
+            }
+            None => folded.push(row.clone()),
+        }
+    }
+    for row in folded.iter_mut().filter(|row| row.sources.len() == n_namespaces) {
+        if n_namespaces > 1 && row.destinations.iter().any(|name| name == "own namespace") {
+            row.sources = vec!["*/*".to_owned()];
+        }
+    }
+    folded
 }
 
 fn row(matrix: &Matrix<'_>, grouped: &Grouped, namer: &Namer<'_>, line: &Line, most: usize) -> Row {
