@@ -5,5 +5,6 @@
 pub mod check;
 pub mod diff;
 pub mod explain;
+pub mod flow;
 pub mod query;
 pub mod reach;

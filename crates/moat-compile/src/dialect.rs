@@ -81,6 +81,17 @@ impl Dialect {
     /// All dialects.
     pub const ALL: [Self; 4] = [Self::MOAT, Self::SPEC, Self::CALICO, Self::CILIUM];
 
+    /// The choices in which another dialect differs, each with this dialect after that one choice: (index in [`Self::CHOICES`], dialect).
+    #[must_use]
+    pub fn steps_to(self, other: Self) -> Vec<(usize, Self)> {
+        let steps = [
+            (0, Self { block_over_pods: other.block_over_pods, ..self }),
+            (1, Self { block_over_nodes: other.block_over_nodes, ..self }),
+            (2, Self { host_network: other.host_network, ..self }),
+        ];
+        steps.into_iter().filter(|(_, step)| *step != self).collect()
+    }
+
     /// The dialect of a name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

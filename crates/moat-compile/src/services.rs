@@ -40,6 +40,20 @@ pub fn services(inventory: &Inventory, bound: &Bound) -> Vec<ServiceInfo> {
                 external_name: service.external_name.clone(),
                 addresses: service.addresses.clone(),
                 external: service.external,
+                entrances: inventory
+                    .entrances
+                    .iter()
+                    .filter(|door| {
+                        door.namespace == service.namespace && door.service == service.name
+                    })
+                    .map(|door| {
+                        format!(
+                            "ingress {}/{} ({}{})",
+                            door.namespace, door.name, door.host, door.path
+                        )
+                        .into()
+                    })
+                    .collect(),
                 ports,
             }
         })

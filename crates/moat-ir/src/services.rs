@@ -24,6 +24,8 @@ pub struct ServiceInfo {
     pub addresses: Vec<IpAddr>,
     /// Whether the outside world can enter by it.
     pub external: bool,
+    /// The Ingress paths that lead to it: `ingress shop/web (shop.example.com/)`.
+    pub entrances: Vec<Arc<str>>,
     /// Its ports.
     pub ports: Vec<ServicePortInfo>,
 }

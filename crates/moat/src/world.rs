@@ -77,6 +77,11 @@ impl World {
         Ok(Self { loaded, lowered, symbolic, bound })
     }
 
+    /// The same by another dialect.
+    pub(crate) fn bound_by(&self, dialect: moat_compile::Dialect) -> Bound {
+        bind(self.symbolic.clone(), &self.lowered.inventory, dialect)
+    }
+
     /// The Services.
     pub(crate) fn services(&self) -> Vec<ServiceInfo> {
         moat_compile::services(&self.lowered.inventory, &self.bound)

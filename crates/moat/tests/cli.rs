@@ -1100,3 +1100,176 @@ fn bad_test_files_are_told_with_places() {
     "#]],
     );
 }
+
+#[test]
+fn what_kubernetes_leaves_open_is_said() {
+    let dir = Dir::new(
+        "elsewhere",
+        &[(
+            "all.yaml",
+            "\
+apiVersion: v1
+kind: Pod
+metadata: {name: a, labels: {app: a}}
+spec: {containers: [{name: a, image: a}]}
+status: {podIPs: [{ip: 10.0.0.1}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: b, labels: {app: b}}
+spec: {containers: [{name: b, image: b}]}
+status: {podIPs: [{ip: 10.0.0.2}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: b}
+spec:
+  podSelector: {matchLabels: {app: b}}
+  ingress:
+  - from: [{ipBlock: {cidr: 10.0.0.0/8}}]
+",
+        )],
+    );
+    check(
+        &dir,
+        &["explain", "-f", ".", "a", "b:80"],
+        expect![[r#"
+        ALLOWED  default/a -> default/b:80/TCP
+
+          egress of default/a: allowed, no policy decides and the default is to allow
+          ingress of default/b: allowed by
+            netpol default/b ingress[0] from[0]                   ./all.yaml:19
+              addresses 10.0.0.0/8, all ports
+
+          implementation-defined: moat allowed, spec undefined, calico allowed, cilium denied (`moat dialects`)
+            does an ipBlock that covers pod addresses match those pods?
+        -- exit 0
+    "#]],
+    );
+    check(
+        &dir,
+        &["explain", "-f", ".", "a", "b:80", "--dialect", "cilium"],
+        expect![[r#"
+        DENIED   default/a -> default/b:80/TCP
+
+          egress of default/a: allowed, no policy decides and the default is to allow
+          ingress of default/b: denied, the pod is isolated and no rule matches
+            isolated by:
+              netpol default/b                                    ./all.yaml:13
+            to allow it:
+              1. add an ingress rule to netpol default/b  ./all.yaml:13
+                   - from:
+                     - podSelector: {matchLabels: {app: a}}
+                     ports:
+                     - {protocol: TCP, port: 80}
+                 opens nothing else
+
+          implementation-defined: cilium denied, moat allowed, spec undefined, calico allowed (`moat dialects`)
+            does an ipBlock that covers pod addresses match those pods?
+        -- exit 1
+    "#]],
+    );
+    check(
+        &dir,
+        &["explain", "-f", ".", "a", "b:80", "-o", "yaml"],
+        expect![[r#"
+        apiVersion: moat.dev/v1
+        kind: Explanation
+        verdict: allowed
+        from: default/a
+        to: default/b
+        service: null
+        flows:
+          - from:
+              - default/a
+            to:
+              - default/b
+            protocol: TCP
+            port: 80
+            family: IPv4
+            verdict: allowed
+            egress:
+              verdict: allowed
+              reason: default
+            ingress:
+              verdict: allowed
+              reason: rules
+              rules:
+                - policy: default/b
+                  kind: NetworkPolicy
+                  direction: ingress
+                  rule: 0
+                  peer: 0
+                  action: Accept
+                  means: "addresses 10.0.0.0/8, all ports"
+                  file: "./all.yaml"
+                  line: 19
+        implementationDefined:
+          verdicts:
+            moat: allowed
+            spec: undefined
+            calico: allowed
+            cilium: denied
+          because:
+            - "does an ipBlock that covers pod addresses match those pods?"
+        notes: []
+        caveats: []
+        -- exit 0
+    "#]],
+    );
+}
+
+#[test]
+fn the_doors_of_the_outside_world_are_named() {
+    let dir = Dir::shop("doors");
+    let doors = "\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: shop, namespace: shop}
+spec:
+  rules:
+  - host: shop.example.com
+    http:
+      paths:
+      - {path: /, pathType: Prefix, backend: {service: {name: db, port: {number: 80}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: lb, namespace: shop}
+spec:
+  type: LoadBalancer
+  selector: {app: db}
+  ports: [{port: 5432}]
+";
+    std::fs::write(dir.0.join("doors.yaml"), doors).unwrap();
+    check(
+        &dir,
+        &["explain", "-f", ".", "203.0.113.9", "shop/svc/db:80"],
+        expect![[r#"
+        DENIED   203.0.113.9 -> shop/svc/db
+
+          service: shop/svc/db:80 goes to port `pg` of 1 backend  ./world.yaml:27
+
+          DENIED 203.0.113.9 -> shop/db:5432/TCP
+          egress of 203.0.113.9: allowed, policies do not apply to this end
+          ingress of shop/db: denied, the pod is isolated and no rule matches
+            isolated by:
+              netpol shop/db                                      ./policy.yaml:1
+            nearest rule:
+              netpol shop/db ingress[0] from[0]                   ./policy.yaml:11
+                - the rule means pods app=web in namespaces env=prod, not addresses outside the cluster
+            to allow it:
+              1. add an ingress rule to netpol shop/db  ./policy.yaml:1
+                   - from:
+                     - ipBlock: {cidr: 203.0.113.9/32}
+                     ports:
+                     - {protocol: TCP, port: 5432}
+                 opens nothing else
+
+          note: ingress shop/shop (shop.example.com/) leads here: its controller's pods open these connections, and policies see them, not the client's address
+
+          note: shop/svc/lb lets the outside in: policies see the client's address only where the node keeps it (externalTrafficPolicy: Local), else the node's
+        -- exit 1
+    "#]],
+    );
+}

@@ -1,6 +1,7 @@
 //! One question, one answer with its whole reason.
 
 mod edits;
+mod entrances;
 mod expand;
 mod near;
 
@@ -40,6 +41,17 @@ pub struct Explanation {
     pub notes: Vec<String>,
     /// The flows.
     pub flows: Vec<FlowExplanation>,
+    /// Whose other verdict it would be, when Kubernetes leaves it open; whoever asks by several dialects fills this in.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// The verdicts of other dialects, when they differ.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Elsewhere {
+    /// Each dialect's verdict, by name; the asker's own first.
+    pub verdicts: Vec<(&'static str, Verdict)>,
+    /// The open choices that make the difference.
+    pub because: Vec<&'static str>,
 }
 
 /// How a Service's address and port become pods and their ports.
@@ -75,6 +87,26 @@ const FLOWS_MAX: usize = 4096;
 
 /// Explains a question.
 pub fn explain(names: &Names<'_>, question: &Question) -> Result<Explanation, QueryError> {
+    let mut explanation = answer(names, question)?;
+    let bound = names.bound();
+    for flow in &mut explanation.flows {
+        if flow.answer.verdict != Verdict::Allowed {
+            flow.near = nearest(bound, flow);
+            flow.edits = edits::edits(bound, flow);
+        }
+    }
+    notes(names, &mut explanation);
+    entrances::note(names, &mut explanation);
+    Ok(explanation)
+}
+
+/// The verdict alone.
+pub fn verdict(names: &Names<'_>, question: &Question) -> Result<Verdict, QueryError> {
+    answer(names, question).map(|explanation| explanation.verdict)
+}
+
+/// The flows of a question with their answers.
+fn answer(names: &Names<'_>, question: &Question) -> Result<Explanation, QueryError> {
     let from = names.target(&question.from)?;
     let to = names.target(&question.to)?;
     let mut explanation = Explanation {
@@ -84,6 +116,7 @@ pub fn explain(names: &Names<'_>, question: &Question) -> Result<Explanation, Qu
         service: None,
         notes: Vec::new(),
         flows: Vec::new(),
+        elsewhere: None,
     };
     if let Target::Service(_) = from {
         return Err(QueryError {
@@ -149,13 +182,6 @@ pub fn explain(names: &Names<'_>, question: &Question) -> Result<Explanation, Qu
             Verdict::Undefined
         }
     };
-    for flow in &mut explanation.flows {
-        if flow.answer.verdict != Verdict::Allowed {
-            flow.near = nearest(bound, flow);
-            flow.edits = edits::edits(bound, flow);
-        }
-    }
-    notes(names, &mut explanation);
     Ok(explanation)
 }
 

@@ -18,6 +18,14 @@ pub fn explanation(bound: &Bound, explanation: &Explanation, caveats: &[String])
         "to": explanation.to,
         "service": explanation.service.as_ref().map(|service| json!({"text": service.text})),
         "flows": flows,
+        "implementationDefined": explanation.elsewhere.as_ref().map(|elsewhere| {
+            let verdicts: serde_json::Map<String, Value> = elsewhere
+                .verdicts
+                .iter()
+                .map(|(dialect, verdict)| ((*dialect).to_owned(), verdict.name().into()))
+                .collect();
+            json!({"verdicts": verdicts, "because": elsewhere.because})
+        }),
         "notes": explanation.notes,
         "caveats": caveats,
     })

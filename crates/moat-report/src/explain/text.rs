@@ -50,6 +50,18 @@ pub fn render(
         }
         flow_text(&mut out, bound, flow, style);
     }
+    if let Some(elsewhere) = &explanation.elsewhere {
+        let says: Vec<String> = elsewhere
+            .verdicts
+            .iter()
+            .map(|(dialect, verdict)| format!("{dialect} {}", verdict.name()))
+            .collect();
+        let word = style.doubt("implementation-defined:");
+        let _ = writeln!(out, "\n  {word} {} (`moat dialects`)", says.join(", "));
+        for question in &elsewhere.because {
+            let _ = writeln!(out, "    {question}");
+        }
+    }
     for note in &explanation.notes {
         let _ = writeln!(out, "\n  {} {note}", style.doubt("note:"));
     }

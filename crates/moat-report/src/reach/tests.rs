@@ -126,7 +126,8 @@ fn namespaces_that_are_open_in_themselves_share_a_line() {
         SOURCE                     DESTINATION    PORTS
         a/*, b/*, c/*, d/*, e/* -> own namespace  all ports
         f/*                     -> f/*            TCP 80
-    "#]].assert_eq(&text::render(&named(&matrix), Style::default(), false));
+    "#]]
+    .assert_eq(&text::render(&named(&matrix), Style::default(), false));
 }
 
 #[test]

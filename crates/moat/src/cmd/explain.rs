@@ -2,9 +2,10 @@
 
 use crate::args::{Explain, ExplainOutput};
 use crate::exit::{Ended, Failure, Outcome};
-use crate::world::World;
-use moat_analyze::explain::{Question, explain};
+use crate::world::{World, dialect};
+use moat_analyze::explain::{Elsewhere, Question, explain, verdict};
 use moat_analyze::query::{Names, Target, destination};
+use moat_compile::Dialect;
 use moat_ir::Verdict;
 
 pub(crate) fn run(args: &Explain) -> Outcome {
@@ -18,7 +19,8 @@ pub(crate) fn run(args: &Explain) -> Outcome {
     let services = world.services();
     let names = Names::new(&world.bound, &services, &args.common.namespace);
     let question = Question { from: from.to_owned(), to: to.to_owned(), port, protocol };
-    let explanation = explain(&names, &question)?;
+    let mut explanation = explain(&names, &question)?;
+    explanation.elsewhere = elsewhere(&world, args, &question, explanation.verdict);
     let mut namespaces: Vec<String> = Vec::new();
     for text in [from, to] {
         match names.target(text)? {
@@ -51,4 +53,40 @@ pub(crate) fn run(args: &Explain) -> Outcome {
     };
     crate::out::print(&text)?;
     Ok(if explanation.verdict == Verdict::Allowed { Ended::Yes } else { Ended::No })
+}
+
+/// What other dialects say, when it is something else, and for which of Kubernetes' open choices.
+fn elsewhere(
+    world: &World,
+    args: &Explain,
+    question: &Question,
+    own: Verdict,
+) -> Option<Elsewhere> {
+    let by = |dialect: Dialect| {
+        let bound = world.bound_by(dialect);
+        let services = moat_compile::services(&world.lowered.inventory, &bound);
+        let names = Names::new(&bound, &services, &args.common.namespace);
+        // What can be asked here can be asked there.
+        verdict(&names, question).unwrap_or(own)
+    };
+    let here = dialect(args.common.dialect);
+    let mut verdicts = vec![(here.name, own)];
+    let mut because = Vec::new();
+    for other in Dialect::ALL.into_iter().filter(|other| other.name != here.name) {
+        let there = if here.steps_to(other).is_empty() { own } else { by(other) };
+        verdicts.push((other.name, there));
+        if there != own {
+            because.extend(
+                here.steps_to(other)
+                    .into_iter()
+                    .filter(|&(_, step)| by(step) != own)
+                    .filter_map(|(idx, _)| Dialect::CHOICES.get(idx))
+                    .map(|choice| choice.question),
+            );
+        }
+    }
+    because.sort_unstable();
+    because.dedup();
+    let differ = verdicts.iter().any(|(_, verdict)| *verdict != own);
+    differ.then_some(Elsewhere { verdicts, because })
 }

@@ -3,13 +3,14 @@
 use crate::args::{Explain, ExplainOutput};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::world::World;
-use moat_analyze::query::{Names, QueryError, Target};
-use moat_ir::{Answer, End, Flow, Half, HalfReason, Verdict};
-use moat_sets::{Family, Protocol, ServicePoint};
+use moat_analyze::flow::{FlowAnswer, flow};
+use moat_analyze::query::{Names, QueryError};
+use moat_sets::{Protocol, ServicePoint};
+use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::json;
 use std::borrow::Cow;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 
 #[derive(Debug, Deserialize)]
 struct Line<'l> {
@@ -33,49 +34,46 @@ pub(crate) fn run(args: &Explain, flows: &str) -> Outcome {
     let world = World::read(&args.common)?;
     let services = world.services();
     let names = Names::new(&world.bound, &services, &args.common.namespace);
-    let input: Box<dyn BufRead> = if flows == "-" {
-        Box::new(BufReader::new(std::io::stdin().lock()))
-    } else {
-        let file = std::fs::File::open(flows)
-            .map_err(|error| Failure::input(format!("cannot read `{flows}`: {error}")))?;
-        Box::new(BufReader::with_capacity(1 << 16, file))
-    };
-    answer(&names, input, BufWriter::with_capacity(1 << 16, std::io::stdout().lock()))
+    if flows == "-" {
+        return answer(&names, std::io::stdin().lock(), std::io::stdout().lock());
+    }
+    let file = std::fs::File::open(flows)
+        .map_err(|error| Failure::input(format!("cannot read `{flows}`: {error}")))?;
+    answer(&names, file, std::io::stdout().lock())
 }
 
 /// Longest line that is read, in bytes; a longer one is an error line in the answer.
 const LINE_MAX: usize = 1 << 20;
+/// Bytes that are read at once; what has come is answered in parallel, and nothing waits for more to come.
+const CHUNK: usize = 1 << 20;
+/// Lines that one task answers.
+const LINES_EACH: usize = 256;
 
-fn answer(names: &Names<'_>, mut input: impl BufRead, mut output: impl Write) -> Outcome {
-    let mut line = Vec::new();
-    let mut number = 0u64;
+fn answer(names: &Names<'_>, input: impl Read, mut output: impl Write) -> Outcome {
+    let mut input = BufReader::with_capacity(CHUNK, input);
+    let mut n_before = 0u64;
     let mut bad = false;
     loop {
-        line.clear();
-        let n_read =
-            std::io::Read::take(&mut input, LINE_MAX as u64).read_until(b'\n', &mut line)?;
-        if n_read == 0 {
+        let lines = some_lines(&mut input)?;
+        if lines.is_empty() {
             break;
         }
-        number += 1;
-        let text = line.trim_ascii();
-        if text.is_empty() {
-            continue;
+        let answers: Vec<(Vec<u8>, bool)> = lines
+            .par_chunks(LINES_EACH)
+            .enumerate()
+            .map(|(at, lines)| {
+                let first = n_before + 1 + (at * LINES_EACH) as u64;
+                some_answers(names, lines, first)
+            })
+            .collect();
+        for (text, some_bad) in answers {
+            bad |= some_bad;
+            output.write_all(&text)?;
         }
-        let result = serde_json::from_slice::<Line<'_>>(text)
-            .map_err(|error| QueryError { message: format!("not a flow: {error}"), help: None })
-            .and_then(|flow| one(names, &flow, &mut output));
-        match result {
-            Ok(written) => written?,
-            Err(error) => {
-                bad = true;
-                let object = json!({"verdict": "error", "line": number, "error": error.message, "help": error.help});
-                serde_json::to_writer(&mut output, &object).map_err(std::io::Error::from)?;
-            }
-        }
-        output.write_all(b"\n")?;
+        // Whoever feeds us line by line waits for the answer.
+        output.flush()?;
+        n_before += lines.len() as u64;
     }
-    output.flush()?;
     if bad {
         Err(Failure::with_help(
             "some lines are no flows that can be answered",
@@ -86,12 +84,55 @@ fn answer(names: &Names<'_>, mut input: impl BufRead, mut output: impl Write) ->
     }
 }
 
-/// Answers one line.
-fn one(
-    names: &Names<'_>,
-    line: &Line<'_>,
-    output: &mut impl Write,
-) -> Result<Result<(), Failure>, QueryError> {
+/// At least one line, and all others that have come; none at the end.
+fn some_lines<R: Read>(input: &mut BufReader<R>) -> std::io::Result<Vec<Vec<u8>>> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        let n_read = input.by_ref().take(LINE_MAX as u64).read_until(b'\n', &mut line)?;
+        if n_read > 0 {
+            lines.push(line);
+        }
+        if n_read == 0 || !input.buffer().contains(&b'\n') {
+            return Ok(lines);
+        }
+    }
+}
+
+/// The answers to lines, of which the first has this number; whether some are errors.
+fn some_answers(names: &Names<'_>, lines: &[Vec<u8>], first: u64) -> (Vec<u8>, bool) {
+    let mut out = Vec::with_capacity(lines.len() * 256);
+    let mut bad = false;
+    for (number, line) in (first..).zip(lines) {
+        let text = line.trim_ascii();
+        if text.is_empty() {
+            continue;
+        }
+        let result = serde_json::from_slice::<Line<'_>>(text)
+            .map_err(|error| QueryError { message: format!("not a flow: {error}"), help: None })
+            .and_then(|line| one(names, &line));
+        let written = match result {
+            Ok(found) => {
+                let bound = names.bound();
+                let verdict = found.verdict.name();
+                let line =
+                    moat_report::explain::flow_line(bound, &found.answer, verdict, found.note);
+                serde_json::to_writer(&mut out, &line)
+            }
+            Err(error) => {
+                bad = true;
+                let object = json!({"verdict": "error", "line": number, "error": error.message, "help": error.help});
+                serde_json::to_writer(&mut out, &object)
+            }
+        };
+        // Writing to memory fails only if the answer is no JSON, which it is by its type.
+        debug_assert!(written.is_ok(), "{written:?}");
+        out.push(b'\n');
+    }
+    (out, bad)
+}
+
+fn one(names: &Names<'_>, line: &Line<'_>) -> Result<FlowAnswer, QueryError> {
     let protocol = match line.protocol.as_deref() {
         None => Protocol::Tcp,
         Some(text) => Protocol::parse(text).ok_or_else(|| QueryError {
@@ -99,133 +140,13 @@ fn one(
             help: None,
         })?,
     };
-    let port = match u16::try_from(line.port) {
-        Ok(port) if port > 0 || protocol == Protocol::Other => port,
-        _ => {
-            return Err(QueryError {
-                message: format!("port `{}` is out of range", line.port),
-                help: Some("ports are 1 to 65535".to_owned()),
-            });
+    match u16::try_from(line.port) {
+        Ok(port) if port > 0 || protocol == Protocol::Other => {
+            flow(names, &line.from, &line.to, ServicePoint::new(protocol, port))
         }
-    };
-    let bound = names.bound();
-    let sources = ends(names, &line.from)?;
-    let (destinations, note) = match names.target(&line.to)? {
-        Target::Service(idx) => through(names, idx, protocol, port),
-        _ => (
-            ends(names, &line.to)?
-                .into_iter()
-                .map(|end| (end, ServicePoint::new(protocol, port)))
-                .collect(),
-            None,
-        ),
-    };
-    let mut verdict: Option<Verdict> = None;
-    let mut told: Option<Answer> = None;
-    for source in &sources {
-        for (destination, point) in &destinations {
-            for family in families(names, source, destination) {
-                let flow =
-                    Flow { from: source.clone(), to: destination.clone(), point: *point, family };
-                let answer = bound.decide(&flow);
-                verdict = Some(match verdict {
-                    Some(have) if have != answer.verdict => Verdict::Undefined,
-                    _ => answer.verdict,
-                });
-                // Of flows that end differently, the one that does not pass says more.
-                if told.as_ref().is_none_or(|told| {
-                    told.verdict == Verdict::Allowed && answer.verdict != Verdict::Allowed
-                }) {
-                    told = Some(answer);
-                }
-            }
-        }
+        _ => Err(QueryError {
+            message: format!("port `{}` is out of range", line.port),
+            help: Some("ports are 1 to 65535".to_owned()),
+        }),
     }
-    let verdict = verdict.unwrap_or(Verdict::Denied);
-    let none = || Half {
-        verdict: Verdict::Allowed,
-        reason: HalfReason::Unmanaged,
-        doubts: Vec::new(),
-        ambiguous: Vec::new(),
-    };
-    let told = told.unwrap_or_else(|| Answer {
-        verdict,
-        egress: none(),
-        ingress: none(),
-        maybe_own_node: false,
-    });
-    let object = moat_report::explain::flow_line(bound, &told, verdict.name(), note);
-    Ok(serde_json::to_writer(output, &object)
-        .map_err(|error| Failure::from(std::io::Error::from(error))))
-}
-
-fn ends(names: &Names<'_>, text: &str) -> Result<Vec<End>, QueryError> {
-    Ok(match names.target(text)? {
-        Target::Pods(pods) => pods.into_iter().map(End::Pod).collect(),
-        Target::Addresses(cidr) => vec![End::Address(cidr.network())],
-        Target::Domain(domain) => vec![End::Domain(domain)],
-        Target::Service(_) => {
-            return Err(QueryError {
-                message: format!("`{text}` is a Service, which opens no connections"),
-                help: None,
-            });
-        }
-    })
-}
-
-/// The backends behind a Service's port.
-fn through(
-    names: &Names<'_>,
-    idx: usize,
-    protocol: Protocol,
-    port: u16,
-) -> (Vec<(End, ServicePoint)>, Option<&'static str>) {
-    let Some(service) = names.services().get(idx) else { return (Vec::new(), None) };
-    if let Some(domain) = &service.external_name {
-        return (
-            vec![(End::Domain(domain.clone()), ServicePoint::new(protocol, port))],
-            Some("the Service is a DNS name outside the cluster"),
-        );
-    }
-    let found = service.ports.iter().find(|have| have.port == port && have.protocol == protocol);
-    match found {
-        Some(found) if found.backends.is_empty() => {
-            (Vec::new(), Some("the Service has no backend"))
-        }
-        Some(found) => (
-            found
-                .backends
-                .iter()
-                .map(|(end, port)| (end.clone(), ServicePoint::new(protocol, *port)))
-                .collect(),
-            None,
-        ),
-        None if service.headless => {
-            let mut pods: Vec<End> = service
-                .ports
-                .iter()
-                .flat_map(|have| have.backends.iter().map(|(end, _)| end.clone()))
-                .collect();
-            pods.dedup();
-            (pods.into_iter().map(|end| (end, ServicePoint::new(protocol, port))).collect(), None)
-        }
-        None => (Vec::new(), Some("the Service has no such port")),
-    }
-}
-
-fn families(names: &Names<'_>, from: &End, to: &End) -> impl Iterator<Item = Family> + use<> {
-    let has = |end: &End, family: Family| match end {
-        End::Pod(pod) => names.bound().class_of(*pod).atom(family).is_some(),
-        End::Address(address) => Family::of(*address) == family,
-        End::Domain(_) => true,
-    };
-    let shared = Family::BOTH.map(|family| has(from, family) && has(to, family));
-    let any = shared.contains(&true);
-    // Ends that share no family are asked about by the source's.
-    let first = if has(from, Family::V4) { Family::V4 } else { Family::V6 };
-    Family::BOTH
-        .into_iter()
-        .zip(shared)
-        .filter(move |&(family, shared)| if any { shared } else { family == first })
-        .map(|(family, _)| family)
 }
