@@ -136,11 +136,16 @@ impl<'v, 'd> Reader<'v, 'd> {
     }
 
     pub(crate) fn wrong_type(&mut self, value: &Value, want: &str) {
-        let finding = Diagnostic::error(
+        let mut finding = Diagnostic::error(
             codes::WRONG_TYPE,
             self.span(value),
             format!("want {want}, found {}", value.kind()),
         );
+        let scalar = matches!(value.data, Data::Bool(_) | Data::Int(_) | Data::Float(_));
+        if scalar && want == "a string" {
+            // YAML 1.1, which Kubernetes reads, has booleans named `y`, `no`, `on`.
+            finding = finding.help("put the value in quotes");
+        }
         self.push(finding);
     }
 

@@ -99,6 +99,7 @@ Exit codes: 0 all pass, 1 a test fails (or, with --mutate, a rule is untested), 
 Examples:
   moat lint -f k8s/
   moat lint -f k8s/ -o sarif > moat.sarif
+  moat lint -f k8s/ --ignore unknown-field,MOAT005
   moat rule MOAT006
 
 Exit codes: 0 no errors or warnings, 1 findings, 2 bad input.")]
@@ -276,6 +277,12 @@ pub(crate) enum TestOutput {
 pub(crate) struct Lint {
     #[command(flatten)]
     pub(crate) common: Common,
+    /// Only these rules: codes, beginnings of codes, names, or `all`; comma-separated or repeated
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub(crate) select: Vec<String>,
+    /// None of these rules; errors are always reported
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub(crate) ignore: Vec<String>,
     /// The form of the report
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: LintOutput,

@@ -2,6 +2,9 @@
 
 use moat_report::Style;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// How text is laid out on standard output.
 pub(crate) fn style() -> Style {
@@ -44,4 +47,41 @@ pub(crate) fn remark(text: &str) {
 /// Laid-out lines on standard error.
 pub(crate) fn lines(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Says on a terminal what takes long, once it has taken a second; the line is wiped when the work is done.
+pub(crate) struct Progress {
+    done: Option<mpsc::Sender<()>>,
+    teller: Option<JoinHandle<()>>,
+}
+
+impl Progress {
+    pub(crate) fn new(what: &'static str) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self { done: None, teller: None };
+        }
+        let (done, wait) = mpsc::channel();
+        let teller = std::thread::spawn(move || {
+            let start = Instant::now();
+            let mut told = false;
+            while wait.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+                told = true;
+                let _ = write!(std::io::stderr(), "\r{what} … {} s", start.elapsed().as_secs());
+            }
+            if told {
+                let _ = write!(std::io::stderr(), "\r\u{1b}[K");
+            }
+        });
+        Self { done: Some(done), teller: Some(teller) }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        drop(self.done.take());
+        if let Some(teller) = self.teller.take() {
+            // The line must be gone before anything else is written.
+            let _ = teller.join();
+        }
+    }
 }

@@ -2,11 +2,13 @@
 
 use crate::args::{Common, DialectName};
 use crate::exit::Failure;
+use crate::out::Progress;
 use moat_compile::{bind, compile};
 use moat_ir::{Bound, ServiceInfo, SymbolicIr};
 use moat_load::{Input, Loaded, load};
 use moat_model::{Diagnostic, Lowered, Options, Severity, TaintScope, lower};
 use moat_sets::Cidr;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -66,6 +68,10 @@ impl World {
             })?;
             pod_cidrs.push(cidr);
         }
+        if inputs.contains(&Input::Stdin) && std::io::stdin().is_terminal() {
+            crate::out::remark("reading manifests from the keyboard; Ctrl-D ends them");
+        }
+        let _progress = Progress::new("reading and compiling");
         let loaded = load(inputs);
         let options = Options { namespace: common.namespace.as_str().into(), pod_cidrs };
         let documents = loaded.documents.iter().map(|document| (document.source, &document.value));

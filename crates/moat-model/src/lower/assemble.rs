@@ -183,9 +183,16 @@ impl Assembly<'_> {
         let check = if role == Role::Namespace { validate::dns_label } else { validate::subdomain };
         let at = value.at(&["metadata", "name"]).unwrap_or(value);
         reader.step(crate::read::Step::Key("metadata"), |reader| {
+            let errors = reader.n_errors;
+            if let Some(meta) = value.get("metadata") {
+                for key in ["name", "generateName", "namespace"] {
+                    reader.string_field(meta, key);
+                }
+            }
+            let readable = reader.n_errors == errors;
             reader.step(crate::read::Step::Key("name"), |reader| {
                 let checked = role != Role::Unknown && role != Role::Irrelevant;
-                if name.is_empty() && checked {
+                if name.is_empty() && checked && readable {
                     reader.invalid(at, "Required value: name or generateName is required");
                 } else if text("name").is_some()
                     && checked

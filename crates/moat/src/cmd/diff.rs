@@ -2,6 +2,7 @@
 
 use crate::args::{Common, DataOutput, Diff};
 use crate::exit::{Ended, Failure, Outcome};
+use crate::out::Progress;
 use crate::world::World;
 use moat_load::Input;
 use moat_model::Severity;
@@ -17,7 +18,9 @@ pub(crate) fn run(args: &Diff) -> Outcome {
     }
     let old = side(&args.old, &args.common)?;
     let new = side(&args.new, &args.common)?;
+    let progress = Progress::new("comparing");
     let diff = moat_analyze::diff::diff(&old.bound, &new.bound);
+    drop(progress);
     let value = || moat_report::diff::value(&old.bound, &new.bound, &diff);
     let text = match args.output {
         DataOutput::Text => {

@@ -15,6 +15,8 @@ pub(crate) fn run(args: &Lint) -> Outcome {
             "give manifests with -f FILE, -f DIR or -f - (standard input)",
         ));
     }
+    let selection = Selection::parse(&args.select, &args.ignore)
+        .map_err(|error| Failure::with_help(error.to_string(), "`moat rule` lists all"))?;
     let world = World::load(&inputs(&args.common.files), &args.common)?;
     let ctx = Context {
         loaded: &world.loaded.diagnostics,
@@ -23,7 +25,7 @@ pub(crate) fn run(args: &Lint) -> Outcome {
         bound: &world.bound,
         dialect: dialect(args.common.dialect),
     };
-    let findings = moat_lint::run(&ctx, &Selection::default());
+    let findings = moat_lint::run(&ctx, &selection);
     let sources: Vec<(&str, &str)> = world
         .loaded
         .sources

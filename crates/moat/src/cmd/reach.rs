@@ -2,6 +2,7 @@
 
 use crate::args::{DirectionName, Reach, ReachOutput};
 use crate::exit::{Ended, Failure, Outcome};
+use crate::out::Progress;
 use crate::world::World;
 use moat_analyze::query::{Names, Target};
 use moat_analyze::reach::{Matrix, Namer, Options, matrix};
@@ -79,6 +80,7 @@ fn show(args: &Reach, world: &World, matrix: &Matrix<'_>, notes: &[String]) -> R
         }
         return Ok(());
     }
+    let progress = Progress::new("grouping");
     let grouped = matrix.grouped();
     let namer = Namer::new(&world.bound);
     let text = match args.output {
@@ -94,6 +96,7 @@ fn show(args: &Reach, world: &World, matrix: &Matrix<'_>, notes: &[String]) -> R
             html::render(matrix, &grouped, &namer, &args.common.files.join(" "), notes)
         }
     };
+    drop(progress);
     crate::out::print(&text)
 }
 

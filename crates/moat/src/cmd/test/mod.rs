@@ -5,6 +5,7 @@ mod spec;
 
 use crate::args::{Test as Args, TestOutput};
 use crate::exit::{Ended, Failure, Outcome};
+use crate::out::Progress;
 use crate::world::{World, inputs};
 use moat_analyze::check::{CheckError, Mutation, Recorder, run as run_test};
 use moat_analyze::query::Names;
@@ -34,6 +35,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let world = World::read(&args.common)?;
     let services = world.services();
     let names = Names::new(&world.bound, &services, &args.common.namespace);
+    let progress = Progress::new("testing");
     let mut recorder = Recorder::new(&world.symbolic);
     let mut failures = Vec::with_capacity(tests.len());
     let mut errors: Vec<Diagnostic> = Vec::new();
@@ -52,6 +54,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
     let mutation =
         (args.mutate && passed).then(|| mutate::mutation(&world, &tests, &recorder, &args.common));
+    drop(progress);
     let file_names: Vec<String> = files.sources.iter().map(|source| source.name.clone()).collect();
     let caveats = world.all_caveats();
     let report = Report {
