@@ -9,7 +9,6 @@ use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::inventory::{Endpoint, Inventory, Namespace, Phase, Pod, PodKind, Taint, TaintScope};
 use crate::policy::{PolicyId, PolicyKind};
 use crate::read::Reader;
-use crate::validate;
 use crate::value::{Data, SourceId, Span, Value};
 use moat_sets::Labels;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,7 +104,14 @@ impl Assembly<'_> {
             }
             return;
         }
-        let (namespace, name) = self.identify(source, value, kind, role);
+        let (namespace, name) = meta::identify(
+            value,
+            kind,
+            role,
+            source,
+            &self.options.namespace,
+            &mut self.out.diagnostics,
+        );
         let object = ReadObject {
             kind: kind.into(),
             namespace: namespace.clone(),
@@ -155,62 +161,6 @@ impl Assembly<'_> {
         if let Some(object) = self.out.objects.get_mut(index) {
             object.fate = fate;
         }
-    }
-
-    /// The namespace and name of an object, validated.
-    fn identify(
-        &mut self,
-        source: SourceId,
-        value: &Value,
-        kind: &str,
-        role: Role,
-    ) -> (Arc<str>, Arc<str>) {
-        let text = |key: &str| {
-            value.at(&["metadata", key]).and_then(Value::as_str).filter(|text| !text.is_empty())
-        };
-        let name = text("name").or_else(|| text("generateName")).unwrap_or_default();
-        let namespace: Arc<str> = match text("namespace") {
-            Some(namespace) if kinds::is_namespaced(role) => namespace.into(),
-            None if kinds::is_namespaced(role) => self.options.namespace.clone(),
-            _ => "".into(),
-        };
-        let label = if namespace.is_empty() {
-            format!("{kind} {name}")
-        } else {
-            format!("{kind} {namespace}/{name}")
-        };
-        let mut reader = Reader::new(source, label, &mut self.out.diagnostics);
-        let check = if role == Role::Namespace { validate::dns_label } else { validate::subdomain };
-        let at = value.at(&["metadata", "name"]).unwrap_or(value);
-        reader.step(crate::read::Step::Key("metadata"), |reader| {
-            let errors = reader.n_errors;
-            if let Some(meta) = value.get("metadata") {
-                for key in ["name", "generateName", "namespace"] {
-                    reader.string_field(meta, key);
-                }
-            }
-            let readable = reader.n_errors == errors;
-            reader.step(crate::read::Step::Key("name"), |reader| {
-                let checked = role != Role::Unknown && role != Role::Irrelevant;
-                if name.is_empty() && checked && readable {
-                    reader.invalid(at, "Required value: name or generateName is required");
-                } else if text("name").is_some()
-                    && checked
-                    && let Some(reason) = check(name)
-                {
-                    reader.invalid(at, format!("Invalid value: \"{name}\": {reason}"));
-                }
-            });
-            if let (Some(text), Some(at)) =
-                (text("namespace"), value.at(&["metadata", "namespace"]))
-                && let Some(reason) = validate::dns_label(text)
-            {
-                reader.step(crate::read::Step::Key("namespace"), |reader| {
-                    reader.invalid(at, format!("Invalid value: \"{text}\": {reason}"));
-                });
-            }
-        });
-        (namespace, name.into())
     }
 
     #[expect(clippy::too_many_arguments, reason = "one object's identity, already taken apart")]

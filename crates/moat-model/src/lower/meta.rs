@@ -1,10 +1,11 @@
 //! `metadata`: names, namespaces, labels, owners.
 
 use super::NULL;
+use super::kinds::{self, Role};
 use crate::diagnostic::{Diagnostic, codes};
-use crate::read::Reader;
+use crate::read::{Reader, Step};
 use crate::validate;
-use crate::value::{Data, Value};
+use crate::value::{Data, SourceId, Value};
 use moat_sets::Labels;
 use std::sync::Arc;
 
@@ -34,6 +35,62 @@ pub(super) struct Meta {
     pub(super) labels: Labels,
     /// The controlling owner's kind and name.
     pub(super) owner: Option<(Arc<str>, Arc<str>)>,
+}
+
+/// The namespace and name of an object, validated.
+pub(super) fn identify(
+    value: &Value,
+    kind: &str,
+    role: Role,
+    source: SourceId,
+    default_namespace: &Arc<str>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (Arc<str>, Arc<str>) {
+    let text = |key: &str| {
+        value.at(&["metadata", key]).and_then(Value::as_str).filter(|text| !text.is_empty())
+    };
+    let name = text("name").or_else(|| text("generateName")).unwrap_or_default();
+    let namespace: Arc<str> = match text("namespace") {
+        Some(namespace) if kinds::is_namespaced(role) => namespace.into(),
+        None if kinds::is_namespaced(role) => default_namespace.clone(),
+        _ => "".into(),
+    };
+    let label = if namespace.is_empty() {
+        format!("{kind} {name}")
+    } else {
+        format!("{kind} {namespace}/{name}")
+    };
+    let mut reader = Reader::new(source, label, diagnostics);
+    let check = if role == Role::Namespace { validate::dns_label } else { validate::subdomain };
+    let at = value.at(&["metadata", "name"]).unwrap_or(value);
+    reader.step(Step::Key("metadata"), |reader| {
+        let errors = reader.n_errors;
+        if let Some(meta) = value.get("metadata") {
+            for key in ["name", "generateName", "namespace"] {
+                reader.string_field(meta, key);
+            }
+        }
+        let readable = reader.n_errors == errors;
+        reader.step(Step::Key("name"), |reader| {
+            let checked = role != Role::Unknown && role != Role::Irrelevant;
+            if name.is_empty() && checked && readable {
+                reader.invalid(at, "Required value: name or generateName is required");
+            } else if text("name").is_some()
+                && checked
+                && let Some(reason) = check(name)
+            {
+                reader.invalid(at, format!("Invalid value: \"{name}\": {reason}"));
+            }
+        });
+        if let (Some(text), Some(at)) = (text("namespace"), value.at(&["metadata", "namespace"]))
+            && let Some(reason) = validate::dns_label(text)
+        {
+            reader.step(Step::Key("namespace"), |reader| {
+                reader.invalid(at, format!("Invalid value: \"{text}\": {reason}"));
+            });
+        }
+    });
+    (namespace, name.into())
 }
 
 /// Reads and validates `metadata` of an object.
@@ -81,7 +138,7 @@ pub(super) fn string_map<'v>(
     }
     let mut pairs = Vec::with_capacity(value.entries().len());
     for entry in value.entries() {
-        reader.step(crate::read::Step::Key(&entry.key), |reader| match &entry.value.data {
+        reader.step(Step::Key(&entry.key), |reader| match &entry.value.data {
             Data::String(text) => pairs.push((entry.key.as_ref(), text.as_ref(), &entry.value)),
             Data::Null => pairs.push((entry.key.as_ref(), "", &entry.value)),
             _ => {

@@ -1,0 +1,1 @@
+//! Repository chores: see `tests/tidy.rs`, which `cargo test` runs.
