@@ -54,7 +54,10 @@ fn machine() -> String {
 /// The release binary, built when `MOAT_BIN` names none.
 fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("MOAT_BIN") {
-        return path.into();
+        // Benches run in their package's directory, which nobody would guess.
+        return PathBuf::from(path)
+            .canonicalize()
+            .expect("MOAT_BIN is the path of a binary, best absolute");
     }
     let own = std::env::current_exe().expect("a running program has a path");
     let release = own.ancestors().nth(2).expect("benches are built in target/release/deps");
@@ -175,6 +178,9 @@ fn processes(moat: &Path, dir: &Path) {
         Some((0.25, f64::INFINITY)),
         &[("best peer", 1.03, 110.0)],
     );
+    let large = written(dir, 100_000, 10_000);
+    let run_large = runs(1, moat, &["reach", "-f", &large]);
+    row("reach, 100000 x 10000", run_large, Some((10.0, f64::INFINITY)), &[]);
     let file = dir.join("flows.jsonl");
     write_flows(&file, 5000);
     let run = runs(

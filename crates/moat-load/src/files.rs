@@ -63,6 +63,7 @@ fn directory(root: &Path, seen: &mut BTreeSet<PathBuf>) -> Vec<Item> {
     if found.is_empty() {
         return vec![unreadable(root, no_manifests(&root.display().to_string()))];
     }
+    found.extend(walk.passed_over.into_iter().map(|path| (path, Some(Problem::passed_over()))));
     found.sort_by(|(a, _), (b, _)| a.cmp(b));
     let item = |(path, problem): (PathBuf, Option<Problem>)| match problem {
         Some(problem) => Some(unreadable(&path, problem)),
@@ -79,6 +80,8 @@ struct Walk {
     entered: BTreeSet<PathBuf>,
     /// Manifests, and what cannot be read.
     found: Vec<(PathBuf, Option<Problem>)>,
+    /// Files that are no manifests by their names.
+    passed_over: Vec<PathBuf>,
 }
 
 impl Walk {
@@ -103,7 +106,8 @@ impl Walk {
             match fs::metadata(&path) {
                 Ok(meta) if meta.is_dir() => self.enter(path),
                 Ok(meta) if meta.is_file() && is_manifest(&path) => self.found.push((path, None)),
-                // Other files; pipes and devices, which might never end.
+                Ok(meta) if meta.is_file() => self.passed_over.push(path),
+                // Pipes and devices, which might never end.
                 Ok(_) => {}
                 Err(error) if is_manifest(&path) || error.kind() == ErrorKind::PermissionDenied => {
                     let name = path.display().to_string();

@@ -160,7 +160,10 @@ fn gather(inputs: &[Input]) -> Vec<read::Item> {
 impl read::Problem {
     fn at(self, source: SourceId) -> Diagnostic {
         let span = Span { source, pos: Pos::default() };
-        let finding = Diagnostic::error(self.code, span, self.message);
+        let finding = match self.code {
+            codes::SKIPPED_FILE => Diagnostic::note(self.code, span, self.message),
+            _ => Diagnostic::error(self.code, span, self.message),
+        };
         match self.help {
             Some(help) => finding.help(help),
             None => finding,

@@ -71,6 +71,12 @@ impl Problem {
         }
     }
 
+    /// That a file of a directory is not read. The same words for all, so that reports can fold them.
+    pub(crate) fn passed_over() -> Self {
+        let message = "not read: neither `.yaml`, `.yml` nor `.json`".to_owned();
+        Self::new(codes::SKIPPED_FILE, message).help("name the file after `-f` if it is a manifest")
+    }
+
     /// That a source is over the size limit.
     pub(crate) fn too_large(name: &str, limit: u64) -> Self {
         let message =

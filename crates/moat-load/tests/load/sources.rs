@@ -19,6 +19,10 @@ fn directories_are_read_recursively_and_sorted() {
         DIR/a/z.yml#0: {"z": 1}
         DIR/a.json#0: {"j": 1}
         DIR/b.YAML#0: {"b": 1}
+        note[MOAT013] DIR/a/README.md:0:0: not read: neither `.yaml`, `.yml` nor `.json`
+          help: name the file after `-f` if it is a manifest
+        note[MOAT013] DIR/noext:0:0: not read: neither `.yaml`, `.yml` nor `.json`
+          help: name the file after `-f` if it is a manifest
     "#]]
     .assert_eq(&dir.show(&[""]));
 }

@@ -5,7 +5,7 @@ use crate::exit::{Ended, Failure, Outcome};
 use crate::world::{World, dialect, inputs};
 use core::fmt::Write as _;
 use moat_lint::{Context, Selection, registry};
-use moat_model::Severity;
+use moat_model::{Diagnostic, Severity, codes};
 use moat_report::diagnostics::{Counts, RuleMeta, json, report, rule_page, sarif};
 
 pub(crate) fn run(args: &Lint) -> Outcome {
@@ -34,7 +34,9 @@ pub(crate) fn run(args: &Lint) -> Outcome {
         .collect();
     let text = match args.output {
         LintOutput::Text => {
-            let counts = Counts::of(sources.len(), &world.lowered.objects);
+            let passed_over = |finding: &&Diagnostic| finding.code == codes::SKIPPED_FILE;
+            let n_passed_over = world.loaded.diagnostics.iter().filter(passed_over).count();
+            let counts = Counts::of(sources.len() - n_passed_over, &world.lowered.objects);
             report(&findings, sources.as_slice(), &counts, crate::out::style())
         }
         LintOutput::Json => format!("{:#}\n", json(&findings, sources.as_slice(), &rules())),
