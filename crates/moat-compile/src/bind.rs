@@ -197,6 +197,10 @@ impl Maker<'_> {
                 let addresses = node_addresses(self.inventory, selector);
                 let mut set =
                     PeerSet { must: addresses::atoms(self.table, &addresses), may: IdSet::new() };
+                if !addresses.is_empty() {
+                    // A domain name may be that of a node.
+                    set.may.extend(self.table.n_addresses()..self.table.first_pod());
+                }
                 for (class, key) in self.classes.keys.iter().enumerate() {
                     let Some(node) = &key.host else { continue };
                     let atoms = self.atoms[class].into_iter().flatten();

@@ -243,19 +243,24 @@ impl Bound {
             let everyone = set.must.len() == u64::from(self.atoms.len());
             let named =
                 |at: usize| self.atoms.domains.get(at).is_some_and(|pattern| pattern.matches(name));
-            let domain = (0..self.atoms.domains.len())
-                .any(|at| named(at) && set.must.contains(first + u32::try_from(at).unwrap_or(0)));
-            if everyone || domain {
+            let within = |ids: &moat_sets::IdSet| {
+                (0..self.atoms.domains.len())
+                    .any(|at| named(at) && ids.contains(first + u32::try_from(at).unwrap_or(0)))
+            };
+            if everyone || within(&set.must) {
                 return Some(true);
             }
             // Its address may lie in an address set.
-            return (!set.must.is_disjoint(&moat_sets::IdSet::range(0, first))).then_some(false);
+            let somewhere = !set.must.is_disjoint(&moat_sets::IdSet::range(0, first));
+            return (somewhere || within(&set.may)).then_some(false);
         }
         let atom = self.peer_atom(peer, family)?;
         if set.must.contains(atom) { Some(true) } else { set.may.contains(atom).then_some(false) }
     }
 
-    fn run(&self, program: &Program, peer: &End, flow: &Flow) -> Half {
+    /// What a program says about one peer and the port of a flow, before exemptions and management have their say.
+    #[must_use]
+    pub fn run(&self, program: &Program, peer: &End, flow: &Flow) -> Half {
         let (mut allow, mut deny) = (false, false);
         let mut reason = None;
         let mut doubts = Vec::new();

@@ -121,6 +121,18 @@ impl Value {
         matches!(self.data, Data::Null)
     }
 
+    /// Whether this is a list, or nothing.
+    #[must_use]
+    pub fn is_list_or_null(&self) -> bool {
+        matches!(self.data, Data::List(_) | Data::Null)
+    }
+
+    /// Whether this is a mapping, or nothing.
+    #[must_use]
+    pub fn is_map_or_null(&self) -> bool {
+        matches!(self.data, Data::Map(_) | Data::Null)
+    }
+
     /// What kind of value this is, in words for a message.
     #[must_use]
     pub fn kind(&self) -> &'static str {

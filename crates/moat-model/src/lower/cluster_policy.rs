@@ -2,8 +2,7 @@
 //!
 //! Source: `sigs.k8s.io/network-policy-api` apis/v1alpha2/clusternetworkpolicy_types.go and apis/v1alpha1.
 
-use super::NULL;
-use super::policy::cidr;
+use super::policy::{cidr, protocol};
 use super::selector::{label_selector, pod_term};
 use crate::policy::{
     Action, Direction, Peer, PeerKind, Peers, Policy, PolicyId, PolicyKind, PortMatch, Ports, Rule,
@@ -11,7 +10,7 @@ use crate::policy::{
 };
 use crate::read::Reader;
 use crate::validate;
-use crate::value::Value;
+use crate::value::{Data, Value};
 use moat_sets::{AddrSet, DomainPattern, NamespaceTerm, PodTerm, PortSet, Protocol, Selector};
 
 /// Greatest priority of the Admin and Baseline tiers.
@@ -60,6 +59,9 @@ pub(super) fn cluster_policy<'v>(
                 read
             });
             rules.extend(read.unwrap_or_default());
+            if let Some(list) = spec.get(key).filter(|list| !list.is_list_or_null()) {
+                rules.push(unreadable(direction, reader.span(list)));
+            }
         }
         Some(Policy {
             id,
@@ -71,6 +73,12 @@ pub(super) fn cluster_policy<'v>(
             rules,
         })
     })
+}
+
+/// What stands for rules of which nothing can be read, their action included.
+fn unreadable(direction: Direction, span: crate::value::Span) -> Rule {
+    let peers = Peers::List(vec![Peer { index: 0, span, kind: PeerKind::Everyone }]);
+    Rule { direction, index: 0, name: None, span, action: Action::Deny, peers, ports: Ports::Any }
 }
 
 fn tier<'v>(reader: &mut Reader<'v, '_>, spec: &'v Value, kind: PolicyKind) -> Tier {
@@ -146,6 +154,11 @@ fn pods_or_namespaces<'v>(
     });
     let pods = reader.field(value, "pods", |reader, at| {
         reader.known(at, &["namespaceSelector", "podSelector"]);
+        // A selector left out must not come to mean every pod.
+        if at.get("podSelector").is_none_or(Value::is_null) {
+            reader.invalid_field(at, "podSelector", "Required value");
+            return None;
+        }
         pod_term(reader, at, NamespaceTerm::Matching(Selector::everything()))
     });
     match (namespaces, pods) {
@@ -219,7 +232,12 @@ fn rule<'v>(
     }
     let read_ports = if translated { admin_ports } else { protocols };
     let ports = reader
-        .field(value, ports_key, |reader, list| reader.each(list, read_ports))
+        .field(value, ports_key, |reader, list| {
+            if !translated && matches!(list.data, Data::List(_)) && list.items().is_empty() {
+                reader.invalid(list, "Invalid value: 0: must have at least 1 items");
+            }
+            reader.each(list, read_ports)
+        })
         .unwrap_or_default();
     let mut ports = match ports.into_iter().flatten().flatten().collect::<Vec<PortMatch>>() {
         none if none.is_empty() => Ports::Any,
@@ -265,6 +283,14 @@ fn peer<'v>(
         };
         reader.invalid(value, message);
         return one(uninterpretable(action));
+    }
+    for key in ["networks", "domainNames"] {
+        if let Some(list) = value.get(key)
+            && matches!(list.data, Data::List(_))
+            && list.items().is_empty()
+        {
+            reader.invalid_field(value, key, "Invalid value: 0: must have at least 1 items");
+        }
     }
     if let Some(nodes) = reader.field(value, "nodes", label_selector) {
         return one(nodes.map_or_else(|| uninterpretable(action), PeerKind::Nodes));
@@ -313,11 +339,36 @@ fn domain<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<DomainPat
     Some(DomainPattern::new(text))
 }
 
+/// Reports a mapping that has more than one of the fields of which it may have one.
+fn at_most_one<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, fields: &[&str]) {
+    let n_set = fields.iter().filter(|field| value.get(field).is_some()).count();
+    if n_set > 1 {
+        let list = fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
+        reader.invalid(value, format!("Forbidden: may specify only one of {list}"));
+    }
+}
+
+/// A port name that is there but empty names nothing.
+fn port_name<'v>(
+    reader: &mut Reader<'v, '_>,
+    value: &'v Value,
+    key: &'static str,
+) -> Option<Option<Vec<PortMatch>>> {
+    let name = reader.string_field(value, key)?;
+    if let Some(reason) = validate::port_name(name) {
+        reader.invalid_field(value, key, format!("Invalid value: \"{name}\": {reason}"));
+        return Some(None);
+    }
+    Some(Some(vec![PortMatch::Named { protocol: None, name: name.into() }]))
+}
+
 /// One entry of v1alpha2 `protocols`.
 fn protocols<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Vec<PortMatch>> {
-    reader.known(value, &["tcp", "udp", "sctp", "destinationNamedPort"]);
-    if let Some(name) = reader.string_field(value, "destinationNamedPort") {
-        return Some(vec![PortMatch::Named { protocol: None, name: name.into() }]);
+    const FIELDS: &[&str] = &["tcp", "udp", "sctp", "destinationNamedPort"];
+    reader.known(value, FIELDS);
+    at_most_one(reader, value, FIELDS);
+    if let Some(named) = port_name(reader, value, "destinationNamedPort") {
+        return named;
     }
     let mut found = None;
     for (key, protocol) in
@@ -352,6 +403,7 @@ fn number_or_range<'v>(
     protocol: Protocol,
 ) -> Option<PortSet> {
     reader.known(value, &["number", "range"]);
+    at_most_one(reader, value, &["number", "range"]);
     if let Some(number) = reader.int_field(value, "number") {
         let number = checked_port(reader, value, "number", number)?;
         return Some(PortSet::range(protocol, number, number));
@@ -399,28 +451,24 @@ fn checked_port<'v>(
 
 /// One entry of v1alpha1 `ports`.
 fn admin_ports<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Vec<PortMatch>> {
-    reader.known(value, &["portNumber", "namedPort", "portRange"]);
-    if let Some(name) = reader.string_field(value, "namedPort") {
-        return Some(vec![PortMatch::Named { protocol: None, name: name.into() }]);
+    const FIELDS: &[&str] = &["portNumber", "namedPort", "portRange"];
+    reader.known(value, FIELDS);
+    at_most_one(reader, value, FIELDS);
+    if let Some(named) = port_name(reader, value, "namedPort") {
+        return named;
     }
-    let protocol = |of: &Value| {
-        of.get("protocol")
-            .unwrap_or(&NULL)
-            .as_str()
-            .and_then(Protocol::parse)
-            .unwrap_or(Protocol::Tcp)
-    };
     if let Some(ports) = reader.field(value, "portNumber", |reader, at| {
         reader.known(at, &["protocol", "port"]);
         let number = reader.int_field(at, "port").unwrap_or(0);
         let number = checked_port(reader, at, "port", number)?;
-        Some(PortSet::range(protocol(at), number, number))
+        Some(PortSet::range(admin_protocol(reader, at)?, number, number))
     }) {
         return ports.map(|ports| vec![PortMatch::Numbers(ports)]);
     }
-    if let Some(ports) =
-        reader.field(value, "portRange", |reader, at| port_range(reader, at, protocol(at)))
-    {
+    if let Some(ports) = reader.field(value, "portRange", |reader, at| {
+        let protocol = admin_protocol(reader, at)?;
+        port_range(reader, at, protocol)
+    }) {
         return ports.map(|ports| vec![PortMatch::Numbers(ports)]);
     }
     reader.invalid(
@@ -428,4 +476,13 @@ fn admin_ports<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Vec<
         "Required value: must specify one of `portNumber`, `namedPort`, `portRange`",
     );
     None
+}
+
+/// The `protocol` of a v1alpha1 port.
+fn admin_protocol<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Protocol> {
+    match reader.field(value, "protocol", protocol) {
+        Some(found) => found,
+        //# "If not specified, this field defaults to TCP."
+        None => Some(Protocol::Tcp),
+    }
 }

@@ -9,6 +9,9 @@ mod policy;
 mod selector;
 mod workload;
 
+#[cfg(test)]
+mod tests;
+
 use crate::diagnostic::Diagnostic;
 use crate::inventory::Inventory;
 use crate::policy::Policy;

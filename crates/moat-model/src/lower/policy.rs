@@ -48,8 +48,10 @@ pub(super) fn network_policy<'v>(
                 })
                 .unwrap_or_default(),
         );
-        let n_egress = rules.len() - n_ingress;
-        let (isolates_ingress, isolates_egress) = policy_types(reader, spec, n_egress);
+        // Rules that cannot be read are rules nonetheless.
+        let has_egress = rules.len() > n_ingress
+            || spec.get("egress").is_some_and(|egress| !egress.is_list_or_null());
+        let (isolates_ingress, isolates_egress) = policy_types(reader, spec, has_egress);
         //# "If policyTypes does not include a direction, rules of that direction are ignored."
         rules.retain(|rule| match rule.direction {
             Direction::Ingress => isolates_ingress,
@@ -69,9 +71,14 @@ pub(super) fn network_policy<'v>(
 }
 
 /// `policyTypes`, or what the API server fills in.
-fn policy_types<'v>(reader: &mut Reader<'v, '_>, spec: &'v Value, n_egress: usize) -> (bool, bool) {
+fn policy_types<'v>(
+    reader: &mut Reader<'v, '_>,
+    spec: &'v Value,
+    has_egress: bool,
+) -> (bool, bool) {
     let (mut ingress, mut egress) = (false, false);
     let mut n_types = 0;
+    let errors = reader.n_errors;
     reader.field(spec, "policyTypes", |reader, list| {
         reader.each(list, |reader, item| {
             n_types += 1;
@@ -88,14 +95,17 @@ fn policy_types<'v>(reader: &mut Reader<'v, '_>, spec: &'v Value, n_egress: usiz
             reader.invalid(list, format!("Invalid value: may not specify more than two policyTypes, found {n_types}"));
         }
     });
+    if reader.n_errors > errors {
+        // What the server would refuse leaves the policy isolating what it may have meant: fail closed.
+        return (true, true);
+    }
     if n_types == 0 {
         //# "If this field is not specified, it will default based on the existence of ingress or egress rules; policies that
         //# contain an egress section are assumed to affect egress, and all policies (whether or not they contain an ingress
         //# section) are assumed to affect ingress." The server's test is `len(egress) != 0`: an empty list infers nothing.
-        return (true, n_egress != 0);
+        return (true, has_egress);
     }
-    // A value the server would refuse leaves the policy isolating what it may have meant: fail closed.
-    if !ingress && !egress { (true, true) } else { (ingress, egress) }
+    (ingress, egress)
 }
 
 fn rule<'v>(
@@ -116,11 +126,15 @@ fn rule<'v>(
         reader.each(list, |reader, item| peer(reader, item, &mut n_peers, id))
     }) {
         Some(peers) if !peers.is_empty() => Peers::List(peers),
+        _ if is_unreadable(value, peers_key) => {
+            Peers::List(vec![Peer { index: 0, span: reader.span(value), kind: PeerKind::Nobody }])
+        }
         _ => Peers::Any,
     };
     //# "If this field is empty or missing, this rule matches all ports (traffic not restricted by port)."
     let ports = match reader.field(value, "ports", |reader, list| reader.each(list, port)) {
         Some(ports) if !ports.is_empty() => Ports::List(ports.into_iter().flatten().collect()),
+        _ if is_unreadable(value, "ports") => Ports::List(Vec::new()),
         _ => Ports::Any,
     };
     let rule = Rule {
@@ -134,6 +148,11 @@ fn rule<'v>(
     };
     *index += 1;
     rule
+}
+
+/// Whether a list of a rule, or the rule itself, is something else: it then matches nothing rather than everything.
+fn is_unreadable(rule: &Value, key: &str) -> bool {
+    !rule.is_map_or_null() || rule.get(key).is_some_and(|list| !list.is_list_or_null())
 }
 
 fn peer<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, index: &mut u32, id: &PolicyId) -> Peer {
@@ -208,12 +227,19 @@ pub(super) fn cidr<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, text: &str
 
 fn port<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<PortMatch> {
     reader.known(value, &["protocol", "port", "endPort"]);
+    if !value.is_map_or_null() {
+        return None;
+    }
     let protocol = match reader.field(value, "protocol", |reader, at| protocol(reader, at)) {
         Some(protocol) => protocol?,
         //# "The protocol (TCP, UDP, or SCTP) which traffic must match. If not specified, this field defaults to TCP."
         None => Protocol::Tcp,
     };
+    let errors = reader.n_errors;
     let end = reader.int_field(value, "endPort");
+    if reader.n_errors > errors {
+        return None;
+    }
     let Some(number) = value.get("port").filter(|port| !port.is_null()) else {
         if end.is_some() {
             reader.invalid_field(
@@ -279,7 +305,8 @@ fn port<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<PortMatch> 
     }
 }
 
-fn protocol<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Protocol> {
+/// `TCP`, `UDP` or `SCTP`, or the API server's refusal.
+pub(super) fn protocol<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<Protocol> {
     let text = value.as_str();
     if text.is_none() {
         reader.wrong_type(value, "a string");

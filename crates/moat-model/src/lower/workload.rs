@@ -247,15 +247,16 @@ fn addresses<'v>(
     host_network: bool,
 ) -> Vec<IpAddr> {
     let mut found: Vec<IpAddr> = Vec::new();
+    let fields: &[(&str, &str)] = if host_network {
+        &[("hostIPs", "hostIP"), ("podIPs", "podIP")]
+    } else {
+        &[("podIPs", "podIP")]
+    };
     reader.step(Step::Key("status"), |reader| {
-        for (list, single) in if host_network {
-            [("hostIPs", "hostIP"), ("podIPs", "podIP")]
-        } else {
-            [("podIPs", "podIP"); 2]
-        } {
-            let items =
-                status.get(list).unwrap_or(&NULL).items().iter().filter_map(|item| item.get("ip"));
-            for value in items.chain(status.get(single)) {
+        for &(list, single) in fields {
+            let items = status.get(list).unwrap_or(&NULL).items().iter();
+            let items = items.filter_map(|item| item.get("ip")).map(|value| (list, value));
+            for (key, value) in items.chain(status.get(single).map(|value| (single, value))) {
                 let Some(text) = value.as_str().filter(|text| !text.is_empty()) else { continue };
                 match text.parse::<IpAddr>() {
                     Ok(address)
@@ -272,7 +273,7 @@ fn addresses<'v>(
                             format!("Invalid value: \"{text}\": must be a valid IP address"),
                         )
                         .effect("the pod's address counts as unknown");
-                        reader.push(finding);
+                        reader.step(Step::Key(key), |reader| reader.push(finding));
                     }
                 }
             }
