@@ -5,6 +5,7 @@
 
 mod addresses;
 mod bind;
+mod changed;
 mod classes;
 mod compile;
 mod dialect;
@@ -12,6 +13,7 @@ mod programs;
 mod services;
 
 pub use bind::bind;
+pub use changed::changed;
 pub use compile::compile;
 pub use dialect::{Choice, Dialect, HostNetwork, Matching};
 pub use services::services;

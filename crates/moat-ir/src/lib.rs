@@ -5,6 +5,7 @@
 //! This crate does not know Kubernetes objects, dialects or files: what they mean was settled by `moat-compile`.
 
 mod bound;
+mod change;
 mod decide;
 mod regions;
 mod services;
@@ -15,6 +16,7 @@ pub use bound::{
     Atom, AtomKind, AtomTable, Bound, Class, ClassIdx, Clause, Management, PeerSet, PeerSetId,
     PodIdx, PodInfo, Program, ProgramId, Stage, StageKind, Then, Why,
 };
+pub use change::{Change, LabelChanges, NewPeer};
 pub use decide::{Answer, End, Exemption, Flow, Half, HalfReason, Matched, Verdict};
 pub use regions::Cell;
 pub use services::{ServiceInfo, ServicePortInfo};

@@ -33,13 +33,7 @@ impl Bound {
     /// What a program does with every peer and port.
     #[must_use]
     pub fn regions(&self, program: &Program) -> Vec<Cell> {
-        let start = State {
-            here: PortSet::all(),
-            next: PortSet::empty(),
-            allow: PortSet::empty(),
-            deny: PortSet::empty(),
-        };
-        let mut cells = vec![(IdSet::range(0, self.atoms.len()), start)];
+        let mut cells = vec![(IdSet::range(0, self.atoms.len()), State::start())];
         for stage in &program.stages {
             for clause in &stage.clauses {
                 let set = self.peers(clause.peers);
@@ -74,18 +68,54 @@ impl Bound {
             }
             cells = merge(cells);
         }
-        cells
-            .into_iter()
-            .map(|(peers, state)| Cell {
-                peers,
-                allow: state.allow.minus(&state.deny),
-                undefined: state.allow.intersect(&state.deny),
-            })
-            .collect()
+        cells.into_iter().map(|(peers, state)| state.cell(peers)).collect()
+    }
+}
+
+impl Bound {
+    /// What a program does with the ports of one atom: the cell of [`Bound::regions`] that it lies in.
+    #[must_use]
+    pub fn ports_at(&self, program: &Program, atom: u32) -> Cell {
+        let mut state = State::start();
+        for stage in &program.stages {
+            for clause in &stage.clauses {
+                let set = self.peers(clause.peers);
+                let certain = set.must.contains(atom);
+                if !certain && !set.may.contains(atom) {
+                    continue;
+                }
+                let ports = state.here.intersect(&clause.ports);
+                if !ports.is_empty() {
+                    state = state.apply(&ports, clause.then, certain);
+                }
+            }
+            state.here = state.here.union(&state.next);
+            state.next = PortSet::empty();
+        }
+        state.cell(IdSet::range(atom, atom + 1))
     }
 }
 
 impl State {
+    /// Before the first clause.
+    fn start() -> Self {
+        Self {
+            here: PortSet::all(),
+            next: PortSet::empty(),
+            allow: PortSet::empty(),
+            deny: PortSet::empty(),
+        }
+    }
+
+    /// After the last.
+    fn cell(self, peers: IdSet) -> Cell {
+        Cell {
+            peers,
+            allow: self.allow.minus(&self.deny),
+            undefined: self.allow.intersect(&self.deny),
+        }
+    }
+
     fn apply(mut self, ports: &PortSet, then: Then, certain: bool) -> Self {
         if certain {
             self.here = self.here.minus(ports);

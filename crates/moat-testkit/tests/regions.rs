@@ -108,6 +108,10 @@ fn check_program(bound: &Bound, program: &Program) -> Result<Counts, String> {
     let mut counts = Counts { programs: 1, cells: cells.len(), ..Counts::default() };
     for (atom, &cell) in (0..).zip(&owner) {
         let cell = &cells[cell];
+        let alone = bound.ports_at(program, atom);
+        if (&alone.allow, &alone.undefined) != (&cell.allow, &cell.undefined) {
+            return Err(format!("atom {atom} alone has other ports than its cell: {alone:?}"));
+        }
         let (peer, family) = end(bound, atom);
         for &point in &points {
             let flow = Flow { from: peer.clone(), to: peer.clone(), point, family };

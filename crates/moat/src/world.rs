@@ -4,7 +4,7 @@ use crate::args::{Common, DialectName};
 use crate::exit::Failure;
 use crate::out::Progress;
 use moat_compile::{bind, compile};
-use moat_ir::{Bound, ServiceInfo, SymbolicIr};
+use moat_ir::{Bound, Change, ServiceInfo, SymbolicIr};
 use moat_load::{Input, Loaded, load};
 use moat_model::{Diagnostic, Lowered, Options, Severity, TaintScope, lower};
 use moat_sets::Cidr;
@@ -86,6 +86,12 @@ impl World {
     /// The same by another dialect.
     pub(crate) fn bound_by(&self, dialect: moat_compile::Dialect) -> Bound {
         bind(self.symbolic.clone(), &self.lowered.inventory, dialect)
+    }
+
+    /// What the bound form would be after a change.
+    pub(crate) fn changed(&self, change: &Change, name: DialectName) -> Bound {
+        let Lowered { policies, inventory, .. } = &self.lowered;
+        moat_compile::changed(&self.bound, policies, inventory, dialect(name), change)
     }
 
     /// The Services.

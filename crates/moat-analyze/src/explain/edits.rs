@@ -1,12 +1,17 @@
 //! The smallest changes that would allow a denied flow, and what else each would open.
 //!
-//! Effects are found by asking `decide` about every pair the change touches, so they are exact for the pods at hand.
+//! What a change opens is not guessed: the change is made, bound again, and compared with what is.
 
 use super::expand::pods_of;
 use super::near::{Lack, NearMiss};
+use super::opened::opened;
 use super::{FlowExplanation, halves, is_isolated};
-use moat_ir::{Bound, ClauseIdx, Direction, End, Flow, HalfReason, PodIdx, SymPeer, Verdict};
-use moat_sets::{Labels, PodTerm, ServicePoint};
+use moat_ir::{
+    Bound, Change, ClauseIdx, Direction, End, HalfReason, LabelChanges, NewPeer, PodIdx, PodInfo,
+    PolicyIdx, SymPeer, Verdict,
+};
+use moat_sets::PodTerm;
+use rayon::prelude::*;
 
 /// A change that would allow the flow in one direction.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,29 +24,32 @@ pub struct Edit {
     pub place: Option<String>,
     /// What to paste, when something is added.
     pub yaml: Option<String>,
+    /// The same for a machine.
+    pub change: Change,
     /// What else it would open, the flow asked about not among it.
     pub opened: Opened,
 }
 
-/// Pairs of pods that a change would newly connect.
+/// Connections that a change would newly allow.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Opened {
-    /// How many.
+    /// How many pairs; what is outside counts as one for each pod and set of ports.
     pub n_pairs: usize,
-    /// Some of them: source, destination, port.
+    /// How many of them have an end outside.
+    pub n_outside: usize,
+    /// Some of them: source, destination, ports.
     pub examples: Vec<(String, String, String)>,
-    /// Not all pairs were looked at.
-    pub truncated: bool,
     /// Policies that would begin or cease to apply, or rules that would cease to match.
     pub side_effects: Vec<String>,
 }
 
-/// Most pairs that one edit's effects are looked for among.
-const PAIRS_MAX: usize = 20_000;
 /// Most examples that are told.
-const EXAMPLES_MAX: usize = 5;
+pub(super) const EXAMPLES_MAX: usize = 5;
 
-pub(super) fn edits(bound: &Bound, flow: &FlowExplanation) -> Vec<Edit> {
+/// Makes a change and binds the result.
+pub type TryChange<'t> = dyn Fn(&Change) -> Bound + Sync + 't;
+
+pub(super) fn edits(bound: &Bound, flow: &FlowExplanation, make: &TryChange<'_>) -> Vec<Edit> {
     let mut out = Vec::new();
     for (direction, half) in halves(&flow.answer) {
         if half.verdict != Verdict::Denied {
@@ -61,11 +69,41 @@ pub(super) fn edits(bound: &Bound, flow: &FlowExplanation) -> Vec<Edit> {
         out.extend(add_rule(bound, flow, direction));
     }
     out.dedup();
+    let tried = out.into_par_iter().filter_map(|mut edit| {
+        let after = make(&edit.change);
+        let answer = after.decide(&flow.flow);
+        let [(_, egress), (_, ingress)] = halves(&answer);
+        let half = if edit.direction == Direction::Egress { egress } else { ingress };
+        // Other labels may bring a pod under other policies; behind a rule taken out another may deny.
+        let narrows = matches!(edit.change, Change::RemoveRule { .. });
+        if half.verdict != Verdict::Allowed && !narrows {
+            return None;
+        }
+        edit.opened = opened(bound, &after, &touched(bound, &edit.change), &flow.flow);
+        edit.opened.side_effects = side_effects(bound, &after, &edit.change);
+        Some(edit)
+    });
+    let mut out: Vec<Edit> = tried.collect();
     // The change that touches least comes first.
     out.sort_by_key(|edit: &Edit| {
         (edit.direction == Direction::Ingress, edit.opened.n_pairs + edit.opened.side_effects.len())
     });
     out
+}
+
+/// Pods whose own policies or labels a change touches.
+fn touched(bound: &Bound, change: &Change) -> Vec<PodIdx> {
+    let subjects = |policy: PolicyIdx| pods_of(bound, |pod| selects(bound, policy, pod));
+    match change {
+        Change::LabelPod { pod, .. } => vec![*pod],
+        Change::LabelNamespace { namespace, .. } => {
+            pods_of(bound, |pod| bound.pod(pod).namespace == *namespace)
+        }
+        Change::AddRule { policy, .. } | Change::RemovePolicy { policy } => subjects(*policy),
+        Change::AddPort { rule, .. } | Change::RemoveRule { rule } => {
+            subjects(bound.symbolic.rule(*rule).policy)
+        }
+    }
 }
 
 /// A cluster policy's rule denies: it has to be narrowed or preceded.
@@ -80,6 +118,7 @@ fn narrow(bound: &Bound, direction: Direction, clause: ClauseIdx) -> Edit {
         ),
         place: Some(bound.symbolic.place(rule.origin)),
         yaml: None,
+        change: Change::RemoveRule { rule: bound.symbolic.clause(clause).rule },
         opened: Opened::default(),
     }
 }
@@ -93,13 +132,6 @@ fn mend(bound: &Bound, flow: &FlowExplanation, miss: &NearMiss) -> Option<Edit> 
     match miss.lacks.as_slice() {
         [Lack::Port(_)] => {
             let point = flow.flow.point;
-            let opened = pairs(
-                bound,
-                flow,
-                miss.direction,
-                |pod| in_clause(bound, miss.clause, pod),
-                |pod| selects(bound, rule.policy, pod),
-            );
             Some(Edit {
                 direction: miss.direction,
                 text: format!(
@@ -108,20 +140,21 @@ fn mend(bound: &Bound, flow: &FlowExplanation, miss: &NearMiss) -> Option<Edit> 
                 ),
                 place: Some(bound.symbolic.place(rule.origin)),
                 yaml: Some(format!("- protocol: {}\n  port: {}", point.protocol, point.port)),
-                opened,
+                change: Change::AddPort { rule: clause.rule, point },
+                opened: Opened::default(),
             })
         }
         [Lack::PodLabels { .. }] => {
             let (SymPeer::Pods(term), End::Pod(pod)) = (&clause.peer, peer) else { return None };
             let info = bound.pod(*pod);
             let changes = term.pods.completion(&info.labels)?;
-            let labels = changed(&info.labels, &changes);
             Some(Edit {
                 direction: miss.direction,
                 text: format!("label {}: {}", info.display, words(&changes)),
                 place: Some(bound.symbolic.place(info.origin)),
                 yaml: None,
-                opened: relabelled(bound, flow, *pod, &labels),
+                change: Change::LabelPod { pod: *pod, labels: changes },
+                opened: Opened::default(),
             })
         }
         [Lack::NamespaceLabels { .. }] => {
@@ -137,13 +170,20 @@ fn mend(bound: &Bound, flow: &FlowExplanation, miss: &NearMiss) -> Option<Edit> 
             };
             let info = bound.pod(*pod);
             let changes = selector.completion(&info.namespace_labels)?;
-            let labels = changed(&info.namespace_labels, &changes);
+            // The API server sets this label, and no one else can.
+            if changes.iter().any(|(key, _)| key == "kubernetes.io/metadata.name") {
+                return None;
+            }
             Some(Edit {
                 direction: miss.direction,
                 text: format!("label namespace {}: {}", info.namespace, words(&changes)),
                 place: None,
                 yaml: None,
-                opened: namespace_relabelled(bound, flow, &info.namespace, &labels),
+                change: Change::LabelNamespace {
+                    namespace: info.namespace.clone(),
+                    labels: changes,
+                },
+                opened: Opened::default(),
             })
         }
         _ => None,
@@ -158,13 +198,13 @@ fn add_rule(bound: &Bound, flow: &FlowExplanation, direction: Direction) -> Opti
     let policy = bound.symbolic.policy(idx);
     let (_, peer) = ends(flow, direction);
     let key = if direction == Direction::Ingress { "from" } else { "to" };
-    let (peer_yaml, peers): (String, Box<dyn Fn(PodIdx) -> bool + '_>) = match peer {
+    let (peer_yaml, peer) = match peer {
         End::Pod(pod) => {
             let info = bound.pod(*pod);
             if info.host_network || info.labels.is_empty() {
                 return None;
             }
-            let stable = stable_labels(&info.labels);
+            let stable = stable_labels(bound, info);
             let mut yaml = String::new();
             if info.namespace != policy.namespace {
                 yaml.push_str(&format!(
@@ -175,18 +215,12 @@ fn add_rule(bound: &Bound, flow: &FlowExplanation, direction: Direction) -> Opti
             let labels: Vec<String> =
                 stable.iter().map(|(key, value)| format!("{key}: {}", quoted(value))).collect();
             yaml.push_str(&format!("podSelector: {{matchLabels: {{{}}}}}", labels.join(", ")));
-            let namespace = info.namespace.clone();
-            let matches = move |pod: PodIdx| {
-                let pod = bound.pod(pod);
-                pod.namespace == namespace
-                    && !pod.host_network
-                    && stable.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
-            };
-            (yaml, Box::new(matches))
+            (yaml, NewPeer::Pods { namespace: info.namespace.clone(), labels: stable })
         }
-        End::Address(address) => {
-            (format!("ipBlock: {{cidr: {}}}", moat_sets::Cidr::host(*address)), Box::new(|_| false))
-        }
+        End::Address(address) => (
+            format!("ipBlock: {{cidr: {}}}", moat_sets::Cidr::host(*address)),
+            NewPeer::Address(*address),
+        ),
         End::Domain(_) => return None,
     };
     let point = flow.flow.point;
@@ -200,7 +234,8 @@ fn add_rule(bound: &Bound, flow: &FlowExplanation, direction: Direction) -> Opti
         text: format!("add an {direction} rule to {policy}"),
         place: Some(bound.symbolic.place(policy.origin)),
         yaml: Some(format!("- {key}:\n  - {peer_yaml}{ports}")),
-        opened: pairs(bound, flow, direction, peers, |pod| selects(bound, idx, pod)),
+        change: Change::AddRule { policy: idx, direction, peer, point },
+        opened: Opened::default(),
     })
 }
 
@@ -213,22 +248,35 @@ fn nearest_policy(bound: &Bound, flow: &FlowExplanation, direction: Direction) -
     policies.iter().copied().min_by_key(size)
 }
 
-/// Labels that do not change from one rollout to the next.
-fn stable_labels(labels: &Labels) -> Vec<(String, String)> {
+/// The labels to select a pod by: those that do not change from one rollout to the next, and of them one that says who it is, if that
+/// selects nobody else.
+fn stable_labels(bound: &Bound, pod: &PodInfo) -> Vec<(String, String)> {
     const CHANGING: [&str; 4] = [
         "pod-template-hash",
         "controller-revision-hash",
         "pod-template-generation",
         "statefulset.kubernetes.io/pod-name",
     ];
-    let stable: Vec<(&str, &str)> = labels
+    const IDENTITY: [&str; 5] = ["app.kubernetes.io/name", "app", "k8s-app", "name", "run"];
+    let stable: Vec<(&str, &str)> = pod
+        .labels
         .iter()
         .filter(|(key, _)| !CHANGING.contains(key) && !key.starts_with("batch.kubernetes.io/"))
         .collect();
-    // One well-known identity label is enough; without it all are taken.
-    let identity = ["app.kubernetes.io/name", "app", "k8s-app", "name", "run"];
-    let known = identity.iter().find_map(|want| stable.iter().find(|(key, _)| key == want));
-    let chosen: Vec<(&str, &str)> = known.map_or(stable.clone(), |found| vec![*found]);
+    let n_selected = |labels: &[(&str, &str)]| {
+        let selected = pods_of(bound, |idx| {
+            let own = bound.pod(idx);
+            own.namespace == pod.namespace
+                && labels.iter().all(|(key, value)| own.labels.get(key) == Some(*value))
+        });
+        selected.len()
+    };
+    let identity =
+        IDENTITY.iter().find_map(|want| stable.iter().find(|(key, _)| key == want)).copied();
+    let chosen = match identity {
+        Some(one) if n_selected(&[one]) <= n_selected(&stable) => vec![one],
+        _ => stable,
+    };
     chosen.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
@@ -257,88 +305,7 @@ fn selects(bound: &Bound, policy: u32, pod: PodIdx) -> bool {
         )
 }
 
-fn in_clause(bound: &Bound, clause: ClauseIdx, pod: PodIdx) -> bool {
-    let info = bound.pod(pod);
-    match &bound.symbolic.clause(clause).peer {
-        SymPeer::Everyone => true,
-        SymPeer::Pods(term) => {
-            !info.host_network
-                && term.matches(&info.namespace, &info.namespace_labels, &info.labels)
-        }
-        SymPeer::Block(set) | SymPeer::Networks(set) => {
-            info.addresses.iter().any(|&address| set.contains(address))
-        }
-        _ => false,
-    }
-}
-
-/// The pairs that would be connected on the flow's port if this direction allowed peers to subjects.
-fn pairs(
-    bound: &Bound,
-    flow: &FlowExplanation,
-    direction: Direction,
-    peer: impl Fn(PodIdx) -> bool,
-    subject: impl Fn(PodIdx) -> bool,
-) -> Opened {
-    let peers = pods_of(bound, peer);
-    let subjects = pods_of(bound, subject);
-    let mut opened =
-        Opened { truncated: peers.len() * subjects.len() > PAIRS_MAX, ..Opened::default() };
-    let all = subjects.iter().flat_map(|&subject| peers.iter().map(move |&peer| (subject, peer)));
-    for (subject, peer) in all.take(PAIRS_MAX) {
-        let (from, to) =
-            if direction == Direction::Egress { (subject, peer) } else { (peer, subject) };
-        record(bound, flow, direction, from, to, flow.flow.point, &mut opened);
-    }
-    opened
-}
-
-/// Counts a pair if only this direction denies it today.
-fn record(
-    bound: &Bound,
-    flow: &FlowExplanation,
-    direction: Direction,
-    from: PodIdx,
-    to: PodIdx,
-    point: ServicePoint,
-    opened: &mut Opened,
-) {
-    let asked = flow.flow.from == End::Pod(from) && flow.flow.to == End::Pod(to);
-    if from == to || (asked && point == flow.flow.point) {
-        return;
-    }
-    let answer = bound.decide(&Flow {
-        from: End::Pod(from),
-        to: End::Pod(to),
-        point,
-        family: flow.flow.family,
-    });
-    let (own, other) = if direction == Direction::Egress {
-        (&answer.egress, &answer.ingress)
-    } else {
-        (&answer.ingress, &answer.egress)
-    };
-    if own.verdict == Verdict::Denied && is_isolated(own) && other.verdict == Verdict::Allowed {
-        opened.n_pairs += 1;
-        if opened.examples.len() < EXAMPLES_MAX {
-            let name = |pod: PodIdx| bound.pod(pod).display.to_string();
-            opened.examples.push((name(from), name(to), point.to_string()));
-        }
-    }
-}
-
-fn changed(labels: &Labels, changes: &[(String, Option<String>)]) -> Labels {
-    let mut labels = labels.clone();
-    for (key, value) in changes {
-        match value {
-            Some(value) => labels.set(key, value),
-            None => labels.unset(key),
-        }
-    }
-    labels
-}
-
-fn words(changes: &[(String, Option<String>)]) -> String {
+fn words(changes: &LabelChanges) -> String {
     let one = |(key, value): &(String, Option<String>)| match value {
         Some(value) => format!("{key}={value}"),
         None => format!("{key}-"),
@@ -346,90 +313,42 @@ fn words(changes: &[(String, Option<String>)]) -> String {
     changes.iter().map(one).collect::<Vec<String>>().join(" ")
 }
 
-/// What other labels on one pod would change.
-fn relabelled(bound: &Bound, flow: &FlowExplanation, pod: PodIdx, labels: &Labels) -> Opened {
-    let info = bound.pod(pod);
-    effects(bound, flow, &[(pod, info.namespace_labels.as_ref().clone(), labels.clone())])
-}
-
-/// What other labels on a namespace would change.
-fn namespace_relabelled(
-    bound: &Bound,
-    flow: &FlowExplanation,
-    namespace: &str,
-    labels: &Labels,
-) -> Opened {
-    let pods = pods_of(bound, |pod| bound.pod(pod).namespace.as_ref() == namespace);
-    let changed: Vec<(PodIdx, Labels, Labels)> =
-        pods.into_iter().map(|pod| (pod, labels.clone(), bound.pod(pod).labels.clone())).collect();
-    effects(bound, flow, &changed)
-}
-
-/// Follows changed pods through every policy: rules that begin to match them, and policies that begin or cease to select them.
-fn effects(bound: &Bound, flow: &FlowExplanation, changed: &[(PodIdx, Labels, Labels)]) -> Opened {
-    let symbolic = &bound.symbolic;
-    let mut opened = Opened::default();
-    let mut budget = PAIRS_MAX;
-    for (idx, policy) in (0..).zip(&symbolic.policies) {
-        for (pod, namespace_labels, labels) in changed {
-            let info = bound.pod(*pod);
-            let before =
-                policy.subject.matches(&info.namespace, &info.namespace_labels, &info.labels);
-            let after = policy.subject.matches(&info.namespace, namespace_labels, labels);
-            if before != after {
-                let verb = if after { "would begin to select" } else { "would no longer select" };
-                side_effect(&mut opened, format!("{policy} {verb} {}", info.display));
+/// Policies that begin or cease to select a pod with other labels, and rules that cease to match it.
+fn side_effects(bound: &Bound, after: &Bound, change: &Change) -> Vec<String> {
+    let mut effects = Vec::new();
+    if !matches!(change, Change::LabelPod { .. } | Change::LabelNamespace { .. }) {
+        return effects;
+    }
+    let within = |term: &PodTerm, pod: &PodInfo| {
+        !pod.host_network && term.matches(&pod.namespace, &pod.namespace_labels, &pod.labels)
+    };
+    for pod in touched(bound, change) {
+        let (was, is) = (bound.pod(pod), after.pod(pod));
+        for (idx, policy) in (0..).zip(&bound.symbolic.policies) {
+            match (within(&policy.subject, was), within(&policy.subject, is)) {
+                (false, true) => effects.push(format!("{policy} begins to select {}", was.display)),
+                (true, false) => {
+                    effects.push(format!("{policy} no longer selects {}", was.display));
+                }
+                _ => {}
             }
-        }
-        for direction in Direction::BOTH {
-            for (_, clause) in symbolic.clauses_of(idx, direction) {
-                let SymPeer::Pods(term) = &clause.peer else { continue };
-                for (pod, namespace_labels, labels) in changed {
-                    let info = bound.pod(*pod);
-                    let before =
-                        term.matches(&info.namespace, &info.namespace_labels, &info.labels);
-                    let after = term.matches(&info.namespace, namespace_labels, labels);
-                    let rule = symbolic.rule(clause.rule);
-                    if before && !after {
-                        side_effect(
-                            &mut opened,
-                            format!(
-                                "{direction}[{}] of {policy} would no longer match {}",
-                                rule.index, info.display
-                            ),
-                        );
-                    }
-                    if after && !before {
-                        let points: Vec<ServicePoint> =
-                            clause.ports.numbers.edges().take(1).collect();
-                        let point = if clause.ports.numbers.contains(flow.flow.point) {
-                            flow.flow.point
-                        } else {
-                            points.first().copied().unwrap_or(flow.flow.point)
-                        };
-                        for subject in pods_of(bound, |pod| selects(bound, idx, pod)) {
-                            if budget == 0 {
-                                opened.truncated = true;
-                                return opened;
-                            }
-                            budget -= 1;
-                            let (from, to) = if direction == Direction::Egress {
-                                (subject, *pod)
-                            } else {
-                                (*pod, subject)
-                            };
-                            record(bound, flow, direction, from, to, point, &mut opened);
-                        }
+            for direction in Direction::BOTH {
+                for (_, clause) in bound.symbolic.clauses_of(idx, direction) {
+                    let SymPeer::Pods(term) = &clause.peer else { continue };
+                    if within(term, was) && !within(term, is) {
+                        let rule = bound.symbolic.rule(clause.rule);
+                        effects.push(format!(
+                            "{direction}[{}] of {policy} no longer matches {}",
+                            rule.index, was.display
+                        ));
                     }
                 }
             }
         }
+        if effects.len() > EXAMPLES_MAX {
+            break;
+        }
     }
-    opened
-}
-
-fn side_effect(opened: &mut Opened, text: String) {
-    if opened.side_effects.len() < EXAMPLES_MAX && !opened.side_effects.contains(&text) {
-        opened.side_effects.push(text);
-    }
+    effects.truncate(EXAMPLES_MAX);
+    effects
 }

@@ -4,8 +4,9 @@ mod edits;
 mod entrances;
 mod expand;
 mod near;
+mod opened;
 
-pub use edits::{Edit, Opened};
+pub use edits::{Edit, Opened, TryChange};
 pub(crate) use near::nearest;
 pub use near::{Lack, NearMiss};
 
@@ -85,14 +86,18 @@ pub struct FlowExplanation {
 /// Most flows that one question is expanded to; beyond it the answer says that it is about a sample.
 const FLOWS_MAX: usize = 4096;
 
-/// Explains a question.
-pub fn explain(names: &Names<'_>, question: &Question) -> Result<Explanation, QueryError> {
+/// Explains a question. `make` makes a change of the input, so that each edit can be told with what else it opens.
+pub fn explain(
+    names: &Names<'_>,
+    question: &Question,
+    make: &TryChange<'_>,
+) -> Result<Explanation, QueryError> {
     let mut explanation = answer(names, question)?;
     let bound = names.bound();
     for flow in &mut explanation.flows {
         if flow.answer.verdict != Verdict::Allowed {
             flow.near = nearest(bound, flow);
-            flow.edits = edits::edits(bound, flow);
+            flow.edits = edits::edits(bound, flow, make);
         }
     }
     notes(names, &mut explanation);

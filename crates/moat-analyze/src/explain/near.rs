@@ -4,7 +4,8 @@ use super::{FlowExplanation, halves};
 use moat_ir::{
     Bound, ClauseIdx, Direction, End, HalfReason, PodInfo, SymClause, SymPeer, Then, Verdict,
 };
-use moat_sets::{NamespaceTerm, PodTerm, Selector};
+use moat_sets::{Family, NamespaceTerm, PodTerm, Selector};
+use std::net::IpAddr;
 
 /// A rule that nearly contains the flow.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -143,8 +144,17 @@ fn lacks(
                     pod.display,
                     short(set)
                 )));
-            } else if !pod.addresses.iter().any(|&address| set.contains(address)) {
-                let own: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
+                return port_lacks(bound, clause, direction, subject, peer, flow, lacks);
+            }
+            // Only the address of the flow's family is in its packets.
+            let own: Vec<IpAddr> = pod
+                .addresses
+                .iter()
+                .copied()
+                .filter(|&address| Family::of(address) == flow.flow.family)
+                .collect();
+            if !own.iter().any(|&address| set.contains(address)) {
+                let own: Vec<String> = own.iter().map(ToString::to_string).collect();
                 lacks.push(Lack::Address(format!(
                     "{} of {} is not in {}",
                     own.join(" and "),
@@ -164,8 +174,7 @@ fn lacks(
         }
         _ => {}
     }
-    port_lack(bound, clause, direction, subject, peer, flow, &mut lacks);
-    lacks
+    port_lacks(bound, clause, direction, subject, peer, flow, lacks)
 }
 
 fn short(set: &moat_sets::AddrSet) -> String {
@@ -215,18 +224,19 @@ fn unmet(selector: &Selector, labels: &moat_sets::Labels) -> Vec<String> {
     selector.unmet(labels).into_iter().map(words).collect()
 }
 
-fn port_lack(
+/// The lacks of the peer with that of the port.
+fn port_lacks(
     bound: &Bound,
     clause: &SymClause,
     direction: Direction,
     subject: &End,
     peer: &End,
     flow: &FlowExplanation,
-    lacks: &mut Vec<Lack>,
-) {
+    mut lacks: Vec<Lack>,
+) -> Vec<Lack> {
     let point = flow.flow.point;
     if clause.ports.numbers.contains(point) {
-        return;
+        return lacks;
     }
     let destination = if direction == Direction::Ingress { subject } else { peer };
     let mut words = Vec::new();
@@ -242,7 +252,7 @@ fn port_lack(
         let found: Vec<(moat_sets::Protocol, u16)> =
             found.map(|&(_, own, number)| (own, number)).collect();
         if found.contains(&(point.protocol, point.port)) {
-            return;
+            return lacks;
         }
         match found.first() {
             Some((own, number)) => {
@@ -254,5 +264,9 @@ fn port_lack(
     if !clause.ports.numbers.is_empty() {
         words.push(format!("the rule has {}", clause.ports.numbers));
     }
+    if words.is_empty() {
+        words.push("none of them is valid".to_owned());
+    }
     lacks.push(Lack::Port(format!("port {point} is not among the rule's: {}", words.join("; "))));
+    lacks
 }

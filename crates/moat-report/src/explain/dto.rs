@@ -51,7 +51,7 @@ fn flow_value(bound: &Bound, flow: &FlowExplanation) -> Value {
                     .opened
                     .examples
                     .iter()
-                    .map(|(from, to, port)| json!({"from": from, "to": to, "port": port}))
+                    .map(|(from, to, ports)| json!({"from": from, "to": to, "ports": ports}))
                     .collect();
                 json!({
                     "text": edit.text,
@@ -60,7 +60,6 @@ fn flow_value(bound: &Bound, flow: &FlowExplanation) -> Value {
                     "opens": {
                         "pairs": edit.opened.n_pairs,
                         "examples": examples,
-                        "truncated": edit.opened.truncated,
                         "sideEffects": edit.opened.side_effects,
                     },
                 })

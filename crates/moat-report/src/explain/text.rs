@@ -4,7 +4,7 @@ use super::{clause_text, rule_text};
 use crate::style::Style;
 use core::fmt::Write as _;
 use moat_analyze::explain::{Edit, Explanation, FlowExplanation, NearMiss, Opened, halves};
-use moat_ir::{Bound, Direction, Exemption, Half, HalfReason, Then, Verdict};
+use moat_ir::{Bound, Change, Direction, Exemption, Half, HalfReason, Then, Verdict};
 
 /// Caveats told in full.
 const CAVEATS_MAX: usize = 3;
@@ -210,21 +210,27 @@ fn edit_text(out: &mut String, number: usize, edit: &Edit, style: Style) {
     for yaml in edit.yaml.iter().flat_map(|yaml| yaml.lines()) {
         let _ = writeln!(out, "           {yaml}");
     }
-    let _ = writeln!(out, "         {}", opened_text(&edit.opened));
+    let whole = match edit.change {
+        Change::RemoveRule { .. } => "taken out whole, it ",
+        _ => "",
+    };
+    let _ = writeln!(out, "         {whole}{}", opened_text(&edit.opened));
     for effect in &edit.opened.side_effects {
         let _ = writeln!(out, "         side effect: {effect}");
     }
 }
 
 fn opened_text(opened: &Opened) -> String {
-    let least = if opened.truncated { "at least " } else { "" };
     if opened.n_pairs == 0 {
-        return format!("opens {}nothing else", if opened.truncated { "almost " } else { "" });
+        return "opens nothing else".to_owned();
     }
-    let examples: Vec<String> =
-        opened.examples.iter().map(|(from, to, port)| format!("{from} -> {to}:{port}")).collect();
+    let examples: Vec<String> = opened
+        .examples
+        .iter()
+        .map(|(from, to, ports)| format!("{from} -> {to} on {ports}"))
+        .collect();
     let more = opened.n_pairs - examples.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let plural = if opened.n_pairs == 1 { "" } else { "s" };
-    format!("also opens {least}{} pair{plural}: {}{more}", opened.n_pairs, examples.join(", "))
+    format!("also opens {} pair{plural}: {}{more}", opened.n_pairs, examples.join(", "))
 }

@@ -1,6 +1,6 @@
 //! `moat demo`: the main job on a small built-in world.
 
-use crate::args::{Common, Demo};
+use crate::args::{Common, Demo, DialectName};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::out::{print, style};
 use crate::world::World;
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Demo) -> Outcome {
         let _ = writeln!(text, "{}\n{remark}\n", style.bold(&format!("{}. {title}", idx + 1)));
         let mut now = Vec::new();
         for (at, (from, to, port)) in QUESTIONS.iter().enumerate() {
-            let answer = ask(&names, from, to, *port)?;
+            let answer = ask(&world, &names, from, to, *port)?;
             let changed = before.get(at).is_some_and(|before| *before != answer.verdict);
             row(&mut text, &world, (from, to, *port), &answer, changed, style);
             now.push(answer.verdict);
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Demo) -> Outcome {
     let world = world(&[0, 1, 2, 4])?;
     let services = world.services();
     let names = Names::new(&world.bound, &services, "default");
-    let answer = ask(&names, "web1/other", "web2/nginx2", 80)?;
+    let answer = ask(&world, &names, "web1/other", "web2/nginx2", 80)?;
     text.push_str(&moat_report::explain::render(&world.bound, &answer, &[], style));
     text.push_str(
         "\nTry it on your own manifests:\n  moat explain -f DIR FROM TO:PORT\n  moat reach -f DIR\n  moat demo --write DIR   writes these files\n",
@@ -120,14 +120,20 @@ fn world(files: &[usize]) -> Result<World, Failure> {
     World::from_inputs(&inputs, &Common { namespace: "default".to_owned(), ..Common::default() })
 }
 
-fn ask(names: &Names<'_>, from: &str, to: &str, port: u16) -> Result<Explanation, Failure> {
+fn ask(
+    world: &World,
+    names: &Names<'_>,
+    from: &str,
+    to: &str,
+    port: u16,
+) -> Result<Explanation, Failure> {
     let question = Question {
         from: from.to_owned(),
         to: to.to_owned(),
         port: Port::Number(port),
         protocol: Protocol::Tcp,
     };
-    Ok(explain(names, &question)?)
+    Ok(explain(names, &question, &|change| world.changed(change, DialectName::Moat))?)
 }
 
 /// One question with its answer and, in short, why.

@@ -19,7 +19,8 @@ pub(crate) fn run(args: &Explain) -> Outcome {
     let services = world.services();
     let names = Names::new(&world.bound, &services, &args.common.namespace);
     let question = Question { from: from.to_owned(), to: to.to_owned(), port, protocol };
-    let mut explanation = explain(&names, &question)?;
+    let mut explanation =
+        explain(&names, &question, &|change| world.changed(change, args.common.dialect))?;
     explanation.elsewhere = elsewhere(&world, args, &question, explanation.verdict);
     let mut namespaces: Vec<String> = Vec::new();
     for text in [from, to] {
