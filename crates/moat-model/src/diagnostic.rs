@@ -98,6 +98,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// What it changes: how verdicts treat the object because of this finding.
     pub effect: Option<String>,
+    /// Another place that matters, and what is there.
+    pub related: Option<(&'static str, Span)>,
 }
 
 impl Diagnostic {
@@ -129,6 +131,7 @@ impl Diagnostic {
             object: None,
             help: None,
             effect: None,
+            related: None,
         }
     }
 
@@ -150,6 +153,13 @@ impl Diagnostic {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// With another place and what is there.
+    #[must_use]
+    pub fn related(mut self, what: &'static str, span: Span) -> Self {
+        self.related = Some((what, span));
         self
     }
 

@@ -4,7 +4,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// Kubernetes network policy, from YAML to kernel: who can talk to whom, on which port, and why.
 #[derive(Debug, Parser)]
-#[command(name = "moat", version, disable_version_flag = true, propagate_version = true, after_help = AFTER)]
+#[command(name = "moat", version, after_help = AFTER)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -21,6 +21,7 @@ Start with:
   moat demo                                     a small world, explained
   moat explain -f k8s/ shop/web shop/db:5432    why is this allowed or denied?
   moat reach -f k8s/                            who can reach whom?
+  moat test tests.yaml -f k8s/                  do the policies do what they should?
   moat lint -f k8s/                             what is wrong with these files?";
 
 #[derive(Debug, Subcommand)]
@@ -270,6 +271,7 @@ pub(crate) enum TestOutput {
     #[default]
     Text,
     Json,
+    Yaml,
     Junit,
 }
 

@@ -1,12 +1,13 @@
 //! From sources to a bound form: the way every command begins.
 
 use crate::args::{Common, DialectName};
-use crate::exit::Failure;
+use crate::exit::{Ended, Failure, Outcome};
 use crate::out::Progress;
 use moat_compile::{bind, compile};
 use moat_ir::{Bound, Change, ServiceInfo, SymbolicIr};
 use moat_load::{Input, Loaded, load};
-use moat_model::{Diagnostic, Lowered, Options, Severity, TaintScope, lower};
+use moat_model::{Diagnostic, Lowered, Options, Severity, TaintScope, codes, lower};
+use moat_report::diagnostics::problems;
 use moat_sets::Cidr;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -46,13 +47,66 @@ impl World {
     /// Reads inputs of which at least something must be readable.
     pub(crate) fn from_inputs(inputs: &[Input], common: &Common) -> Result<Self, Failure> {
         let world = Self::load(inputs, common)?;
-        let unreadable = |finding: &&Diagnostic| finding.severity == Severity::Error;
-        match world.loaded.diagnostics.iter().find(unreadable) {
-            Some(finding) if world.loaded.documents.is_empty() => Err(Failure::Input {
-                message: place_message(&world.loaded, finding),
-                help: finding.help.clone(),
-            }),
-            _ => Ok(world),
+        // What was named and cannot be read at all is a slip of the one who asks, whatever else can be read.
+        let is_source = |finding: &Diagnostic| finding.code == codes::UNREADABLE_SOURCE;
+        let unread: Vec<Diagnostic> = world
+            .unread()
+            .filter(|finding| world.loaded.documents.is_empty() || is_source(finding))
+            .cloned()
+            .collect();
+        match unread.first() {
+            None => Ok(world),
+            // A revision is a word among others; whoever asked for it says what else it could have been.
+            Some(first) if inputs.iter().all(|input| matches!(input, Input::Git { .. })) => {
+                Err(Failure::Input { message: first.message.clone(), help: first.help.clone() })
+            }
+            Some(_) => Err(world.refusal(&unread)),
+        }
+    }
+
+    /// The loader's errors: documents that were lost.
+    fn unread(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.loaded.diagnostics.iter().filter(|finding| finding.severity == Severity::Error)
+    }
+
+    fn refusal(&self, findings: &[Diagnostic]) -> Failure {
+        /// Errors told one by one.
+        const TOLD_MAX: usize = 5;
+        let sources: Vec<(&str, &str)> = self
+            .loaded
+            .sources
+            .iter()
+            .map(|source| (source.name.as_str(), source.text.as_ref()))
+            .collect();
+        let told = findings.get(..TOLD_MAX).unwrap_or(findings);
+        let mut text = problems(told, sources.as_slice(), crate::out::error_style());
+        if findings.len() > told.len() {
+            text.push_str(&format!(
+                "\n… {} more; `moat lint` shows all\n",
+                findings.len() - told.len()
+            ));
+        }
+        Failure::Told(text)
+    }
+
+    /// Refuses to go on when a document was lost: for answers that people trust without reading them.
+    pub(crate) fn complete(self) -> Result<Self, Failure> {
+        let unread: Vec<Diagnostic> = self.unread().cloned().collect();
+        if unread.is_empty() { Ok(self) } else { Err(self.refusal(&unread)) }
+    }
+
+    /// How a command ends that gave its answer: as it would, or with an error when a document was lost that might change it.
+    pub(crate) fn ended(&self, ended: Ended) -> Outcome {
+        match self.unread().count() {
+            0 => Ok(ended),
+            n => {
+                let documents =
+                    if n == 1 { "1 document".to_owned() } else { format!("{n} documents") };
+                Err(Failure::with_help(
+                    format!("{documents} could not be read, and the answer is without them"),
+                    "mend or leave them out; `moat lint` shows each with its line",
+                ))
+            }
         }
     }
 
@@ -167,14 +221,6 @@ fn place(loaded: &Loaded, span: moat_model::Span) -> String {
     let name =
         loaded.sources.get(span.source.0 as usize).map_or("?", |source| source.name.as_str());
     if span.pos.line > 0 { format!("{name}:{}", span.pos.line) } else { name.to_owned() }
-}
-
-fn place_message(loaded: &Loaded, finding: &Diagnostic) -> String {
-    if finding.span.pos.line > 0 {
-        format!("{}: {}", place(loaded, finding.span), finding.message)
-    } else {
-        finding.message.clone()
-    }
 }
 
 /// The dialect of a name.

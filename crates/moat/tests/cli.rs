@@ -309,21 +309,26 @@ fn bad_input_is_told_with_its_place_and_its_cure() {
         &dir,
         &["explain", "-f", "missing", "a", "b:80"],
         expect![[r#"
-        -- stderr
-        error: no such file or directory: `missing`
-        help: paths are relative to the current directory; `-` is standard input
-        -- exit 2
-    "#]],
+            -- stderr
+            error: no such file or directory: `missing`
+             --> missing
+            help: paths are relative to the current directory; `-` is standard input
+            -- exit 2
+        "#]],
     );
     check(
         &dir,
         &["explain", "-f", "tab.yaml", "a", "b:80"],
         expect![[r#"
-        -- stderr
-        error: tab.yaml:4: a tab in the indentation
-        help: indent with spaces: YAML does not allow tabs there
-        -- exit 2
-    "#]],
+            -- stderr
+            error: a tab in the indentation
+             --> tab.yaml:4:1   metadata
+              |
+            4 |     name: x
+              | ^^^^^^^^
+            help: indent with spaces: YAML does not allow tabs there
+            -- exit 2
+        "#]],
     );
     check(
         &dir,
@@ -364,17 +369,19 @@ fn bad_input_is_told_with_its_place_and_its_cure() {
         &dir,
         &["explain", "-f", ".", "shop/web", "dev/web:80"],
         expect![[r#"
-        ALLOWED  shop/web -> dev/web:80/TCP
+            ALLOWED  shop/web -> dev/web:80/TCP
 
-          egress of shop/web: allowed, no policy decides and the default is to allow
-          ingress of dev/web: allowed, no policy decides and the default is to allow
+              egress of shop/web: allowed, no policy decides and the default is to allow
+              ingress of dev/web: allowed, no policy decides and the default is to allow
 
-          caveat: ./tab.yaml:4 could change this verdict: not read: a tab in the indentation
-        -- stderr
-        error[MOAT002] ./tab.yaml:4: metadata: a tab in the indentation
-        warning[MOAT006] ./typo.yaml:8: spec.podSelector.matchlabels: unknown field `matchlabels`
-        -- exit 0
-    "#]],
+              caveat: ./tab.yaml:4 could change this verdict: not read: a tab in the indentation
+            -- stderr
+            error[MOAT002] ./tab.yaml:4: metadata: a tab in the indentation
+            warning[MOAT006] ./typo.yaml:8: spec.podSelector.matchlabels: unknown field `matchlabels`
+            error: 1 document could not be read, and the answer is without them
+            help: mend or leave them out; `moat lint` shows each with its line
+            -- exit 2
+        "#]],
     );
 }
 
@@ -555,7 +562,8 @@ fn help_has_examples_and_exit_codes() {
               help         Print this message or the help of the given subcommand(s)
 
             Options:
-              -h, --help  Print help
+              -h, --help     Print help
+              -V, --version  Print version
 
             Exit codes:
               0  yes: allowed, clean, no difference
@@ -567,6 +575,7 @@ fn help_has_examples_and_exit_codes() {
               moat demo                                     a small world, explained
               moat explain -f k8s/ shop/web shop/db:5432    why is this allowed or denied?
               moat reach -f k8s/                            who can reach whom?
+              moat test tests.yaml -f k8s/                  do the policies do what they should?
               moat lint -f k8s/                             what is wrong with these files?
             -- exit 0
         "#]],
@@ -1246,30 +1255,32 @@ spec:
         &dir,
         &["explain", "-f", ".", "203.0.113.9", "shop/svc/db:80"],
         expect![[r#"
-        DENIED   203.0.113.9 -> shop/svc/db
+            DENIED   203.0.113.9 -> shop/svc/db
 
-          service: shop/svc/db:80 goes to port `pg` of 1 backend  ./world.yaml:27
+              service: shop/svc/db:80 goes to port `pg` of 1 backend  ./world.yaml:27
 
-          DENIED 203.0.113.9 -> shop/db:5432/TCP
-          egress of 203.0.113.9: allowed, policies do not apply to this end
-          ingress of shop/db: denied, the pod is isolated and no rule matches
-            isolated by:
-              netpol shop/db                                      ./policy.yaml:1
-            nearest rule:
-              netpol shop/db ingress[0] from[0]                   ./policy.yaml:11
-                - the rule means pods app=web in namespaces env=prod, not addresses outside the cluster
-            to allow it:
-              1. add an ingress rule to netpol shop/db  ./policy.yaml:1
-                   - from:
-                     - ipBlock: {cidr: 203.0.113.9/32}
-                     ports:
-                     - {protocol: TCP, port: 5432}
-                 opens nothing else
+              DENIED 203.0.113.9 -> shop/db:5432/TCP
+              egress of 203.0.113.9: allowed, policies do not apply to this end
+              ingress of shop/db: denied, the pod is isolated and no rule matches
+                isolated by:
+                  netpol shop/db                                      ./policy.yaml:1
+                nearest rule:
+                  netpol shop/db ingress[0] from[0]                   ./policy.yaml:11
+                    - the rule means pods app=web in namespaces env=prod, not addresses outside the cluster
+                to allow it:
+                  1. add an ingress rule to netpol shop/db  ./policy.yaml:1
+                       - from:
+                         - ipBlock: {cidr: 203.0.113.9/32}
+                         ports:
+                         - {protocol: TCP, port: 5432}
+                     opens nothing else
 
-          note: ingress shop/shop (shop.example.com/) leads here: its controller's pods open these connections, and policies see them, not the client's address
+              note: shop/svc/db has no address outside the cluster: only what runs on a node can use it, and this is the verdict on its pods
 
-          note: shop/svc/lb lets the outside in: policies see the client's address only where the node keeps it (externalTrafficPolicy: Local), else the node's
-        -- exit 1
-    "#]],
+              note: ingress shop/shop (shop.example.com/) leads here: its controller's pods open these connections, and policies see them, not the client's address
+
+              note: shop/svc/lb lets the outside in: policies see the client's address only where the node keeps it (externalTrafficPolicy: Local), else the node's
+            -- exit 1
+        "#]],
     );
 }

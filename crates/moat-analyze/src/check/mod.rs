@@ -145,6 +145,14 @@ pub struct Mutation {
     pub policies: Vec<PolicyIdx>,
 }
 
+impl Mutation {
+    /// How many removals no test notices.
+    #[must_use]
+    pub fn n_survivors(&self) -> usize {
+        self.rules.len() + self.policies.len()
+    }
+}
+
 /// Those of `n` mutants that nothing notices, in rising order; `killed` says of one whether some test fails on it.
 pub fn survivors(n: usize, killed: impl Fn(usize) -> bool + Sync) -> Vec<usize> {
     (0..n).into_par_iter().filter(|&mutant| !killed(mutant)).collect()

@@ -13,6 +13,15 @@ pub(super) fn note(names: &Names<'_>, explanation: &mut Explanation) {
     if !outside {
         return;
     }
+    let asked = explanation.service.as_ref().and_then(|step| names.services().get(step.service));
+    if let Some(service) =
+        asked.filter(|service| !service.external && service.external_name.is_none())
+    {
+        explanation.notes.push(format!(
+            "{} has no address outside the cluster: only what runs on a node can use it, and this is the verdict on its pods",
+            service.display()
+        ));
+    }
     let leads = |service: &&ServiceInfo| {
         service.ports.iter().any(|port| {
             explanation.flows.iter().any(|flow| {

@@ -112,8 +112,8 @@ pub fn verdict(names: &Names<'_>, question: &Question) -> Result<Verdict, QueryE
 
 /// The flows of a question with their answers.
 fn answer(names: &Names<'_>, question: &Question) -> Result<Explanation, QueryError> {
-    let from = names.target(&question.from)?;
-    let to = names.target(&question.to)?;
+    let from = running(names, names.target(&question.from)?, &question.from)?;
+    let to = running(names, names.target(&question.to)?, &question.to)?;
     let mut explanation = Explanation {
         verdict: Verdict::Denied,
         from: expand::display(names, &from),
@@ -190,6 +190,19 @@ fn answer(names: &Names<'_>, question: &Question) -> Result<Explanation, QueryEr
     Ok(explanation)
 }
 
+/// The pods of a target that have not ended.
+fn running(names: &Names<'_>, target: Target, text: &str) -> Result<Target, QueryError> {
+    let Target::Pods(mut pods) = target else { return Ok(target) };
+    pods.retain(|&pod| !names.bound().pod(pod).finished);
+    if pods.is_empty() {
+        return Err(QueryError {
+            message: format!("`{text}` has finished, and a finished pod has no traffic"),
+            help: Some("ask about a pod that runs, or about its workload".to_owned()),
+        });
+    }
+    Ok(Target::Pods(pods))
+}
+
 /// Adds a flow to those that are decided alike.
 fn join(
     names: &Names<'_>,
@@ -239,9 +252,6 @@ fn notes(names: &Names<'_>, explanation: &mut Explanation) {
         for (end, side) in [(&flow.flow.from, "source"), (&flow.flow.to, "destination")] {
             let End::Pod(idx) = end else { continue };
             let pod = bound.pod(*idx);
-            if pod.finished {
-                notes.push(format!("{} has finished: a finished pod has no traffic", pod.display));
-            }
             if pod.host_network {
                 notes.push(format!(
                     "the {side} {} uses its node's network: policies do not select it, and as a peer it is its node's address",

@@ -55,11 +55,11 @@ mod tests {
         check_examples(
             &DuplicateObject::RULE,
             &expect![[r#"
-            6:1: warning: `NetworkPolicy b/db` is defined more than once
-              at NetworkPolicy b/db 
-              help: an earlier one starts at line 1
-              effect: the last one counts, as if applied in this order
-        "#]],
+                6:1: warning: `NetworkPolicy b/db` is defined more than once
+                  at NetworkPolicy b/db 
+                  help: remove one of them
+                  effect: the last one counts, as if applied in this order
+            "#]],
         );
     }
 }

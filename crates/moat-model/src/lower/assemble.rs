@@ -132,7 +132,11 @@ impl Assembly<'_> {
             )
             .object(label.clone())
             .path("apiVersion")
-            .help(format!("use `{version}`"))
+            .help(if version.contains(' ') {
+                format!("use {version}")
+            } else {
+                format!("use `{version}`")
+            })
             .effect("read as if it had that version");
             self.out.diagnostics.push(finding);
         }
@@ -151,8 +155,8 @@ impl Assembly<'_> {
             .effect("the last one counts, as if applied in this order");
             if let Some(earlier) = self.out.objects.get_mut(earlier) {
                 earlier.fate = Fate::Replaced;
-                finding = finding
-                    .help(format!("an earlier one starts at line {}", earlier.span.pos.line));
+                finding =
+                    finding.help("remove one of them").related("the earlier one", earlier.span);
             }
             self.out.diagnostics.push(finding);
         }
@@ -192,11 +196,17 @@ impl Assembly<'_> {
                 self.pods.insert((namespace.clone(), PodKind::Pod, name.clone()), pod);
             }
             Role::Workload | Role::Unknown => {
+                let api_version = value.get("apiVersion").and_then(Value::as_str).unwrap_or("");
+                let misspelt =
+                    role == Role::Unknown && kinds::misspelt(&mut reader, api_version, value, kind);
                 let pod_kind = PodKind::Workload(kind.to_ascii_lowercase().into());
                 let has_template = value.at(template_path(kind)).is_some_and(|at| {
                     at.get("spec").is_some_and(|spec| spec.get("containers").is_some())
                 });
-                if role == Role::Unknown && !has_template {
+                if misspelt && !has_template {
+                    fate = Fate::Unreadable;
+                    self.taint(TaintScope::Everything, span, format!("there is no kind `{kind}`"));
+                } else if role == Role::Unknown && !has_template {
                     fate = Fate::Unsupported;
                     let finding = Diagnostic::note(
                         codes::UNSUPPORTED_KIND,
@@ -253,10 +263,16 @@ impl Assembly<'_> {
                         finding.severity == Severity::Error && finding.effect.is_none()
                     }) {
                         finding.effect = Some(
-                            if fate == Fate::Unreadable {
-                                "the policy takes no part in verdicts, which are marked as uncertain"
-                            } else {
-                                "the API server refuses the object; here the part at fault matches nothing and the rest counts"
+                            match (fate, role) {
+                                (Fate::Unreadable, _) => {
+                                    "the policy takes no part in verdicts, which are marked as uncertain"
+                                }
+                                (_, Role::NetworkPolicy) => {
+                                    "the API server refuses the object; here the part at fault matches nothing and the rest counts"
+                                }
+                                _ => {
+                                    "the API server refuses the object; here an Accept rule at fault matches nothing, any other matches everyone, and the rest counts"
+                                }
                             }
                             .to_owned(),
                         );
@@ -266,7 +282,7 @@ impl Assembly<'_> {
                     } else {
                         TaintScope::Namespace(namespace.clone())
                     };
-                    self.taint(scope, span, format!("{label} is invalid"));
+                    self.taint(scope, span, format!("the API server would refuse {label}"));
                 }
             }
             Role::Service => {

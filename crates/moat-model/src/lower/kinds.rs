@@ -1,5 +1,10 @@
 //! Which kinds mean what to Moat.
 
+use crate::diagnostic::{Diagnostic, codes};
+use crate::read::{Reader, Step};
+use crate::value::Value;
+use moat_sets::nearest;
+
 /// How a kind is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Role {
@@ -87,6 +92,77 @@ pub(super) fn role(api_version: &str, kind: &str) -> Role {
         ) => Role::Irrelevant,
         _ => Role::Unknown,
     }
+}
+
+/// Groups of which [`role`] knows every kind.
+const GROUPS: &[&str] = &[
+    "",
+    "apps",
+    "batch",
+    "networking.k8s.io",
+    "policy.networking.k8s.io",
+    "discovery.k8s.io",
+    "extensions",
+];
+/// Every kind that is interpreted, with its group.
+const KINDS: &[(&str, &str)] = &[
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("policy.networking.k8s.io", "ClusterNetworkPolicy"),
+    ("policy.networking.k8s.io", "AdminNetworkPolicy"),
+    ("policy.networking.k8s.io", "BaselineAdminNetworkPolicy"),
+    ("", "Namespace"),
+    ("", "Pod"),
+    ("", "Service"),
+    ("", "Endpoints"),
+    ("", "Node"),
+    ("", "ReplicationController"),
+    ("apps", "Deployment"),
+    ("apps", "ReplicaSet"),
+    ("apps", "StatefulSet"),
+    ("apps", "DaemonSet"),
+    ("batch", "Job"),
+    ("batch", "CronJob"),
+    ("networking.k8s.io", "Ingress"),
+    ("discovery.k8s.io", "EndpointSlice"),
+];
+
+/// What an unknown kind was probably meant to be, as `group/Kind`: a slip in the kind of a known group, or in the group of a known kind.
+/// Kinds of their own in groups of their own are none.
+fn slip(api_version: &str, kind: &str) -> Option<String> {
+    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    let names = KINDS.iter().map(|(_, kind)| *kind);
+    let known_group = GROUPS.contains(&group);
+    let meant = nearest(kind, names).filter(|near| known_group || *near == kind)?;
+    let (want, meant) = KINDS.iter().find(|(_, kind)| *kind == meant)?;
+    if !known_group && moat_sets::mistakes(group, want).is_none() {
+        return None;
+    }
+    Some(if want.is_empty() { format!("`{meant}`") } else { format!("`{meant}` of `{want}`") })
+}
+
+/// Reports an unknown kind that can only be a slip: its group is one of Kubernetes' own and has no such kind, or it is a known kind in
+/// a group that nearly is its own.
+pub(super) fn misspelt<'v>(
+    reader: &mut Reader<'v, '_>,
+    api_version: &str,
+    value: &'v Value,
+    kind: &str,
+) -> bool {
+    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    let meant = slip(api_version, kind);
+    if meant.is_none() && !GROUPS.contains(&group) {
+        return false;
+    }
+    let at = value.get("kind").unwrap_or(value);
+    let message = format!("no matches for kind \"{kind}\" in version \"{api_version}\"");
+    let span = reader.span(at);
+    let mut finding = Diagnostic::error(codes::UNSUPPORTED_KIND, span, message)
+        .effect("not interpreted; verdicts that it could change are marked as uncertain");
+    if let Some(meant) = meant {
+        finding = finding.help(format!("did you mean {meant}?"));
+    }
+    reader.step(Step::Key("kind"), |reader| reader.push(finding));
+    true
 }
 
 /// Whether objects of this role live in a namespace.

@@ -1,6 +1,7 @@
 //! Lowering, one subject a file. Documents are written in the flow style of YAML, so that places can be checked too.
 
 mod cluster_policy_tests;
+mod kind_tests;
 mod namespace_tests;
 mod network_policy_tests;
 mod port_tests;

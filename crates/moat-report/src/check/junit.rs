@@ -3,7 +3,7 @@
 use super::{Report, sentence, text};
 use crate::style::Style;
 use core::fmt::Write as _;
-use moat_analyze::check::{Failure, Test};
+use moat_analyze::check::{Failure, Mutation, Test};
 
 /// The report as XML.
 #[must_use]
@@ -12,8 +12,8 @@ pub fn junit(report: &Report<'_>) -> String {
     let _ = writeln!(
         out,
         "<testsuites name=\"moat\" tests=\"{}\" failures=\"{}\" errors=\"0\">",
-        report.tests.len(),
-        report.n_failed()
+        report.tests.len() + report.mutation.map_or(0, |mutation| mutation.n_mutants),
+        report.n_failed() + report.mutation.map_or(0, Mutation::n_survivors)
     );
     for (idx, file) in report.files.iter().enumerate() {
         let own: Vec<(&Test, &[Failure])> =
@@ -30,8 +30,31 @@ pub fn junit(report: &Report<'_>) -> String {
         }
         out.push_str("  </testsuite>\n");
     }
+    if let Some(mutation) = report.mutation {
+        survivors(&mut out, report, mutation);
+    }
     out.push_str("</testsuites>\n");
     out
+}
+
+/// Removals that no test notices, each a failed case of a suite of their own.
+fn survivors(out: &mut String, report: &Report<'_>, mutation: &Mutation) {
+    let names = text::survivors(report, mutation);
+    let _ = writeln!(
+        out,
+        "  <testsuite name=\"mutation\" tests=\"{}\" failures=\"{}\" errors=\"0\">",
+        mutation.n_mutants,
+        names.len()
+    );
+    for (name, place) in names {
+        let (name, place) = (escape(&name), escape(&place));
+        let _ = writeln!(
+            out,
+            "    <testcase name=\"{name}\" classname=\"mutation\">\n      \
+             <failure message=\"no test notices when it is gone\">{place}</failure>\n    </testcase>"
+        );
+    }
+    out.push_str("  </testsuite>\n");
 }
 
 fn case(out: &mut String, report: &Report<'_>, test: &Test, failures: &[Failure]) {

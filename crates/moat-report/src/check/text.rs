@@ -4,7 +4,7 @@ use super::{Report, list, sentence};
 use crate::explain::{half_text, line, rule_name};
 use crate::style::Style;
 use core::fmt::Write as _;
-use moat_analyze::check::{Failure, Recorder};
+use moat_analyze::check::{Failure, Mutation, Recorder};
 use moat_analyze::explain::halves;
 use moat_ir::{Direction, Verdict};
 
@@ -96,22 +96,25 @@ fn coverage(out: &mut String, report: &Report<'_>, style: Style) {
 
 fn mutation(out: &mut String, report: &Report<'_>, style: Style) {
     let Some(mutation) = report.mutation else { return };
-    let symbolic = &report.bound.symbolic;
-    let n_survivors = mutation.rules.len() + mutation.policies.len();
     let _ = writeln!(
         out,
         "\nmutation: {} of {} removals make a test fail",
-        mutation.n_mutants - n_survivors,
+        mutation.n_mutants - mutation.n_survivors(),
         mutation.n_mutants
     );
+    things(out, "no test notices when one of these is gone:", survivors(report, mutation), style);
+}
+
+/// Names and places of what no test misses.
+pub(super) fn survivors(report: &Report<'_>, mutation: &Mutation) -> Vec<(String, String)> {
+    let symbolic = &report.bound.symbolic;
     let rules = mutation.rules.iter();
     let rules = rules.map(|&rule| (rule_name(symbolic, rule), symbolic.rule(rule).origin));
     let policies = mutation.policies.iter().map(|&policy| {
         let policy = symbolic.policy(policy);
         (format!("{policy} (the whole policy)"), policy.origin)
     });
-    let missed = rules.chain(policies).map(|(name, at)| (name, symbolic.place(at)));
-    things(out, "no test notices when one of these is gone:", missed.collect(), style);
+    rules.chain(policies).map(|(name, at)| (name, symbolic.place(at))).collect()
 }
 
 fn things(out: &mut String, head: &str, all: Vec<(String, String)>, style: Style) {

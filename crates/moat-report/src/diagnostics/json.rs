@@ -22,6 +22,7 @@ struct Item<'d> {
     object: Option<&'d str>,
     help: Option<&'d str>,
     effect: Option<&'d str>,
+    related: Option<Value>,
 }
 
 /// The findings as JSON, in the order given, none folded.
@@ -47,6 +48,14 @@ pub fn json<S: Sources + ?Sized>(
                 object: finding.object.as_deref(),
                 help: finding.help.as_deref(),
                 effect: finding.effect.as_deref(),
+                related: finding.related.map(|(what, span)| {
+                    json!({
+                        "message": what,
+                        "file": sources.name(span.source),
+                        "line": span.pos.line,
+                        "column": span.pos.column,
+                    })
+                }),
             }
         })
         .collect();

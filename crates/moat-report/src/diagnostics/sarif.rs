@@ -93,6 +93,18 @@ fn result<S: Sources + ?Sized>(
         "partialFingerprints".to_owned(),
         json!({"moatFinding/v1": fingerprint(finding, lines.sources, seen)}),
     );
+    if let Some((what, span)) = finding.related
+        && let Some(name) = lines.sources.name(span.source)
+    {
+        let physical = json!({
+            "artifactLocation": artifact(name),
+            "region": {"startLine": span.pos.line.max(1), "startColumn": span.pos.column.max(1)},
+        });
+        result.insert(
+            "relatedLocations".to_owned(),
+            json!([{"id": 1, "message": {"text": what}, "physicalLocation": physical}]),
+        );
+    }
     if !finding.path.is_empty() {
         result.insert("properties".to_owned(), json!({"path": finding.path}));
     }

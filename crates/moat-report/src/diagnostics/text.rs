@@ -72,8 +72,8 @@ fn body<S: Sources + ?Sized>(
     let _ = writeln!(out, "{head}{}", style.bold(&format!(": {}", printable(&finding.message))));
     let line = finding.span.pos.line;
     let n_digits = if line == 0 { 1 } else { line.to_string().len() };
-    let place = place(lines.sources, finding.span, true);
-    let parts: Vec<String> = [place.as_deref(), finding.object.as_deref(), Some(&finding.path)]
+    let own = place(lines.sources, finding.span, true);
+    let parts: Vec<String> = [own.as_deref(), finding.object.as_deref(), Some(&finding.path)]
         .into_iter()
         .flatten()
         .filter(|part| !part.is_empty())
@@ -91,6 +91,11 @@ fn body<S: Sources + ?Sized>(
         let _ = writeln!(out, "{margin}");
         let _ = writeln!(out, "{} {}", style.dim(&format!("{line} |")), excerpt.line);
         let _ = writeln!(out, "{margin} {}{carets}", " ".repeat(excerpt.start));
+    }
+    if let Some((what, span)) = finding.related
+        && let Some(place) = place(lines.sources, span, false)
+    {
+        let _ = writeln!(out, "{}: {what} is at {}", style.bold("see"), printable(&place));
     }
     advice(out, finding.help.as_deref(), finding.effect.as_deref(), style);
 }

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Explain) -> Outcome {
         )),
     };
     crate::out::print(&text)?;
-    Ok(if explanation.verdict == Verdict::Allowed { Ended::Yes } else { Ended::No })
+    world.ended(if explanation.verdict == Verdict::Allowed { Ended::Yes } else { Ended::No })
 }
 
 /// What other dialects say, when it is something else, and for which of Kubernetes' open choices.

@@ -63,7 +63,8 @@ fn the_last_of_two_objects_counts() {
         (found.code, found.message.as_str()),
         (codes::DUPLICATE_OBJECT, "`Pod default/p` is defined more than once")
     );
-    assert_eq!(found.help.as_deref(), Some("an earlier one starts at line 1"));
+    let (what, span) = found.related.unwrap();
+    assert_eq!((what, span.pos.line), ("the earlier one", 1));
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn a_refused_policy_says_what_becomes_of_it() {
     let part = lowered(&np("{ingress: [{ports: [{port: 0}]}]}"));
     assert_eq!((part.policies.len(), part.objects[0].fate), (1, Fate::Used));
     assert!(part.diagnostics[0].effect.as_deref().unwrap().contains("the rest counts"));
-    assert_eq!(part.inventory.taints[0].what, "NetworkPolicy a/p is invalid");
+    assert_eq!(part.inventory.taints[0].what, "the API server would refuse NetworkPolicy a/p");
     let whole = lowered(&np("{podSelector: 5}"));
     assert_eq!((whole.policies.len(), whole.objects[0].fate), (0, Fate::Unreadable));
     assert!(whole.diagnostics[0].effect.as_deref().unwrap().contains("takes no part"));

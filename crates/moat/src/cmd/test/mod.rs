@@ -7,7 +7,7 @@ use crate::args::{Test as Args, TestOutput};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::out::Progress;
 use crate::world::{World, inputs};
-use moat_analyze::check::{CheckError, Mutation, Recorder, run as run_test};
+use moat_analyze::check::{CheckError, Recorder, run as run_test};
 use moat_analyze::query::Names;
 use moat_load::Source;
 use moat_model::{Diagnostic, Pos, SourceId, Span, codes};
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
             "write a list under `tests:`; `moat test --help` shows one",
         ));
     }
-    let world = World::read(&args.common)?;
+    let world = World::read(&args.common)?.complete()?;
     let services = world.services();
     let names = Names::new(&world.bound, &services, &args.common.namespace);
     let progress = Progress::new("testing");
@@ -69,11 +69,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
     crate::out::print(&match args.output {
         TestOutput::Text => render(&report, crate::out::style()),
         TestOutput::Json => format!("{:#}\n", value(&report)),
+        TestOutput::Yaml => moat_report::yaml::render(&value(&report)),
         TestOutput::Junit => junit(&report),
     })?;
-    let complete = mutation
-        .as_ref()
-        .is_none_or(|Mutation { rules, policies, .. }| rules.is_empty() && policies.is_empty());
+    let complete = mutation.as_ref().is_none_or(|mutation| mutation.n_survivors() == 0);
     Ok(if passed && complete { Ended::Yes } else { Ended::No })
 }
 
