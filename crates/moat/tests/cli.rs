@@ -208,37 +208,23 @@ fn without_a_port_the_allowed_ones_are_told() {
         &dir,
         &["explain", "-f", ".", "shop/web", "shop/db"],
         expect![[r#"
-        ALLOWED  shop/web -> shop/db
+            ALLOWED  shop/web -> shop/db on some ports
 
-          ALLOWED shop/web -> shop/db:5432/TCP
-          egress of shop/web: allowed, no policy decides and the default is to allow
-          ingress of shop/db: allowed by
-            netpol shop/db ingress[0] from[0]                     ./policy.yaml:11
-              pods app=web in namespaces env=prod, TCP `pg`
+              ALLOWED shop/web -> shop/db:5432/TCP
+              egress of shop/web: allowed, no policy decides and the default is to allow
+              ingress of shop/db: allowed by
+                netpol shop/db ingress[0] from[0]                     ./policy.yaml:11
+                  pods app=web in namespaces env=prod, TCP `pg`
 
-          DENIED shop/web -> shop/db:5431/TCP
-          egress of shop/web: allowed, no policy decides and the default is to allow
-          ingress of shop/db: denied, the pod is isolated and no rule matches
-            isolated by:
-              netpol shop/db                                      ./policy.yaml:1
-            nearest rule:
-              netpol shop/db ingress[0] from[0]                   ./policy.yaml:11
-                - port 5431/TCP is not among the rule's: `pg` is 5432/TCP on shop/db
-            to allow it, one of:
-              1. add port 5431/TCP to rule ingress[0] of netpol shop/db  ./policy.yaml:10
-                   - protocol: TCP
-                     port: 5431
-                 opens nothing else
-              2. add an ingress rule to netpol shop/db  ./policy.yaml:1
-                   - from:
-                     - podSelector: {matchLabels: {app: web}}
-                     ports:
-                     - {protocol: TCP, port: 5431}
-                 opens nothing else
+              DENIED shop/web -> shop/db:5431/TCP
+              egress of shop/web: allowed, no policy decides and the default is to allow
+              ingress of shop/db: denied, the pod is isolated and no rule matches
+                isolated by:
+                  netpol shop/db                                      ./policy.yaml:1
 
-          note: shop/web -> shop/db: TCP 5432 may pass
-        -- exit 0
-    "#]],
+              note: shop/web -> shop/db: TCP 5432 may pass
+            -- exit 0
+        "#]],
     );
 }
 
@@ -1182,49 +1168,50 @@ spec:
         &dir,
         &["explain", "-f", ".", "a", "b:80", "-o", "yaml"],
         expect![[r#"
-        apiVersion: moat.dev/v1
-        kind: Explanation
-        verdict: allowed
-        from: default/a
-        to: default/b
-        service: null
-        flows:
-          - from:
-              - default/a
-            to:
-              - default/b
-            protocol: TCP
-            port: 80
-            family: IPv4
+            apiVersion: moat.dev/v1
+            kind: Explanation
             verdict: allowed
-            egress:
-              verdict: allowed
-              reason: default
-            ingress:
-              verdict: allowed
-              reason: rules
-              rules:
-                - policy: default/b
-                  kind: NetworkPolicy
-                  direction: ingress
-                  rule: 0
-                  peer: 0
-                  action: Accept
-                  means: "addresses 10.0.0.0/8, all ports"
-                  file: "./all.yaml"
-                  line: 19
-        implementationDefined:
-          verdicts:
-            moat: allowed
-            spec: undefined
-            calico: allowed
-            cilium: denied
-          because:
-            - "does an ipBlock that covers pod addresses match those pods?"
-        notes: []
-        caveats: []
-        -- exit 0
-    "#]],
+            from: default/a
+            to: default/b
+            anyPort: false
+            service: null
+            flows:
+              - from:
+                  - default/a
+                to:
+                  - default/b
+                protocol: TCP
+                port: 80
+                family: IPv4
+                verdict: allowed
+                egress:
+                  verdict: allowed
+                  reason: default
+                ingress:
+                  verdict: allowed
+                  reason: rules
+                  rules:
+                    - policy: default/b
+                      kind: NetworkPolicy
+                      direction: ingress
+                      rule: 0
+                      peer: 0
+                      action: Accept
+                      means: "addresses 10.0.0.0/8, all ports"
+                      file: "./all.yaml"
+                      line: 19
+            implementationDefined:
+              verdicts:
+                moat: allowed
+                spec: undefined
+                calico: allowed
+                cilium: denied
+              because:
+                - "does an ipBlock that covers pod addresses match those pods?"
+            notes: []
+            caveats: []
+            -- exit 0
+        "#]],
     );
 }
 

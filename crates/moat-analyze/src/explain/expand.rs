@@ -295,7 +295,15 @@ pub(super) fn every_port(
         let usable = set.edges().find(|point| point.port > 0 || point.protocol == Protocol::Other);
         usable.filter(|point| set.contains(*point))
     };
-    [first(&allowed), first(&denied)].into_iter().flatten().collect()
+    // Of the ports that do not pass, one that the destination declares says most.
+    let declared = match to {
+        End::Pod(pod) => names.bound().pod(*pod).ports.iter(),
+        _ => [].iter(),
+    };
+    let declared = declared
+        .map(|&(_, protocol, number)| ServicePoint::new(protocol, number))
+        .find(|point| denied.contains(*point));
+    [first(&allowed), declared.or_else(|| first(&denied))].into_iter().flatten().collect()
 }
 
 /// Every port that a flow between two ends may use.

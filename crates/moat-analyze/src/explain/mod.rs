@@ -36,6 +36,8 @@ pub struct Explanation {
     pub from: String,
     /// The destination, as named here.
     pub to: String,
+    /// Whether no port was given: the flows are then examples, one that passes and one that does not.
+    pub any_port: bool,
     /// The Service step, when the destination is a Service.
     pub service: Option<ServiceStep>,
     /// Why the verdict is [`Verdict::Undefined`] although single flows may be certain, and other things to know.
@@ -94,7 +96,9 @@ pub fn explain(
 ) -> Result<Explanation, QueryError> {
     let mut explanation = answer(names, question)?;
     let bound = names.bound();
-    for flow in &mut explanation.flows {
+    // Asked about any port, one that passes is an answer, and nobody wants the others opened.
+    let wanted = !explanation.any_port || explanation.verdict != Verdict::Allowed;
+    for flow in explanation.flows.iter_mut().filter(|_| wanted) {
         if flow.answer.verdict != Verdict::Allowed {
             flow.near = nearest(bound, flow);
             flow.edits = edits::edits(bound, flow, make);
@@ -118,6 +122,7 @@ fn answer(names: &Names<'_>, question: &Question) -> Result<Explanation, QueryEr
         verdict: Verdict::Denied,
         from: expand::display(names, &from),
         to: expand::display(names, &to),
+        any_port: question.port == Port::Any && !matches!(to, Target::Service(_)),
         service: None,
         notes: Vec::new(),
         flows: Vec::new(),
@@ -130,7 +135,7 @@ fn answer(names: &Names<'_>, question: &Question) -> Result<Explanation, QueryEr
         });
     }
     let sources = expand::sources(names, &from);
-    let any_port = question.port == Port::Any && !matches!(to, Target::Service(_));
+    let any_port = explanation.any_port;
     let mut flows: Vec<(End, End, ServicePoint, Family)> = Vec::new();
     if any_port {
         for end in expand::sources(names, &to) {

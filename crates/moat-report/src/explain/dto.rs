@@ -16,6 +16,7 @@ pub fn explanation(bound: &Bound, explanation: &Explanation, caveats: &[String])
         "verdict": explanation.verdict.name(),
         "from": explanation.from,
         "to": explanation.to,
+        "anyPort": explanation.any_port,
         "service": explanation.service.as_ref().map(|service| json!({"text": service.text})),
         "flows": flows,
         "implementationDefined": explanation.elsewhere.as_ref().map(|elsewhere| {

@@ -22,6 +22,7 @@ pub fn render(
     let mut out = String::new();
     let several = explanation.flows.len() > 1;
     let point = match explanation.flows.as_slice() {
+        _ if explanation.any_port => some_port(explanation).to_owned(),
         [one] => format!(":{}", one.flow.point).replace(":ICMP", " ICMP"),
         _ => String::new(),
     };
@@ -38,7 +39,7 @@ pub fn render(
     }
     for flow in &explanation.flows {
         out.push('\n');
-        if several || explanation.service.is_some() {
+        if several || explanation.any_port || explanation.service.is_some() {
             let _ = writeln!(
                 out,
                 "  {} {} -> {}:{}",
@@ -76,6 +77,17 @@ pub fn render(
         );
     }
     out
+}
+
+/// What the verdict means for a question about no port in particular.
+fn some_port(explanation: &Explanation) -> &'static str {
+    let all = explanation.flows.iter().all(|flow| flow.answer.verdict == Verdict::Allowed);
+    match explanation.verdict {
+        Verdict::Allowed if all => " on every port",
+        Verdict::Allowed => " on some ports",
+        Verdict::Denied => " on any port",
+        Verdict::Undefined => "",
+    }
 }
 
 fn verdict(verdict: Verdict, style: Style) -> String {
