@@ -79,7 +79,13 @@ pub(super) fn edits(bound: &Bound, flow: &FlowExplanation, make: &TryChange<'_>)
         if half.verdict != Verdict::Allowed && !narrows {
             return None;
         }
-        edit.opened = opened(bound, &after, &touched(bound, &edit.change), &flow.flow);
+        edit.opened = opened(
+            bound,
+            &after,
+            &touched(bound, &edit.change),
+            directions(bound, &edit.change),
+            &flow.flow,
+        );
         edit.opened.side_effects = side_effects(bound, &after, &edit.change);
         Some(edit)
     });
@@ -103,6 +109,21 @@ fn touched(bound: &Bound, change: &Change) -> Vec<PodIdx> {
         Change::AddPort { rule, .. } | Change::RemoveRule { rule } => {
             subjects(bound.symbolic.rule(*rule).policy)
         }
+    }
+}
+
+/// The directions in which a change can matter to the pods it touches.
+fn directions(bound: &Bound, change: &Change) -> &'static [Direction] {
+    let direction = match change {
+        Change::AddRule { direction, .. } => *direction,
+        Change::AddPort { rule, .. } | Change::RemoveRule { rule } => {
+            bound.symbolic.rule(*rule).direction
+        }
+        _ => return &Direction::BOTH,
+    };
+    match direction {
+        Direction::Ingress => &[Direction::Ingress],
+        Direction::Egress => &[Direction::Egress],
     }
 }
 

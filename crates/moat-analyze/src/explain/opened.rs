@@ -15,25 +15,40 @@ struct Combo {
     touched: bool,
 }
 
-/// What `new` allows and `old` does not, with one of the touched pods at an end, the flow asked about left out.
+/// What `new` allows and `old` does not, with one of the touched pods as source (egress) or destination (ingress) in these directions,
+/// the flow asked about left out.
 ///
 /// Pods must be the same in both. A pod that is not touched must be selected by the same policies as before.
-pub(super) fn opened(old: &Bound, new: &Bound, touched: &[PodIdx], asked: &Flow) -> Opened {
+pub(super) fn opened(
+    old: &Bound,
+    new: &Bound,
+    touched: &[PodIdx],
+    directions: &[Direction],
+    asked: &Flow,
+) -> Opened {
     let combos = combos(old, new, touched);
     let mut found = Finder {
         was: Side { bound: old, known: FxHashMap::default() },
         is: Side { bound: new, known: FxHashMap::default() },
+        pool: Pool::new(),
         asked,
         opened: Opened::default(),
     };
-    for from in &combos {
-        for to in combos.iter().filter(|to| from.touched || to.touched) {
-            found.between(from, to);
+    let (touched, others): (Vec<&Combo>, Vec<&Combo>) =
+        combos.iter().partition(|combo| combo.touched);
+    let (out, into) =
+        (directions.contains(&Direction::Egress), directions.contains(&Direction::Ingress));
+    for own in &touched {
+        for other in touched.iter().chain(&others) {
+            if out || (other.touched && into) {
+                found.between(own, other);
+            }
+            if into && !other.touched {
+                found.between(other, own);
+            }
         }
-    }
-    for combo in combos.iter().filter(|combo| combo.touched) {
-        for direction in Direction::BOTH {
-            found.outside(combo, direction);
+        for &direction in directions {
+            found.outside(own, direction);
         }
     }
     found.opened
@@ -50,26 +65,69 @@ fn combos(old: &Bound, new: &Bound, touched: &[PodIdx]) -> Vec<Combo> {
     members.into_iter().map(combo).collect()
 }
 
+/// Sets of ports by number, so that the same set is compared once.
+struct Pool {
+    all: Vec<PortSet>,
+    ids: FxHashMap<PortSet, usize>,
+}
+
+/// The number of no port.
+const NOTHING: usize = 0;
+/// The number of every port.
+const EVERYTHING: usize = 1;
+
+impl Pool {
+    fn new() -> Self {
+        let mut pool = Self { all: Vec::new(), ids: FxHashMap::default() };
+        pool.intern(PortSet::empty());
+        pool.intern(PortSet::all());
+        pool
+    }
+
+    fn intern(&mut self, ports: PortSet) -> usize {
+        let next = self.all.len();
+        let id = *self.ids.entry(ports.clone()).or_insert(next);
+        if id == next {
+            self.all.push(ports);
+        }
+        id
+    }
+
+    fn get(&self, id: usize) -> &PortSet {
+        &self.all[id]
+    }
+}
+
+/// What the two ends of a pair say, for each IP family that both have: egress, ingress.
+type Says = Vec<(usize, usize)>;
+
 /// One of the two states; programs are asked about an atom once.
 struct Side<'b> {
     bound: &'b Bound,
-    known: FxHashMap<(u32, u32), PortSet>,
+    known: FxHashMap<(u32, u32), usize>,
 }
 
 impl Side<'_> {
     /// Ports that a class certainly allows one peer in one direction.
-    fn half(&mut self, class: ClassIdx, direction: Direction, atom: Option<u32>) -> PortSet {
+    fn half(
+        &mut self,
+        pool: &mut Pool,
+        class: ClassIdx,
+        direction: Direction,
+        atom: Option<u32>,
+    ) -> usize {
         let Some(program) = self.bound.class(class).program(direction) else {
-            return PortSet::all();
+            return EVERYTHING;
         };
-        let Some(atom) = atom else { return PortSet::empty() };
+        let Some(atom) = atom else { return NOTHING };
         let bound = self.bound;
-        let ports = || bound.ports_at(bound.program(program), atom).allow;
-        self.known.entry((program, atom)).or_insert_with(ports).clone()
+        *self
+            .known
+            .entry((program, atom))
+            .or_insert_with(|| pool.intern(bound.ports_at(bound.program(program), atom).allow))
     }
 
-    /// Ports that policies certainly allow between two classes, by any IP family that both have.
-    fn pair(&mut self, from: ClassIdx, to: ClassIdx) -> PortSet {
+    fn pair(&mut self, pool: &mut Pool, from: ClassIdx, to: ClassIdx) -> Says {
         let [source, destination] = [from, to].map(|class| self.bound.class(class).atoms);
         let shared =
             source.into_iter().zip(destination).filter(|(a, b)| a.is_some() && b.is_some());
@@ -79,32 +137,41 @@ impl Side<'_> {
             let any = |atoms: [Option<u32>; 2]| atoms.into_iter().flatten().next();
             atoms.push((any(source), any(destination)));
         }
-        let mut sum = PortSet::empty();
-        for (source, destination) in atoms {
-            let egress = self.half(from, Direction::Egress, destination);
-            if !egress.is_empty() {
-                let ingress = self.half(to, Direction::Ingress, source);
-                sum = sum.union(&egress.intersect(&ingress));
-            }
-        }
-        sum
+        let mut half = |class, direction, atom| self.half(pool, class, direction, atom);
+        atoms
+            .into_iter()
+            .map(|(source, destination)| {
+                (half(from, Direction::Egress, destination), half(to, Direction::Ingress, source))
+            })
+            .collect()
+    }
+}
+
+impl Pool {
+    /// Ports that both ends allow, by any family.
+    fn both(&self, says: &Says) -> PortSet {
+        says.iter().fold(PortSet::empty(), |sum, &(egress, ingress)| {
+            sum.union(&self.get(egress).intersect(self.get(ingress)))
+        })
     }
 }
 
 struct Finder<'a> {
     was: Side<'a>,
     is: Side<'a>,
+    pool: Pool,
     asked: &'a Flow,
     opened: Opened,
 }
 
 impl Finder<'_> {
     fn between(&mut self, from: &Combo, to: &Combo) {
-        let after = self.is.pair(from.new, to.new);
-        if after.is_empty() {
+        let after = self.is.pair(&mut self.pool, from.new, to.new);
+        let before = self.was.pair(&mut self.pool, from.old, to.old);
+        if after == before {
             return;
         }
-        let ports = after.minus(&self.was.pair(from.old, to.old));
+        let ports = self.pool.both(&after).minus(&self.pool.both(&before));
         if ports.is_empty() {
             return;
         }
@@ -139,12 +206,13 @@ impl Finder<'_> {
         let mut by_ports: Vec<(PortSet, AddrSet)> = Vec::new();
         let atoms = &self.is.bound.atoms;
         for (low, high) in pieces(&self.was.bound.atoms, atoms) {
-            let after = self.is.half(combo.new, direction, Some(atoms.of_address(low)));
-            if after.is_empty() {
+            let (is_in, was_in) = (atoms.of_address(low), self.was.bound.atoms.of_address(low));
+            let after = self.is.half(&mut self.pool, combo.new, direction, Some(is_in));
+            let before = self.was.half(&mut self.pool, combo.old, direction, Some(was_in));
+            if after == before {
                 continue;
             }
-            let before = self.was.bound.atoms.of_address(low);
-            let ports = after.minus(&self.was.half(combo.old, direction, Some(before)));
+            let ports = self.pool.get(after).minus(self.pool.get(before));
             if ports.is_empty() {
                 continue;
             }
@@ -180,8 +248,9 @@ impl Finder<'_> {
         for (at, domain) in (new.n_addresses()..new.first_pod()).zip(&new.domains) {
             let Some(was_at) = old.domains.iter().position(|own| own == domain) else { continue };
             let was_at = old.n_addresses() + u32::try_from(was_at).unwrap_or(u32::MAX);
-            let before = self.was.half(combo.old, direction, Some(was_at));
-            let ports = self.is.half(combo.new, direction, Some(at)).minus(&before);
+            let before = self.was.half(&mut self.pool, combo.old, direction, Some(was_at));
+            let after = self.is.half(&mut self.pool, combo.new, direction, Some(at));
+            let ports = self.pool.get(after).minus(self.pool.get(before));
             for &pod in combo.pods.iter().filter(|_| !ports.is_empty()) {
                 let names = (self.name(pod), domain.as_str().to_owned());
                 self.opened.n_outside += 1;

@@ -7,6 +7,7 @@ use moat_analyze::explain::{Elsewhere, Question, explain, verdict};
 use moat_analyze::query::{Names, Target, destination};
 use moat_compile::Dialect;
 use moat_ir::Verdict;
+use rayon::prelude::*;
 
 pub(crate) fn run(args: &Explain) -> Outcome {
     if args.output == ExplainOutput::Jsonl {
@@ -71,10 +72,15 @@ fn elsewhere(
         verdict(&names, question).unwrap_or(own)
     };
     let here = dialect(args.common.dialect);
+    let others: Vec<Dialect> =
+        Dialect::ALL.into_iter().filter(|other| other.name != here.name).collect();
+    let there: Vec<Verdict> = others
+        .par_iter()
+        .map(|&other| if here.steps_to(other).is_empty() { own } else { by(other) })
+        .collect();
     let mut verdicts = vec![(here.name, own)];
     let mut because = Vec::new();
-    for other in Dialect::ALL.into_iter().filter(|other| other.name != here.name) {
-        let there = if here.steps_to(other).is_empty() { own } else { by(other) };
+    for (&other, there) in others.iter().zip(there) {
         verdicts.push((other.name, there));
         if there != own {
             because.extend(
