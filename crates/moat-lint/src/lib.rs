@@ -1,7 +1,7 @@
 //! Findings about what was read: one rule, one file, one document.
 //!
 //! A rule is a file in [`rules`]: its documentation in fixed sections, its code, name, severity and lifecycle, and, unless the
-//! finding is made while reading, its [`Check`]. [`registry`] is the one table from code to rule; [`run`] collects, selects and sorts.
+//! finding is made while reading, its [`Check`]. [`registry`] is the one table from code to rule; [`run()`] collects, selects and sorts.
 //! This crate does no I/O and does not know how findings are shown.
 //!
 //! To add a rule: write `rules/<name>.rs` with an example of each kind in its documentation (they are its tests), add it to

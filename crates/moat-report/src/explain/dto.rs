@@ -66,10 +66,8 @@ fn flow_value(bound: &Bound, flow: &FlowExplanation) -> Value {
                 })
             })
             .collect();
-        if let Some(map) = one.as_object_mut() {
-            if !edits.is_empty() {
-                map.insert("edits".to_owned(), Value::Array(edits));
-            }
+        if let Some(map) = one.as_object_mut().filter(|_| !edits.is_empty()) {
+            map.insert("edits".to_owned(), Value::Array(edits));
         }
         if let Some(map) = value.as_object_mut() {
             map.insert(direction.name().to_owned(), one);

@@ -53,7 +53,7 @@ fn missing_and_empty_peers_and_ports_mean_all() {
 }
 
 #[test]
-fn the_subject_is_in_the_policys_own_namespace() {
+fn the_subject_is_in_the_namespace_of_the_policy() {
     for spec in ["{}", "{podSelector: null}", "{podSelector: {}}"] {
         let subject = policy(&np(spec)).subject;
         assert_eq!(subject.namespaces, NamespaceTerm::Named("a".into()), "{spec}");
@@ -62,7 +62,7 @@ fn the_subject_is_in_the_policys_own_namespace() {
 }
 
 #[test]
-fn peers_without_namespace_selector_are_in_the_policys_namespace() {
+fn peers_without_namespace_selector_are_in_the_namespace_of_the_policy() {
     let labels = |text: &str| text.split_once('=').into_iter().collect::<Labels>();
     let in_own = |peer: &str, namespace: &str, team: &str, app: &str| {
         let policy = policy(&np(&format!("{{ingress: [{{from: [{peer}]}}]}}")));
