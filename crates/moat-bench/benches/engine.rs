@@ -32,13 +32,13 @@ fn engine(criterion: &mut Criterion) {
             .warm_up_time(Duration::from_millis(300))
             .measurement_time(Duration::from_secs(2));
         group.bench_function(BenchmarkId::new("compile", size), |b| {
-            b.iter(|| black_box(world.compile()))
+            b.iter(|| black_box(world.compile()));
         });
         group.bench_function(BenchmarkId::new("bind", size), |b| {
-            b.iter_with_large_drop(|| world.bind(&symbolic))
+            b.iter_with_large_drop(|| world.bind(&symbolic));
         });
         group.bench_function(BenchmarkId::new("regions", size), |b| {
-            b.iter(|| black_box(bound.regions(program)))
+            b.iter(|| black_box(bound.regions(program)));
         });
         let mut next = flows.iter().cycle();
         group.bench_function(BenchmarkId::new("decide", size), |b| {

@@ -1,6 +1,6 @@
 //! The only place that turns policies into clauses.
 //!
-//! [`compile`] reads policies and never sees a pod; [`bind`] lays the result over an inventory. Everything the API leaves open is
+//! [`compile()`] reads policies and never sees a pod; [`bind()`] lays the result over an inventory. Everything the API leaves open is
 //! one entry of [`Dialect`]. This crate does no I/O and knows nothing of how answers are shown.
 
 mod addresses;

@@ -1,6 +1,6 @@
 //! Who can reach whom: the matrix of a bound inventory.
 //!
-//! [`matrix`] reads every program once and keeps what it says about peers as few exceptions to a default. Rows are made when
+//! [`matrix()`] reads every program once and keeps what it says about peers as few exceptions to a default. Rows are made when
 //! somebody asks for them, so that memory does not grow with the square of the number of pods. What a row says is defined by
 //! [`Bound::decide`]; a test compares them on random worlds.
 

@@ -4,7 +4,7 @@ use moat_sets::{PortSet, Protocol};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Index of a [`Value`] in the [`Values`] of a matrix.
+/// Index of a `Value` in the values of a matrix.
 pub type ValueId = u32;
 
 /// Nothing is allowed.
