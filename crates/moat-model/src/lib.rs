@@ -1,6 +1,6 @@
 //! The validated domain: policies, pods, namespaces, nodes, services, and how wire objects become them.
 //!
-//! [`lower`] is the one place where wire forms end: `None` versus `[]`, missing `policyTypes`, default protocols and
+//! [`lower()`] is the one place where wire forms end: `None` versus `[]`, missing `policyTypes`, default protocols and
 //! namespaces are settled here, and validated as the API server would. After it no `Option` means "the default".
 //! This crate does not know how policies decide, where objects come from, or how findings are shown.
 
