@@ -1,8 +1,8 @@
 //! One recorded flow: the verdict on all that it may stand for.
 
-use crate::query::{Names, QueryError, Target};
+use crate::query::{Names, Port, QueryError, Target, named_port, only_pods_name_ports};
 use moat_ir::{Answer, End, Flow, Half, HalfReason, Verdict};
-use moat_sets::{Family, ServicePoint};
+use moat_sets::{Family, Protocol, ServicePoint};
 
 /// The answer to a recorded flow.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,18 +15,42 @@ pub struct FlowAnswer {
     pub note: Option<&'static str>,
 }
 
-/// Answers a flow from a pod or address to a pod, Service or address.
+/// Answers a flow from a pod or address to a pod, Service or address. A named port has the protocol given, if one is given.
 pub fn flow(
     names: &Names<'_>,
     from: &str,
     to: &str,
-    point: ServicePoint,
+    port: &Port,
+    protocol: Option<Protocol>,
 ) -> Result<FlowAnswer, QueryError> {
     let bound = names.bound();
-    let sources = ends(names, from)?;
+    if *port == Port::Any {
+        return Err(QueryError {
+            message: "no port is given".to_owned(),
+            help: Some("a flow has a `port`: a number or a port's name".to_owned()),
+        });
+    }
+    let sources = ends(from, names.target(from)?)?;
     let (destinations, note) = match names.target(to)? {
-        Target::Service(idx) => through(names, idx, point),
-        _ => (ends(names, to)?.into_iter().map(|end| (end, point)).collect(), None),
+        Target::Service(idx) => through(names, idx, port, protocol),
+        target => {
+            let mut destinations = Vec::new();
+            for end in ends(to, target)? {
+                match (port, &end) {
+                    (Port::Number(number), _) => {
+                        let point = ServicePoint::new(protocol.unwrap_or(Protocol::Tcp), *number);
+                        destinations.push((end, point));
+                    }
+                    (Port::Name(name), End::Pod(pod)) => {
+                        let points = named_port(bound.pod(*pod), name, protocol)?;
+                        destinations.extend(points.into_iter().map(|point| (end.clone(), point)));
+                    }
+                    (Port::Name(name), _) => return Err(only_pods_name_ports(name)),
+                    (Port::Any, _) => {}
+                }
+            }
+            (destinations, None)
+        }
     };
     let mut verdict: Option<Verdict> = None;
     let mut told: Option<Answer> = None;
@@ -65,8 +89,8 @@ pub fn flow(
     Ok(FlowAnswer { verdict, answer, note })
 }
 
-fn ends(names: &Names<'_>, text: &str) -> Result<Vec<End>, QueryError> {
-    Ok(match names.target(text)? {
+fn ends(text: &str, target: Target) -> Result<Vec<End>, QueryError> {
+    Ok(match target {
         Target::Pods(pods) => pods.into_iter().map(End::Pod).collect(),
         Target::Addresses(cidr) => vec![End::Address(cidr.network())],
         Target::Domain(domain) => vec![End::Domain(domain)],
@@ -83,32 +107,45 @@ fn ends(names: &Names<'_>, text: &str) -> Result<Vec<End>, QueryError> {
 fn through(
     names: &Names<'_>,
     idx: usize,
-    point: ServicePoint,
+    port: &Port,
+    protocol: Option<Protocol>,
 ) -> (Vec<(End, ServicePoint)>, Option<&'static str>) {
     let Some(service) = names.services().get(idx) else { return (Vec::new(), None) };
-    if let Some(domain) = &service.external_name {
+    let number = match port {
+        Port::Number(number) => Some(*number),
+        Port::Name(_) | Port::Any => None,
+    };
+    if let (Some(domain), Some(number)) = (&service.external_name, number) {
+        let point = ServicePoint::new(protocol.unwrap_or(Protocol::Tcp), number);
         return (
             vec![(End::Domain(domain.clone()), point)],
             Some("the Service is a DNS name outside the cluster"),
         );
     }
-    let found = service
-        .ports
-        .iter()
-        .find(|have| have.port == point.port && have.protocol == point.protocol);
-    match found {
-        Some(found) if found.backends.is_empty() => {
+    let found = service.ports.iter().find(|have| match port {
+        Port::Number(number) => {
+            have.port == *number && have.protocol == protocol.unwrap_or(Protocol::Tcp)
+        }
+        Port::Name(name) => {
+            have.name.as_deref() == Some(name)
+                && protocol.is_none_or(|protocol| protocol == have.protocol)
+        }
+        Port::Any => false,
+    });
+    match (found, number) {
+        (Some(found), _) if found.backends.is_empty() => {
             (Vec::new(), Some("the Service has no backend"))
         }
-        Some(found) => (
+        (Some(found), _) => (
             found
                 .backends
                 .iter()
-                .map(|(end, port)| (end.clone(), ServicePoint::new(point.protocol, *port)))
+                .map(|(end, port)| (end.clone(), ServicePoint::new(found.protocol, *port)))
                 .collect(),
             None,
         ),
-        None if service.headless => {
+        (None, Some(number)) if service.headless => {
+            let point = ServicePoint::new(protocol.unwrap_or(Protocol::Tcp), number);
             let mut pods: Vec<End> = service
                 .ports
                 .iter()
@@ -117,7 +154,7 @@ fn through(
             pods.dedup();
             (pods.into_iter().map(|end| (end, point)).collect(), None)
         }
-        None => (Vec::new(), Some("the Service has no such port")),
+        (None, _) => (Vec::new(), Some("the Service has no such port")),
     }
 }
 

@@ -170,7 +170,10 @@ pub(crate) struct Explain {
     /// To whom, with port and protocol (TCP unless said)
     #[arg(value_name = "TO[:PORT[/PROTOCOL]]", required_unless_present = "flows")]
     pub(crate) to: Option<String>,
-    /// Answer one flow a line from a file, or - for standard input: {"from":"ns/pod","to":"ns/pod","port":80,"protocol":"TCP"}
+    /// Answer one flow a line from a file, or - for standard input: {"from":"ns/pod","to":"ns/pod","port":80,"protocol":"TCP"}.
+    ///
+    /// `port` may be a number or a name, `protocol` is TCP unless said, other fields are passed over. Answers come in the order of the
+    /// lines, each with its `line`.
     #[arg(long, value_name = "FILE|-", conflicts_with_all = ["from", "to"])]
     pub(crate) flows: Option<String>,
     /// The form of the answer
@@ -192,7 +195,7 @@ pub(crate) enum ExplainOutput {
 pub(crate) struct Reach {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// One row for each pair of workloads or pods instead of groups
+    /// One row for each pair of workloads or pods instead of groups: CSV, or -o json
     #[arg(long)]
     pub(crate) flat: bool,
     /// Only what this pod or workload reaches or is reached by; may be repeated

@@ -252,12 +252,12 @@ not json
 {"from":"shop/web","to":"shop/db","port":70000}
 "#;
     expect![[r#"
-        {"verdict":"allowed","egress":{"verdict":"allowed","reason":"default"},"ingress":{"verdict":"allowed","reason":"rules","rules":[{"policy":"shop/db","kind":"NetworkPolicy","direction":"ingress","rule":0,"peer":0,"action":"Accept","means":"pods app=web in namespaces env=prod, TCP `pg`","file":"./policy.yaml","line":10}]}}
-        {"verdict":"denied","egress":{"verdict":"allowed","reason":"default"},"ingress":{"verdict":"denied","reason":"isolated","isolated":[{"policy":"shop/db","kind":"NetworkPolicy","file":"./policy.yaml","line":1}]}}
-        {"verdict":"denied","egress":{"verdict":"allowed","reason":"unmanaged"},"ingress":{"verdict":"denied","reason":"isolated","isolated":[{"policy":"shop/db","kind":"NetworkPolicy","file":"./policy.yaml","line":1}]}}
-        {"verdict":"error","line":4,"error":"nothing here is called `shop/nobody`","help":"name a pod `ns/pod`, a workload `ns/kind/name`, a Service `ns/svc/name`, or an address"}
-        {"verdict":"error","line":5,"error":"not a flow: expected ident at line 1 column 2","help":null}
-        {"verdict":"error","line":6,"error":"port `70000` is out of range","help":"ports are 1 to 65535"}
+        {"line":1,"verdict":"allowed","egress":{"verdict":"allowed","reason":"default"},"ingress":{"verdict":"allowed","reason":"rules","rules":[{"policy":"shop/db","kind":"NetworkPolicy","direction":"ingress","rule":0,"peer":0,"action":"Accept","means":"pods app=web in namespaces env=prod, TCP `pg`","file":"./policy.yaml","line":10}]}}
+        {"line":2,"verdict":"denied","egress":{"verdict":"allowed","reason":"default"},"ingress":{"verdict":"denied","reason":"isolated","isolated":[{"policy":"shop/db","kind":"NetworkPolicy","file":"./policy.yaml","line":1}]}}
+        {"line":3,"verdict":"denied","egress":{"verdict":"allowed","reason":"unmanaged"},"ingress":{"verdict":"denied","reason":"isolated","isolated":[{"policy":"shop/db","kind":"NetworkPolicy","file":"./policy.yaml","line":1}]}}
+        {"line":4,"verdict":"error","error":"nothing here is called `shop/nobody`","help":"name a pod `ns/pod`, a workload `ns/kind/name`, a Service `ns/svc/name`, or an address"}
+        {"line":5,"verdict":"error","error":"not a JSON object","help":"a flow is written {\"from\":\"ns/pod\",\"to\":\"ns/pod\",\"port\":80,\"protocol\":\"TCP\"}"}
+        {"line":6,"verdict":"error","error":"port `70000` is out of range","help":"ports are 1 to 65535"}
         -- stderr
         error: some lines are no flows that can be answered
         help: their answers have `verdict` `error` and say why

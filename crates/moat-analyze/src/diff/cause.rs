@@ -2,7 +2,7 @@
 
 use super::policies::Policies;
 use moat_ir::{
-    Bound, ClauseIdx, Direction, End, Flow, Half, HalfReason, Origin, PolicyIdx, Then, Verdict,
+    Bound, ClauseIdx, Direction, Flow, Half, HalfReason, Origin, PolicyIdx, Then, Verdict,
 };
 
 /// What a policy or rule has to do with a change.
@@ -20,8 +20,8 @@ pub struct Cause {
     pub origin: Option<Origin>,
 }
 
-/// Causes told for one change.
-const CAUSES_MAX: usize = 4;
+/// Causes kept for one change.
+const CAUSES_MAX: usize = 64;
 
 /// Both states and what their policies have in common.
 #[derive(Clone, Copy)]
@@ -39,15 +39,14 @@ impl Both<'_> {
             (Direction::Egress, &before.egress, &after.egress),
             (Direction::Ingress, &before.ingress, &after.ingress),
         ] {
-            let end = if direction == Direction::Egress { &is.from } else { &is.to };
             let rank = |verdict: Verdict| match verdict {
                 Verdict::Denied => 0,
                 Verdict::Undefined => 1,
                 Verdict::Allowed => 2,
             };
             match rank(was_half.verdict).cmp(&rank(is_half.verdict)) {
-                core::cmp::Ordering::Less => self.opened(direction, end, was_half, is_half, out),
-                core::cmp::Ordering::Greater => self.closed(direction, end, was_half, is_half, out),
+                core::cmp::Ordering::Less => self.opened(direction, was_half, is_half, out),
+                core::cmp::Ordering::Greater => self.closed(direction, was_half, is_half, out),
                 core::cmp::Ordering::Equal => {}
             }
         }
@@ -58,14 +57,17 @@ impl Both<'_> {
         }
     }
 
-    fn opened(&self, direction: Direction, end: &End, was: &Half, is: &Half, out: &mut Vec<Cause>) {
+    fn opened(&self, direction: Direction, was: &Half, is: &Half, out: &mut Vec<Cause>) {
         match &was.reason {
-            HalfReason::Isolated(policies) if !matches!(is.reason, HalfReason::Rules(_)) => {
+            // What is isolated still has only got a rule that may match.
+            HalfReason::Isolated(policies)
+                if !matches!(is.reason, HalfReason::Rules(_) | HalfReason::Isolated(_)) =>
+            {
                 for &policy in policies.iter() {
                     let how = self.policies.fate(false, policy);
                     let text = format!(
                         "{} is no longer isolated ({} {how})",
-                        self.name(end),
+                        subject(direction),
                         self.old.symbolic.policy(policy)
                     );
                     push(out, self.policy_cause(false, policy, text));
@@ -95,14 +97,17 @@ impl Both<'_> {
                 }
             }
             HalfReason::Unmanaged => {
-                push(out, note(format!("policies do not apply to {} any more", self.name(end))));
+                push(
+                    out,
+                    note(format!("policies do not apply to {} any more", subject(direction))),
+                );
             }
             _ => {}
         }
-        self.doubts(direction, is, out);
+        self.doubts(is, out);
     }
 
-    fn closed(&self, direction: Direction, end: &End, was: &Half, is: &Half, out: &mut Vec<Cause>) {
+    fn closed(&self, direction: Direction, was: &Half, is: &Half, out: &mut Vec<Cause>) {
         match &is.reason {
             HalfReason::Rules(rules) => {
                 let deciding = rules
@@ -119,13 +124,15 @@ impl Both<'_> {
                     );
                 }
             }
-            HalfReason::Isolated(policies) if !matches!(was.reason, HalfReason::Rules(_)) => {
+            HalfReason::Isolated(policies)
+                if !matches!(was.reason, HalfReason::Rules(_) | HalfReason::Isolated(_)) =>
+            {
                 for &policy in policies.iter() {
                     let text = format!("by {} (isolates)", self.new.symbolic.policy(policy));
                     push(out, self.policy_cause(true, policy, text));
                 }
                 if matches!(was.reason, HalfReason::Unmanaged) {
-                    push(out, note(format!("policies now apply to {}", self.name(end))));
+                    push(out, note(format!("policies now apply to {}", subject(direction))));
                 }
             }
             _ => {}
@@ -140,23 +147,18 @@ impl Both<'_> {
                 push(out, self.rule_cause(false, rule.clause, text));
             }
         }
-        self.doubts(direction, is, out);
-    }
-
-    fn doubts(&self, _direction: Direction, is: &Half, out: &mut Vec<Cause>) {
-        for &clause in &is.doubts {
-            push(
-                out,
-                self.rule_cause(true, clause, format!("in doubt: {}", rule_text(self.new, clause))),
-            );
+        for &clause in &was.doubts {
+            let how = self.policies.fate(false, self.old.symbolic.policy_of(clause));
+            let text = format!("no longer perhaps by {} ({how})", rule_text(self.old, clause));
+            push(out, self.rule_cause(false, clause, text));
         }
+        self.doubts(is, out);
     }
 
-    fn name(&self, end: &End) -> String {
-        match end {
-            End::Pod(pod) => self.new.pod(*pod).display.to_string(),
-            End::Address(address) => address.to_string(),
-            End::Domain(name) => name.to_string(),
+    fn doubts(&self, is: &Half, out: &mut Vec<Cause>) {
+        for &clause in &is.doubts {
+            let text = format!("perhaps by {}", rule_text(self.new, clause));
+            push(out, self.rule_cause(true, clause, text));
         }
     }
 
@@ -175,6 +177,14 @@ impl Both<'_> {
     fn policy_cause(&self, new: bool, policy: PolicyIdx, text: String) -> Cause {
         let origin = if new { self.new } else { self.old }.symbolic.policy(policy).origin;
         Cause { text, new, policy: Some(policy), rule: None, origin: Some(origin) }
+    }
+}
+
+/// Whose half of a flow a direction is; changes are told of groups, so it has no name.
+fn subject(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Egress => "the source",
+        Direction::Ingress => "the destination",
     }
 }
 

@@ -22,7 +22,7 @@ pub use workloads::Workload;
 
 use cause::Both;
 use moat_ir::{Bound, Direction, End, Flow, PodIdx};
-use moat_sets::{AddrSet, Family, IdSet, PortSet};
+use moat_sets::{AddrSet, Family, IdSet, PortSet, ServicePoint};
 use pairs::{Common, Step};
 use pool::Pool;
 use rustc_hash::FxHashMap;
@@ -101,8 +101,10 @@ pub struct Change {
     pub after: Ports,
     /// How many pairs; an outside side counts as one.
     pub pairs: u64,
-    /// Why, for one of the connections.
+    /// Why, for a sample of the connections: what is responsible for most of them first.
     pub by: Vec<Cause>,
+    /// Whether the sample may lack causes of others.
+    pub by_more: bool,
 }
 
 impl Change {
@@ -207,6 +209,14 @@ fn match_pods(old: &Bound, new: &Bound) -> (Vec<(PodIdx, PodIdx)>, Vec<PodIdx>, 
     (both, appeared, vanished)
 }
 
+/// A pod's index before and after.
+type PodPair = (PodIdx, PodIdx);
+/// The ends of one connection before and after.
+type Sample = ((End, End), (End, End));
+
+/// How many ends of each side are asked why a connection changed.
+const SAMPLED_MAX: usize = 24;
+
 /// Makes changes of what was found.
 struct Maker<'a> {
     both: Both<'a>,
@@ -223,16 +233,47 @@ impl Maker<'_> {
         let shared = self.common.pods(&from.intersect(to));
         let excluded = shared.iter().filter(|pod| itself(pod)).count() as u64;
         let pairs = sources.len() as u64 * destinations.len() as u64 - excluded;
-        let mut ends = sources.iter().take(2).flat_map(|source| {
-            destinations.iter().take(2).map(move |destination| (*source, *destination))
+        // Every end once, with one of the first two of the other side.
+        let (some_from, from_more) = self.some(from);
+        let (some_to, to_more) = self.some(to);
+        let by_sources = some_from.iter().map(|source| (source, &some_to));
+        let by_sources = by_sources.filter_map(|(source, others)| {
+            let fit = others.iter().find(|other| source != *other || !itself(source))?;
+            Some((*source, *fit))
         });
-        let (source, destination) =
-            ends.find(|(source, destination)| source != destination || !itself(source))?;
-        let was = (End::Pod(source.0), End::Pod(destination.0));
-        let is = (End::Pod(source.1), End::Pod(destination.1));
+        let by_destinations = some_to.iter().filter_map(|destination| {
+            let fit = some_from.iter().find(|other| destination != *other || !itself(destination));
+            Some((*fit?, *destination))
+        });
+        let mut ends: Vec<(PodPair, PodPair)> = by_sources.chain(by_destinations).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        if ends.is_empty() {
+            return None;
+        }
+        let samples: Vec<Sample> = ends
+            .into_iter()
+            .map(|(source, destination)| {
+                let was = (End::Pod(source.0), End::Pod(destination.0));
+                (was, (End::Pod(source.1), End::Pod(destination.1)))
+            })
+            .collect();
         let new =
             |pods: &[(PodIdx, PodIdx)]| Group::Pods(pods.iter().map(|&(_, after)| after).collect());
-        Some(self.change(pool, step, (new(&sources), new(&destinations)), pairs, (was, is)))
+        let groups = (new(&sources), new(&destinations));
+        let more = from_more || to_more;
+        Some(self.change(pool, step, groups, pairs, (&samples, more)))
+    }
+
+    /// A pod of each of the first units, and whether there are more units.
+    fn some(&self, units: &IdSet) -> (Vec<PodPair>, bool) {
+        let first = |unit: u32| self.common.units[unit as usize].pods.first().copied();
+        let mut pods: Vec<PodPair> = units.iter().take(SAMPLED_MAX).filter_map(first).collect();
+        if pods.len() < 2 {
+            // Two pods of one unit are still two ends.
+            pods = self.common.pods(units).into_iter().take(2).collect();
+        }
+        (pods, units.len() > SAMPLED_MAX as u64)
     }
 
     fn with_outside(
@@ -249,15 +290,18 @@ impl Maker<'_> {
             Group::Addresses(set) => End::Address(self.sample(set)),
             Group::Pods(_) => End::Address(IpAddr::from([0; 4])),
         };
-        let &(before, after) = pods.first().unwrap_or(&(0, 0));
         let pairs = pods.len() as u64;
         let inside = Group::Pods(pods.iter().map(|&(_, after)| after).collect());
-        let (was, is) = (End::Pod(before), End::Pod(after));
-        if direction == Direction::Ingress {
-            self.change(pool, step, (outside, inside), pairs, ((end.clone(), was), (end, is)))
-        } else {
-            self.change(pool, step, (inside, outside), pairs, ((was, end.clone()), (is, end)))
-        }
+        let (some, more) = self.some(units);
+        let ingress = direction == Direction::Ingress;
+        let pair = |pod: PodIdx| {
+            let ends = (End::Pod(pod), end.clone());
+            if ingress { (ends.1, ends.0) } else { ends }
+        };
+        let samples: Vec<Sample> =
+            some.iter().map(|&(before, after)| (pair(before), pair(after))).collect();
+        let groups = if ingress { (outside, inside) } else { (inside, outside) };
+        self.change(pool, step, groups, pairs, (&samples, more))
     }
 
     fn change(
@@ -266,18 +310,11 @@ impl Maker<'_> {
         step: Step,
         (from, to): (Group, Group),
         pairs: u64,
-        ends: ((End, End), (End, End)),
+        (samples, by_more): (&[Sample], bool),
     ) -> Change {
         let (before, after) = (pool.get(step.0).clone(), pool.get(step.1).clone());
-        let mut change = Change {
-            kind: Kind::of(&before, &after),
-            from,
-            to,
-            before,
-            after,
-            pairs,
-            by: Vec::new(),
-        };
+        let kind = Kind::of(&before, &after);
+        let mut change = Change { kind, from, to, before, after, pairs, by: Vec::new(), by_more };
         let mut asked = vec![change.added(), change.removed()];
         if asked.iter().all(PortSet::is_empty) {
             asked = vec![
@@ -285,33 +322,52 @@ impl Maker<'_> {
                 change.after.undefined.minus(&change.before.undefined),
             ];
         }
-        let (was, is) = ends;
-        for point in asked.iter().filter_map(|ports| ports.edges().next()) {
-            let flow = |(from, to): &(End, End), family| Flow {
-                from: from.clone(),
-                to: to.clone(),
-                point,
-                family,
-            };
-            let differs = |family: &Family| {
-                self.both.old.decide(&flow(&was, *family)).verdict
-                    != self.both.new.decide(&flow(&is, *family)).verdict
-            };
-            let families = match (&was.0, &was.1) {
-                (End::Address(address), _) | (_, End::Address(address)) => {
-                    vec![Family::of(*address)]
+        let points: Vec<ServicePoint> =
+            asked.iter().filter_map(|ports| ports.edges().next()).collect();
+        // Each cause, and for how many samples it is one.
+        let mut found: Vec<(Cause, usize)> = Vec::new();
+        for (was, is) in samples {
+            for &point in &points {
+                let mut causes = Vec::new();
+                self.causes(point, was, is, &mut causes);
+                for cause in causes {
+                    match found.iter_mut().find(|(have, _)| have.text == cause.text) {
+                        Some((_, n)) => *n += 1,
+                        None => found.push((cause, 1)),
+                    }
                 }
-                _ => Family::BOTH.to_vec(),
-            };
-            let family = families
-                .iter()
-                .copied()
-                .find(differs)
-                .or(families.first().copied())
-                .unwrap_or(Family::V4);
-            self.both.causes(&flow(&was, family), &flow(&is, family), &mut change.by);
+            }
         }
+        found.sort_by_key(|(_, n)| core::cmp::Reverse(*n));
+        change.by = found.into_iter().map(|(cause, _)| cause).collect();
         change
+    }
+
+    /// Why one flow ends otherwise, by the IP family by which it does.
+    fn causes(&self, point: ServicePoint, was: &(End, End), is: &(End, End), out: &mut Vec<Cause>) {
+        let flow = |(from, to): &(End, End), family| Flow {
+            from: from.clone(),
+            to: to.clone(),
+            point,
+            family,
+        };
+        let differs = |family: &Family| {
+            self.both.old.decide(&flow(was, *family)).verdict
+                != self.both.new.decide(&flow(is, *family)).verdict
+        };
+        let families = match was {
+            (End::Address(address), _) | (_, End::Address(address)) => {
+                vec![Family::of(*address)]
+            }
+            _ => Family::BOTH.to_vec(),
+        };
+        let family = families
+            .iter()
+            .copied()
+            .find(differs)
+            .or(families.first().copied())
+            .unwrap_or(Family::V4);
+        self.both.causes(&flow(was, family), &flow(is, family), out);
     }
 
     /// An address of the set, no node's if that can be: a node reaches its own pods whatever the policies say.

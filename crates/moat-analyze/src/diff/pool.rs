@@ -31,8 +31,11 @@ impl Ports {
 }
 
 impl fmt::Display for Ports {
-    /// `TCP 80`, `TCP 80 (perhaps UDP 53)`, `no port`.
+    /// `TCP 80`, `TCP 80 (perhaps UDP 53)`, `perhaps UDP 53`, `no port`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.allow.is_empty() && !self.undefined.is_empty() {
+            return write!(f, "perhaps {}", self.undefined);
+        }
         write!(f, "{}", self.allow)?;
         if !self.undefined.is_empty() {
             write!(f, " (perhaps {})", self.undefined)?;

@@ -126,9 +126,9 @@ fn a_policy_that_isolates_closes_and_its_rules_open() {
           by netpol shop/db (isolates)
         --
         opened shop/deployment/api,shop/deployment/web -> shop/deployment/db no port => all ports
-          shop/deployment/db is no longer isolated (netpol shop/db gone)
+          the destination is no longer isolated (netpol shop/db gone)
         opened 0.0.0.0/0 ::/0 -> shop/deployment/db no port => all ports
-          shop/deployment/db is no longer isolated (netpol shop/db gone)
+          the destination is no longer isolated (netpol shop/db gone)
         --
         opened shop/deployment/api,shop/deployment/web -> shop/deployment/db no port => TCP 5432
           by netpol shop/db ingress[0]
@@ -139,6 +139,52 @@ fn a_policy_that_isolates_closes_and_its_rules_open() {
         closed shop/deployment/api,shop/deployment/web -> shop/deployment/db TCP 80,5432 => no port
           no longer by netpol shop/db ingress[1] (changed)
     "#]].assert_eq(&text);
+}
+
+#[test]
+fn a_rule_that_may_match_is_the_cause_of_doubt() {
+    let client = json!({"from": [{"podSelector": {"matchLabels": {"app": "client"}}}]});
+    let block = json!({"from": [{"ipBlock": {"cidr": "10.0.0.5/32"}}], "ports": [{"port": 80}]});
+    let with = |rules: Json| world(&[shop(), vec![db(&rules)]].concat(), "moat");
+    let (before, after) = (with(json!([client])), with(json!([client, block])));
+    let text = [lines(&before, &after), lines(&after, &before)].join("--\n");
+    expect_test::expect![[r#"
+        opened 10.0.0.5/32 -> shop/deployment/db no port => TCP 80
+          by netpol shop/db ingress[1]
+        changed shop/deployment/api,shop/deployment/web -> shop/deployment/db no port => perhaps TCP 80
+          perhaps by netpol shop/db ingress[1]
+        --
+        closed 10.0.0.5/32 -> shop/deployment/db TCP 80 => no port
+          no longer by netpol shop/db ingress[1] (changed)
+        changed shop/deployment/api,shop/deployment/web -> shop/deployment/db perhaps TCP 80 => no port
+          no longer perhaps by netpol shop/db ingress[1] (changed)
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn the_policy_that_is_responsible_for_most_comes_first() {
+    let own = ["api", "db", "web"].map(|app| {
+        policy(
+            "shop",
+            &format!("a-{app}"),
+            &json!({"podSelector": {"matchLabels": {"app": app}}, "policyTypes": ["Ingress"]}),
+        )
+    });
+    let all = policy("shop", "deny-all", &json!({"podSelector": {}, "policyTypes": ["Ingress"]}));
+    let (before, after) =
+        (world(&shop(), "moat"), world(&[shop(), own.to_vec(), vec![all]].concat(), "moat"));
+    expect_test::expect![[r#"
+        closed shop/deployment/api,shop/deployment/db,shop/deployment/web -> shop/deployment/api,shop/deployment/db,shop/deployment/web all ports => no port
+          by netpol shop/deny-all (isolates)
+          by netpol shop/a-api (isolates)
+          by netpol shop/a-db (isolates)
+          by netpol shop/a-web (isolates)
+        closed 0.0.0.0/0 ::/0 -> shop/deployment/api,shop/deployment/db,shop/deployment/web all ports => no port
+          by netpol shop/deny-all (isolates)
+          by netpol shop/a-api (isolates)
+          by netpol shop/a-db (isolates)
+          by netpol shop/a-web (isolates)
+    "#]].assert_eq(&lines(&before, &after));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A question's names become the flows they stand for.
 
 use super::{Explanation, FlowExplanation, Question, ServiceStep};
-use crate::query::{Names, Port, QueryError, Target};
+use crate::query::{Names, Port, QueryError, Target, named_port, only_pods_name_ports};
 use moat_ir::{AtomKind, Bound, Direction, End, PodIdx, ServiceInfo, ServicePortInfo, Verdict};
 use moat_sets::{AddrSet, Cidr, Family, PortSet, Protocol, ServicePoint};
 
@@ -105,7 +105,10 @@ pub(super) fn destinations(
     let wanted = |port: &ServicePortInfo| match &question.port {
         Port::Any => true,
         Port::Number(number) => port.port == *number && port.protocol == question.protocol,
-        Port::Name(name) => port.name.as_deref() == Some(name),
+        Port::Name(name) => {
+            port.name.as_deref() == Some(name)
+                && said(question).is_none_or(|protocol| protocol == port.protocol)
+        }
     };
     let ports: Vec<(usize, &ServicePortInfo)> =
         service.ports.iter().enumerate().filter(|(_, port)| wanted(port)).collect();
@@ -167,12 +170,16 @@ fn no_such_port(
         let point = ServicePoint::new(question.protocol, *number);
         return pods.into_iter().map(|end| (end, point)).collect();
     }
-    let have: Vec<String> =
-        service.ports.iter().map(|port| format!("{}/{}", port.port, port.protocol)).collect();
+    let have: Vec<String> = service.ports.iter().map(declared).collect();
     let have = if have.is_empty() { "none".to_owned() } else { have.join(", ") };
     let text = format!("{} has no port {asked}; it has {have}", service.display());
     explanation.service = Some(ServiceStep { service: idx, text, port: None });
     Vec::new()
+}
+
+fn declared(port: &ServicePortInfo) -> String {
+    let name = port.name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
+    format!("{name}{}/{}", port.port, port.protocol)
 }
 
 fn port_text(bound: &Bound, service: &ServiceInfo, port: &ServicePortInfo) -> String {
@@ -194,6 +201,11 @@ fn port_text(bound: &Bound, service: &ServiceInfo, port: &ServicePortInfo) -> St
     format!("{}:{} goes to {target} of {n} backend{plural}  {place}", service.display(), port.port)
 }
 
+/// The protocol that a named port must have: TCP is also what is meant when none is given.
+fn said(question: &Question) -> Option<Protocol> {
+    (question.protocol != Protocol::Tcp).then_some(question.protocol)
+}
+
 /// The points that the question's port stands for on an end.
 fn points(
     names: &Names<'_>,
@@ -204,33 +216,9 @@ fn points(
         Port::Number(number) => Ok(vec![ServicePoint::new(question.protocol, *number)]),
         Port::Name(name) => {
             let End::Pod(pod) = end else {
-                return Err(QueryError {
-                    message: format!(
-                        "`{name}` is a port name, and only pods and Services have named ports"
-                    ),
-                    help: Some("give the port's number".to_owned()),
-                });
+                return Err(only_pods_name_ports(name));
             };
-            let pod = names.bound().pod(*pod);
-            let found: Vec<ServicePoint> = pod
-                .ports
-                .iter()
-                .filter(|(have, ..)| have.as_deref() == Some(name))
-                .map(|&(_, protocol, number)| ServicePoint::new(protocol, number))
-                .collect();
-            if found.is_empty() {
-                let have: Vec<&str> =
-                    pod.ports.iter().filter_map(|(name, ..)| name.as_deref()).collect();
-                return Err(QueryError {
-                    message: format!("{} has no port named `{name}`", pod.display),
-                    help: Some(if have.is_empty() {
-                        "it names no port".to_owned()
-                    } else {
-                        format!("it has {}", have.join(", "))
-                    }),
-                });
-            }
-            Ok(found)
+            named_port(names.bound().pod(*pod), name, said(question))
         }
         // Only a Service's DNS name comes here without a port; it stands for any, and domains are not told apart by port.
         Port::Any => Ok(vec![ServicePoint::new(question.protocol, 443)]),

@@ -231,7 +231,8 @@ fn json_items_have_every_field() {
               "path": "spec.ingress[0].from[1].ipBlock.cidr",
               "object": "NetworkPolicy b/db",
               "help": "use `10.0.0.0/32` for one address",
-              "effect": "netpol `b/db` still isolates its pods; this peer matches nothing"
+              "effect": "netpol `b/db` still isolates its pods; this peer matches nothing",
+              "related": null
             },
             {
               "code": "MOAT001",
@@ -244,7 +245,8 @@ fn json_items_have_every_field() {
               "path": null,
               "object": null,
               "help": null,
-              "effect": null
+              "effect": null,
+              "related": null
             }
           ]
         }

@@ -148,3 +148,67 @@ fn data_has_a_stable_schema() {
     "#]]
     .assert_eq(&format!("{:#}\n", value(&old, &new, &diff(&old, &new))));
 }
+
+fn policy(name: &str, selector: &Json, ingress: &Json) -> Json {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"podSelector": selector, "policyTypes": ["Ingress"], "ingress": ingress},
+    })
+}
+
+fn pods(apps: &[&str]) -> Vec<Json> {
+    let pod = |app: &&str| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": app, "namespace": "shop", "labels": {"app": app}},
+            "spec": {"containers": [{"name": "c", "image": "i"}]},
+        })
+    };
+    apps.iter().map(pod).collect()
+}
+
+#[test]
+fn a_verdict_that_is_not_certain_says_what_it_depends_on() {
+    let block = json!([{"from": [{"ipBlock": {"cidr": "10.0.0.5/32"}}], "ports": [{"port": 80}]}]);
+    let db = json!({"matchLabels": {"app": "db"}});
+    let old = world(&[pods(&["db", "web"]), vec![policy("db", &db, &json!([]))]].concat());
+    let new = world(&[pods(&["db", "web"]), vec![policy("db", &db, &block)]].concat());
+    let there = render(&old, &new, &diff(&old, &new), Style::default());
+    let back = render(&new, &old, &diff(&new, &old), Style::default());
+    expect_test::expect![[r#"
+        + opened    10.0.0.5/32  ->  shop/db   TCP 80
+                    by netpol shop/db ingress[0]                  world.yaml:7
+        ~ changed   shop/web  ->  shop/db   TCP 80 may now pass, which depends on pod addresses that are not known
+                    perhaps by netpol shop/db ingress[0]          world.yaml:7
+
+        1 opened, 0 closed, 0 widened, 0 narrowed, 1 changed pairs; workloads: 0 new, 0 gone; policies: +0 -0 ~1
+        --
+        - closed    10.0.0.5/32  ->  shop/db   TCP 80
+                    no longer by netpol shop/db ingress[0] (changed)  world.yaml:7
+        ~ changed   shop/web  ->  shop/db   TCP 80 might pass before and is denied now
+                    no longer perhaps by netpol shop/db ingress[0] (changed)  world.yaml:7
+
+        0 opened, 1 closed, 0 widened, 0 narrowed, 1 changed pairs; workloads: 0 new, 0 gone; policies: +0 -0 ~1
+    "#]].assert_eq(&format!("{there}--\n{back}"));
+}
+
+#[test]
+fn of_many_policies_two_are_named() {
+    let apps = ["a", "b", "c", "d", "e"];
+    let mut objects = pods(&apps);
+    let old = world(&objects);
+    objects.extend(apps.map(|app| policy(app, &json!({"matchLabels": {"app": app}}), &json!([]))));
+    objects.push(policy("deny-all", &json!({}), &json!([])));
+    let new = world(&objects);
+    expect_test::expect![[r#"
+        - closed    shop/*  ->  shop/*   all ports
+                    by netpol shop/deny-all (isolates)            world.yaml:7
+                    by netpol shop/a (isolates)                   world.yaml:7
+                    … 4 more causes; `-o json` has them
+        - closed    0.0.0.0/0, ::/0  ->  shop/*   all ports
+                    by netpol shop/deny-all (isolates)            world.yaml:7
+                    by netpol shop/a (isolates)                   world.yaml:7
+                    … 4 more causes; `-o json` has them
+
+        0 opened, 25 closed, 0 widened, 0 narrowed pairs; workloads: 0 new, 0 gone; policies: +6 -0 ~0
+    "#]].assert_eq(&render(&old, &new, &diff(&old, &new), Style::default()));
+}

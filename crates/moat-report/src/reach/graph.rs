@@ -160,14 +160,43 @@ pub fn escape(text: &str) -> String {
         .replace('\'', "&#39;")
 }
 
+/// Characters of a name that a picture shows.
+const LABEL_MAX: usize = 56;
+
+/// The names of the nodes, long ones without their middle; those that would then look alike are left as they are.
+fn labels(graph: &Graph) -> Vec<String> {
+    let short = |name: &str| -> String {
+        let chars: Vec<char> = name.chars().collect();
+        if chars.len() <= LABEL_MAX {
+            return name.to_owned();
+        }
+        // What tells names apart is mostly at their end.
+        let head = LABEL_MAX * 2 / 5;
+        let tail = chars.len() - (LABEL_MAX - head - 1);
+        chars.iter().take(head).chain(&['…']).chain(chars.iter().skip(tail)).collect()
+    };
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for (name, _) in &graph.nodes {
+        *seen.entry(short(name)).or_default() += 1;
+    }
+    let label = |(name, _): &(String, bool)| {
+        let short = short(name);
+        if seen.get(&short).is_some_and(|&n| n > 1) { name.clone() } else { short }
+    };
+    graph.nodes.iter().map(label).collect()
+}
+
 /// A picture: nodes on a circle, in order, with their names outside it.
 #[must_use]
 #[allow(clippy::cast_precision_loss, reason = "coordinates of a picture")]
 pub fn svg(graph: &Graph) -> String {
-    const LABEL: f64 = 300.0;
+    let labels = labels(graph);
+    // Letters of 13 pixels are 7 wide on average.
+    let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
+    let label_width = (longest as f64 * 7.2 + 24.0).max(160.0);
     let n = graph.nodes.len().max(1) as f64;
     let radius = (n * 22.0 / std::f64::consts::TAU).max(260.0);
-    let (width, height) = (2.0 * (radius + LABEL), 2.0 * radius + 120.0);
+    let (width, height) = (2.0 * (radius + label_width), 2.0 * radius + 120.0);
     let (cx, cy) = (width / 2.0, height / 2.0);
     let angle = |at: usize| (at as f64 / n - 0.25) * std::f64::consts::TAU;
     let point =
@@ -215,11 +244,7 @@ pub fn svg(graph: &Graph) -> String {
         } else {
             "start"
         };
-        let short: String = if name.chars().count() > 38 {
-            name.chars().take(37).chain(['…']).collect()
-        } else {
-            name.clone()
-        };
+        let short = labels.get(id).map_or(name.as_str(), String::as_str);
         let class = if *outside { "out" } else { "in" };
         // Names at the top and the bottom stand above and below their point.
         let dy = 4.0 + angle(id).sin() * 8.0;
@@ -227,7 +252,7 @@ pub fn svg(graph: &Graph) -> String {
             out,
             "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\"/><text x=\"{tx:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}<title>{}</title></text>",
             ty + dy,
-            escape(&short),
+            escape(short),
             escape(name)
         );
     }

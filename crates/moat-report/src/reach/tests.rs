@@ -287,3 +287,27 @@ fn lines_and_rows_are_the_same_pairs() {
     let json: Json = serde_json::from_slice(&json).unwrap();
     assert_eq!(json["connections"].as_array().unwrap().len() as u64, tally.pairs);
 }
+
+#[test]
+fn long_names_are_told_apart_in_pictures() {
+    let long =
+        |end: &str| (format!("a-namespace/deployment/{{{}}}{end}", "component,".repeat(8)), false);
+    // Where only the middle differs nothing is left out.
+    let twin = |middle: &str| (format!("{}{middle}{}", "x".repeat(60), "y".repeat(60)), false);
+    let nodes = vec![long("-one"), long("-two"), twin("1"), twin("2")];
+    let graph = graph::Graph { nodes, edges: Vec::new(), coarse: false };
+    let svg = graph::svg(&graph);
+    let labels: Vec<&str> = svg
+        .lines()
+        .filter_map(|line| {
+            line.split_once("middle\">")
+                .or(line.split_once("start\">"))
+                .or(line.split_once("end\">"))
+        })
+        .filter_map(|(_, rest)| rest.split_once("<title>"))
+        .map(|(label, _)| label)
+        .collect();
+    let unique: std::collections::BTreeSet<&str> = labels.iter().copied().collect();
+    assert_eq!((labels.len(), unique.len()), (4, 4), "{labels:?}");
+    assert!(labels[0].ends_with("-one") && labels[0].chars().count() < 60, "{labels:?}");
+}

@@ -7,7 +7,7 @@ use moat_analyze::reach::{count, join};
 /// How much of the width a list of names may take before it is cut.
 const MOST_NAMES: usize = 6;
 
-/// The grouped matrix as an aligned table; `wide` shows every name on one line.
+/// The grouped matrix as an aligned table; `wide` shows every name on one line. At a width of `usize::MAX` nothing is wrapped.
 #[must_use]
 pub fn render(view: &View, style: Style, wide: bool) -> String {
     let mut out = String::new();
@@ -20,15 +20,20 @@ pub fn render(view: &View, style: Style, wide: bool) -> String {
     let cells: Vec<[String; 3]> =
         view.rows.iter().map(|row| cells(row, view.coarse, most)).collect();
     let widths = widths(&cells, style, wide);
-    let [w_source, w_destination, _] = widths;
+    let [w_source, w_destination, _] = if style.width == usize::MAX && !wide {
+        // What no terminal cuts need not be padded to its longest line.
+        widths.map(|width| width.min(UNBOUND_MAX))
+    } else {
+        widths
+    };
+    let [b_source, b_destination, b_ports] = widths;
     let title = format!("{:w_source$}    {:w_destination$}  {}", "SOURCE", "DESTINATION", "PORTS");
     out.push_str(&style.dim(title.trim_end()));
     out.push('\n');
     for row in &cells {
         let [source, destination, ports] = row;
-        let [w_source, w_destination, w_ports] = widths;
         let columns =
-            [wrap(source, w_source), wrap(destination, w_destination), wrap(ports, w_ports)];
+            [wrap(source, b_source), wrap(destination, b_destination), wrap(ports, b_ports)];
         let height = columns.iter().map(Vec::len).max().unwrap_or(0);
         for at in 0..height {
             let [source, destination, ports] =
@@ -118,11 +123,17 @@ fn cells(row: &Row, coarse: bool, most: usize) -> [String; 3] {
     [join(&row.sources, most), join(&row.destinations, most), ports]
 }
 
-/// Widths of the three columns: what they need, or a fair share of the terminal.
+/// Widest column where no terminal sets one: wider cells stand out, so that the others stay readable.
+const UNBOUND_MAX: usize = 80;
+
+/// Widths of the three columns: what they need, or a fair share of the terminal, but room for every name that is no wider than it.
 fn widths(cells: &[[String; 3]], style: Style, wide: bool) -> [usize; 3] {
-    let need = [0, 1, 2].map(|at: usize| {
-        cells.iter().filter_map(|row| row.get(at)).map(|cell| length(cell)).max().unwrap_or(0)
-    });
+    let most = |measure: &dyn Fn(&str) -> usize| {
+        [0, 1, 2].map(|at: usize| {
+            cells.iter().filter_map(|row| row.get(at)).map(|cell| measure(cell)).max().unwrap_or(0)
+        })
+    };
+    let need = most(&length);
     if wide {
         return need;
     }
@@ -130,7 +141,7 @@ fn widths(cells: &[[String; 3]], style: Style, wide: bool) -> [usize; 3] {
     let room = style.width.max(60) - 6;
     let ports = ports.min(room / 3);
     let rest = room - ports;
-    let (source, destination) = if source + destination <= rest {
+    let (source, destination) = if source.saturating_add(destination) <= rest {
         (source, destination)
     } else if source <= rest / 2 {
         (source, rest - source)
@@ -139,8 +150,19 @@ fn widths(cells: &[[String; 3]], style: Style, wide: bool) -> [usize; 3] {
     } else {
         (rest - rest / 2, rest / 2)
     };
+    let word = |cell: &str| words(cell).map(|word| length(word.trim_end())).max().unwrap_or(0);
+    let names = most(&word);
     // A heading needs its room.
-    [source.max(6), destination.max(11), ports.max(5)]
+    let mut widths = [source.max(6), destination.max(11), ports.max(5)];
+    for (width, name) in widths.iter_mut().zip(names) {
+        *width = (*width).max(name.min(style.width));
+    }
+    widths
+}
+
+/// Pieces of a cell between which a line may end: at blanks and after commas.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive([' ', ','])
 }
 
 fn length(text: &str) -> usize {
@@ -155,14 +177,13 @@ fn pad(text: &str, width: usize) -> String {
 
 /// Cuts at blanks and after commas; a word longer than the column is cut where the column ends.
 fn wrap(text: &str, width: usize) -> Vec<String> {
+    if length(text) <= width {
+        return vec![text.trim_end().to_owned()];
+    }
     let width = width.max(1);
     let mut lines = Vec::new();
     let mut line = String::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let end = rest.find([' ', ',']).map_or(rest.len(), |at| at + 1);
-        let (word, tail) = rest.split_at(end);
-        rest = tail;
+    for word in words(text) {
         if !line.is_empty() && length(&line) + length(word.trim_end()) > width {
             lines.push(std::mem::take(&mut line).trim_end().to_owned());
         }

@@ -4,16 +4,25 @@ use crate::args::{DirectionName, Reach, ReachOutput};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::out::Progress;
 use crate::world::World;
-use moat_analyze::query::{Names, Target};
+use moat_analyze::query::Names;
 use moat_analyze::reach::{Matrix, Namer, Options, matrix};
 use moat_ir::{Direction, PodIdx};
+use moat_model::lower::{Fate, ReadObject};
+use moat_report::Style;
 use moat_report::reach::{csv, data, graph, html, more, text, view};
 use moat_report::yaml;
 use moat_sets::{PortSet, Protocol};
-use std::io::{BufWriter, Write as _};
+use std::collections::BTreeMap;
+use std::io::{BufWriter, IsTerminal as _, Write as _};
 
 pub(crate) fn run(args: &Reach) -> Outcome {
     let ports = args.port.as_deref().map(port).transpose()?;
+    if args.direction.is_some() && args.focus.is_empty() {
+        return Err(Failure::with_help(
+            "--direction says nothing without --focus",
+            "add --focus NAME: `egress` is what it reaches, `ingress` what reaches it",
+        ));
+    }
     let world = World::read(&args.common)?;
     let options = Options {
         focus: focus(&world, args)?,
@@ -40,18 +49,91 @@ pub(crate) fn run(args: &Reach) -> Outcome {
     let caveat = format!(
         "{taints} things were not read or not interpreted and could change this; `moat lint` shows them"
     );
+    let mut notes: Vec<String> = if taints > 0 { vec![caveat.clone()] } else { Vec::new() };
+    notes.extend(finished(&world));
+    notes.extend(makers(&world.lowered.objects));
     if let Some(most) = args.hops {
         hops(args, &world, &matrix, &options, most)?;
     } else if args.exposure {
         exposure(args, &world, &matrix)?;
     } else {
-        let notes: Vec<String> = if taints > 0 { vec![caveat.clone()] } else { Vec::new() };
         show(args, &world, &matrix, &notes)?;
     }
-    if taints > 0 {
-        crate::out::remark(&format!("caveat: {caveat}"));
+    for note in &notes {
+        let word = if *note == caveat { "caveat" } else { "note" };
+        crate::out::remark(&format!("{word}: {note}"));
     }
-    Ok(Ended::Yes)
+    world.ended(Ended::Yes)
+}
+
+/// That pods which have ended are not shown.
+fn finished(world: &World) -> Option<String> {
+    match world.bound.pods.iter().filter(|pod| pod.finished).count() {
+        0 => None,
+        1 => Some("1 finished pod has no traffic (not listed)".to_owned()),
+        n => Some(format!("{n} finished pods have no traffic (not listed)")),
+    }
+}
+
+/// That objects which are not interpreted may make pods.
+fn makers(objects: &[ReadObject]) -> Option<String> {
+    /// Kinds told by name.
+    const TOLD_MAX: usize = 4;
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for object in objects.iter().filter(|object| object.fate == Fate::Unsupported) {
+        if may_make_pods(&object.kind) {
+            *kinds.entry(&object.kind).or_default() += 1;
+        }
+    }
+    let n: usize = kinds.values().sum();
+    let told: Vec<&str> = kinds.keys().copied().take(TOLD_MAX).collect();
+    let more = if kinds.len() > told.len() { ", …" } else { "" };
+    let told = told.join(", ");
+    match n {
+        0 => None,
+        1 => Some(format!(
+            "1 object of a kind that is not interpreted ({told}) may make pods that are not shown"
+        )),
+        _ => Some(format!(
+            "{n} objects of kinds that are not interpreted ({told}{more}) may make pods that are not shown"
+        )),
+    }
+}
+
+/// Whether a kind's name leaves open that its objects make pods: policies, rules and settings do not.
+fn may_make_pods(kind: &str) -> bool {
+    const SETTINGS: &[&str] = &[
+        "Authentication",
+        "Authorization",
+        "Binding",
+        "Certificate",
+        "Class",
+        "Config",
+        "Configuration",
+        "Entry",
+        "Filter",
+        "Gateway",
+        "Issuer",
+        "Kustomization",
+        "Monitor",
+        "Policy",
+        "Pool",
+        "Probe",
+        "Profile",
+        "Provider",
+        "Repository",
+        "Role",
+        "Route",
+        "Rule",
+        "Secret",
+        "Settings",
+        "Sidecar",
+        "Store",
+        "Telemetry",
+        "Template",
+        "VirtualService",
+    ];
+    !SETTINGS.iter().any(|word| kind.ends_with(word))
 }
 
 /// The matrix, in the form asked for.
@@ -85,7 +167,7 @@ fn show(args: &Reach, world: &World, matrix: &Matrix<'_>, notes: &[String]) -> R
     let namer = Namer::new(&world.bound);
     let text = match args.output {
         ReachOutput::Text | ReachOutput::Wide | ReachOutput::Csv => {
-            text::render(&view::view(matrix, &grouped, &namer, wide), crate::out::style(), wide)
+            text::render(&view::view(matrix, &grouped, &namer, wide), style(), wide)
         }
         ReachOutput::Json => format!("{:#}\n", data::grouped(matrix, &grouped, &namer, notes)),
         ReachOutput::Yaml => yaml::render(&data::grouped(matrix, &grouped, &namer, notes)),
@@ -160,20 +242,25 @@ fn exposure(args: &Reach, world: &World, matrix: &Matrix<'_>) -> Result<(), Fail
 
 /// The pods that `--focus` names.
 fn focus(world: &World, args: &Reach) -> Result<Vec<PodIdx>, Failure> {
-    let names = Names::new(&world.bound, &[], &args.common.namespace);
+    let services = world.services();
+    let names = Names::new(&world.bound, &services, &args.common.namespace);
     let mut pods = Vec::new();
     for name in &args.focus {
-        match names.target(name)? {
-            Target::Pods(found) => pods.extend(found),
-            _ => {
-                return Err(Failure::with_help(
-                    format!("`{name}` is no pod or workload"),
-                    "name one as ns/pod or ns/kind/name",
-                ));
-            }
-        }
+        pods.extend(names.pods(name)?);
     }
+    pods.sort_unstable();
+    pods.dedup();
     Ok(pods)
+}
+
+/// How the table is laid out: whatever reads a pipe wants whole lines.
+fn style() -> Style {
+    let style = crate::out::style();
+    if std::io::stdout().is_terminal() || std::env::var_os("COLUMNS").is_some() {
+        style
+    } else {
+        Style { width: usize::MAX, ..style }
+    }
 }
 
 /// `443`, `53/UDP`, `8000-9000`, `icmp`.
