@@ -12,17 +12,17 @@ pub(crate) fn explain(fault: Fault, chunk: Chunk<'_>) -> Diagnostic {
             return Diagnostic::error(codes::TEMPLATE, at(pos), "a template, not a manifest")
                 .help("render it first, such as `helm template … | moat … -f -`");
         }
+        if fault.message.starts_with("a tab after") {
+            let pos = before_blanks(fault.pos, chunk);
+            return Fault { pos, ..fault }.finding();
+        }
         if let Some(pos) = tab(&fault, chunk) {
             return Diagnostic::error(codes::SYNTAX, at(pos), "a tab in the indentation")
                 .path(fault.path)
                 .help("indent with spaces: YAML does not allow tabs there");
         }
     }
-    let finding = Diagnostic::error(fault.code, at(fault.pos), fault.message).path(fault.path);
-    match fault.help {
-        Some(help) => finding.help(help),
-        None => finding,
-    }
+    fault.finding()
 }
 
 /// The first `{{` or `{%` that is not in a comment line.
@@ -51,6 +51,16 @@ fn tab(fault: &Fault, chunk: Chunk<'_>) -> Option<Pos> {
     });
     tabs.find(|pos| pos.line >= fault.pos.line)
         .filter(|pos| is_about_tabs || pos.line == fault.pos.line)
+}
+
+/// Where the blanks before a place start: the parser complains behind them.
+fn before_blanks(pos: Pos, chunk: Chunk<'_>) -> Pos {
+    let line = numbered(chunk).find(|(line, _)| *line == pos.line);
+    let n_before = pos.column.saturating_sub(1);
+    let before: Vec<char> =
+        line.iter().flat_map(|(_, text)| text.chars()).take(n_before as usize).collect();
+    let n_blanks = before.iter().rev().take_while(|c| matches!(c, ' ' | '\t')).count();
+    Pos { column: pos.column.saturating_sub(u32::try_from(n_blanks).unwrap_or_default()), ..pos }
 }
 
 fn numbered(chunk: Chunk<'_>) -> impl Iterator<Item = (u32, &str)> {

@@ -52,14 +52,22 @@ fn read_all(cwd: &Path, rev: &str, path: Option<&str>, name: &str) -> Result<Vec
             "`git ls-tree {rev}` lists what there is; paths are relative to the current directory"
         )));
     }
-    let mut blobs: Vec<Blob> = all.into_iter().filter(|blob| is_wanted(&blob.path, path)).collect();
+    let (mut blobs, others): (Vec<Blob>, Vec<Blob>) =
+        all.into_iter().partition(|blob| is_wanted(&blob.path, path));
     blobs.sort_by(|a, b| Path::new(&a.path).cmp(Path::new(&b.path)));
     if blobs.is_empty() {
         return Err(files::no_manifests(name));
     }
-    read_blobs(cwd, rev, &blobs).map_err(|error| {
+    let mut reads = read_blobs(cwd, rev, &blobs).map_err(|error| {
         Problem::new(codes::UNREADABLE_SOURCE, format!("git cannot read `{name}`: {error}"))
-    })
+    })?;
+    let passed_over = others.into_iter().filter(|blob| !is_out_of_sight(&blob.path, path));
+    reads.extend(passed_over.map(|blob| Read {
+        name: format!("{rev}:{}", blob.path),
+        text: Err(Problem::passed_over()),
+    }));
+    reads.sort_by(|a, b| Path::new(&a.name).cmp(Path::new(&b.name)));
+    Ok(reads)
 }
 
 /// A line of `ls-tree`: `MODE SP TYPE SP ID TAB PATH`. Links and submodules are no files.
@@ -72,11 +80,16 @@ fn blob(line: &str) -> Option<Blob> {
 
 /// Manifests that are not hidden below `path`, or the file that `path` names.
 fn is_wanted(of: &str, path: Option<&str>) -> bool {
+    below(of, path).is_empty() || files::is_manifest(Path::new(of)) && !is_out_of_sight(of, path)
+}
+
+fn is_out_of_sight(of: &str, path: Option<&str>) -> bool {
+    below(of, path).split('/').any(|part| files::is_hidden(OsStr::new(part)) && part != "..")
+}
+
+fn below<'p>(of: &'p str, path: Option<&str>) -> &'p str {
     let path = path.map(|path| path.trim_start_matches("./")).unwrap_or_default();
-    let below = of.strip_prefix(path).unwrap_or(of);
-    below.is_empty()
-        || files::is_manifest(Path::new(of))
-            && !below.split('/').any(|part| files::is_hidden(OsStr::new(part)) && part != "..")
+    of.strip_prefix(path).unwrap_or(of)
 }
 
 fn read_blobs(cwd: &Path, rev: &str, blobs: &[Blob]) -> io::Result<Vec<Read>> {

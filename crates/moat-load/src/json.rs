@@ -2,13 +2,14 @@
 //!
 //! The YAML parser reads most JSON too, but holds all tokens of a flow collection until it is closed.
 
-use crate::limits::MAX_JSON_FAULTS;
+use crate::limits::{DOCUMENT_VALUES, MAX_JSON_FAULTS};
 use crate::scalar;
 use crate::tree::{Builder, Fault, Parsed};
 use moat_model::{Data, Pos, Value};
 
-/// Parses the documents from byte offset `start` of a text whose first line is line `first_line` of its source.
-pub(crate) fn parse(text: &str, start: usize, first_line: u32) -> Parsed {
+/// Parses the documents from byte offset `start` of a text whose first line is line `first_line` of its source, into at most so
+/// many values.
+pub(crate) fn parse(text: &str, start: usize, first_line: u32, values: u64) -> Parsed {
     let mut parsed = Parsed::default();
     let mut cursor = Cursor { text, at: 0, line: first_line, mark: 0, mark_column: 1 };
     while cursor.at < start {
@@ -19,7 +20,12 @@ pub(crate) fn parse(text: &str, start: usize, first_line: u32) -> Parsed {
         if cursor.at == text.len() {
             return parsed;
         }
-        let mut builder = Builder::default();
+        let left = values.saturating_sub(parsed.cost);
+        if left <= DOCUMENT_VALUES {
+            parsed.push(Err(Fault::too_many(cursor.pos())), Builder::default());
+            return parsed;
+        }
+        let mut builder = Builder::new(left);
         let document = cursor.document(&mut builder);
         let is_bad = document.is_err();
         parsed.push(document, builder);

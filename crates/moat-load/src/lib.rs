@@ -4,9 +4,12 @@
 //! the others. A source is split at its `---` lines first, and each document is parsed on its own, in parallel; the result
 //! does not depend on the order in which that happens. Documents are not looked into: `List` is expanded by `moat-model`.
 
+mod elide;
 mod explain;
 mod files;
+mod found;
 mod git;
+mod guard;
 mod json;
 pub mod limits;
 mod parse;
@@ -91,27 +94,8 @@ pub fn load(inputs: &[Input]) -> Loaded {
         problems.push(problem);
     }
 
-    let mut parsed = parse::parse_all(&loaded.sources).into_iter().peekable();
-    for (idx, problem) in problems.into_iter().enumerate() {
-        let source = source_id(idx);
-        loaded.diagnostics.extend(problem.map(|problem| problem.at(source)));
-        let mut index = 0;
-        let mut n_templates = 0;
-        while let Some((_, chunk)) = parsed.next_if(|(of, _)| *of == source) {
-            for value in chunk.values {
-                loaded.documents.extend(value.map(|value| Document { source, value, index }));
-                index += 1;
-            }
-            for mut finding in chunk.diagnostics {
-                finding.span.source = source;
-                // Every piece of a template fails; one finding says it.
-                n_templates += usize::from(finding.code == codes::TEMPLATE);
-                if finding.code != codes::TEMPLATE || n_templates == 1 {
-                    loaded.diagnostics.push(finding);
-                }
-            }
-        }
-    }
+    let found = parse::parse_all(&loaded.sources, problems);
+    (loaded.documents, loaded.diagnostics) = (found.documents, found.diagnostics);
     loaded
 }
 

@@ -12,37 +12,53 @@ pub(crate) struct Chunk<'t> {
     pub(crate) line: u32,
 }
 
-/// The documents of a source, together the whole text.
-pub(crate) fn split(text: &str) -> Vec<Chunk<'_>> {
-    let has_cr = text.contains('\r');
-    let mut chunks = Vec::new();
-    let (mut start, mut start_line) = (0, 1);
-    let mut line: u32 = 1;
-    // Directives and comments before `---` belong to the document that it starts.
-    let mut begun = false;
-    let mut at = 0;
-    for full in text.split_inclusive('\n') {
-        let marker = marker(full);
-        if marker == Some(Marker::Start) && begun {
-            chunks.push(Chunk { text: &text[start..at], line: start_line });
-            (start, start_line) = (at, line);
+/// The documents of a source, together the whole text. One at a time: there may be millions.
+pub(crate) fn split(text: &str) -> impl Iterator<Item = Chunk<'_>> {
+    Split { rest: text, line: 1, has_cr: text.contains('\r') }
+}
+
+/// Whether a chunk has nothing but a marker.
+pub(crate) fn is_bare(text: &str) -> bool {
+    matches!(text.trim_ascii_end(), "" | "---" | "...")
+}
+
+struct Split<'t> {
+    rest: &'t str,
+    /// Line of the source on which the rest starts.
+    line: u32,
+    has_cr: bool,
+}
+
+impl<'t> Iterator for Split<'t> {
+    type Item = Chunk<'t>;
+
+    fn next(&mut self) -> Option<Chunk<'t>> {
+        if self.rest.is_empty() {
+            return None;
         }
-        begun = begun || marker == Some(Marker::Start) || has_content(full);
-        at += full.len();
-        line = line.saturating_add(1);
-        if has_cr {
-            line = line.saturating_add(lone_carriage_returns(full));
+        let start_line = self.line;
+        // Directives and comments before `---` belong to the document that it starts.
+        let mut begun = false;
+        let mut len = 0;
+        for full in self.rest.split_inclusive('\n') {
+            let marker = marker(full);
+            if marker == Some(Marker::Start) && begun {
+                break;
+            }
+            begun = begun || marker == Some(Marker::Start) || has_content(full);
+            len += full.len();
+            self.line = self.line.saturating_add(1);
+            if self.has_cr {
+                self.line = self.line.saturating_add(lone_carriage_returns(full));
+            }
+            if marker == Some(Marker::End) {
+                break;
+            }
         }
-        if marker == Some(Marker::End) {
-            chunks.push(Chunk { text: &text[start..at], line: start_line });
-            (start, start_line) = (at, line);
-            begun = false;
-        }
+        let (text, rest) = self.rest.split_at(len);
+        self.rest = rest;
+        Some(Chunk { text, line: start_line })
     }
-    if start < text.len() {
-        chunks.push(Chunk { text: &text[start..], line: start_line });
-    }
-    chunks
 }
 
 /// The lines of a text, broken where the parsers break them: `\n`, `\r\n` and `\r`.
@@ -85,8 +101,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &[(&str, u32)]) {
-        let found: Vec<(&str, u32)> =
-            split(text).iter().map(|chunk| (chunk.text, chunk.line)).collect();
+        let found: Vec<(&str, u32)> = split(text).map(|chunk| (chunk.text, chunk.line)).collect();
         assert_eq!(found, expected);
     }
 

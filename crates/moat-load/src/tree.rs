@@ -1,9 +1,9 @@
 //! Building a tree of values from a stream of scalars, openings and closings: without recursion, with the path of every fault.
 
-use crate::limits::MAX_DEPTH;
+use crate::elide;
+use crate::limits::{BYTES_PER_VALUE, DOCUMENT_VALUES, MAX_DEPTH, MAX_FINDINGS};
 use moat_model::{Code, Data, Diagnostic, Entry, Pos, SourceId, Span, Value, codes};
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 /// Why a document has no value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,15 +13,33 @@ pub(crate) struct Fault {
     pub(crate) message: Cow<'static, str>,
     pub(crate) help: Option<Cow<'static, str>>,
     pub(crate) path: String,
+    /// Whether the limit on all values leaves the document out.
+    pub(crate) is_refusal: bool,
 }
 
-/// What came of a chunk: a value per document, `None` where it is empty or bad.
+/// What came of a chunk.
 #[derive(Debug, Default)]
 pub(crate) struct Parsed {
-    pub(crate) values: Vec<Option<Value>>,
-    /// The source of their spans is filled in by the caller.
+    /// One per document.
+    pub(crate) documents: Vec<Tree>,
+    /// What all of them cost.
+    pub(crate) cost: u64,
+    /// Repeated keys; the source of their spans is filled in by the caller.
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// Repeated keys that were left out, as too many.
+    pub(crate) n_untold: usize,
     pub(crate) faults: Vec<Fault>,
+    /// Faults too, apart because one finding tells all of a source.
+    pub(crate) refusals: Vec<Fault>,
+}
+
+/// A document that was parsed.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    /// `None` where it is empty or bad.
+    pub(crate) value: Option<Value>,
+    /// How many values it takes of those that there may be.
+    pub(crate) cost: u64,
 }
 
 /// The document being built.
@@ -32,8 +50,12 @@ pub(crate) struct Builder {
     items: Vec<Value>,
     entries: Vec<Entry>,
     root: Option<Value>,
-    /// Repeated keys.
-    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// How many values there may be, and how many there are.
+    budget: u64,
+    cost: u64,
+    /// Repeated keys, and how many more there are.
+    diagnostics: Vec<Diagnostic>,
+    n_untold: usize,
 }
 
 /// A list or mapping that is still open.
@@ -68,7 +90,14 @@ struct Key {
 
 impl Fault {
     pub(crate) fn syntax(pos: Pos, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: codes::SYNTAX, pos, message: message.into(), help: None, path: String::new() }
+        Self {
+            code: codes::SYNTAX,
+            pos,
+            message: message.into(),
+            help: None,
+            path: String::new(),
+            is_refusal: false,
+        }
     }
 
     pub(crate) fn limit(pos: Pos, message: impl Into<Cow<'static, str>>) -> Self {
@@ -80,6 +109,23 @@ impl Fault {
             .help("no Kubernetes object needs that; split the document, or leave it out")
     }
 
+    pub(crate) fn too_many(pos: Pos) -> Self {
+        let message = format!("more values than one per {BYTES_PER_VALUE} bytes of text");
+        Self { is_refusal: true, ..Self::limit(pos, message) }.help(
+            "no manifest is that dense; leave the document out, or load fewer files at a time",
+        )
+    }
+
+    /// The source of its span is filled in by the caller.
+    pub(crate) fn finding(self) -> Diagnostic {
+        let span = Span { source: SourceId::default(), pos: self.pos };
+        let finding = Diagnostic::error(self.code, span, self.message).path(self.path);
+        match self.help {
+            Some(help) => finding.help(help),
+            None => finding,
+        }
+    }
+
     pub(crate) fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
         self.help = Some(help.into());
         self
@@ -89,19 +135,29 @@ impl Fault {
 impl Parsed {
     /// Ends a document.
     pub(crate) fn push(&mut self, document: Result<Value, Fault>, builder: Builder) {
-        match document {
-            Ok(value) => self.values.push((!value.is_null()).then_some(value)),
+        let value = match document {
+            Ok(value) => (!value.is_null()).then_some(value),
             Err(mut fault) => {
                 fault.path = builder.path();
-                self.values.push(None);
                 self.faults.push(fault);
+                None
             }
-        }
-        self.diagnostics.extend(builder.diagnostics);
+        };
+        let cost = if value.is_some() { builder.cost + DOCUMENT_VALUES } else { 0 };
+        self.cost += cost;
+        self.documents.push(Tree { value, cost });
+        let room = MAX_FINDINGS.saturating_sub(self.diagnostics.len());
+        self.n_untold += builder.n_untold + builder.diagnostics.len().saturating_sub(room);
+        self.diagnostics.extend(builder.diagnostics.into_iter().take(room));
     }
 }
 
 impl Builder {
+    /// For a document that may take `budget` values.
+    pub(crate) fn new(budget: u64) -> Self {
+        Self { budget: budget.saturating_sub(DOCUMENT_VALUES), ..Self::default() }
+    }
+
     /// How many lists and mappings are open.
     pub(crate) fn depth(&self) -> usize {
         self.open.len()
@@ -147,6 +203,11 @@ impl Builder {
 
     /// Takes a complete value: an item, the value of the key before, or the document.
     pub(crate) fn value(&mut self, value: Value) -> Result<(), Fault> {
+        // An entry takes as much as two items.
+        self.cost += 1 + u64::from(self.in_map());
+        if self.cost > self.budget {
+            return Err(Fault::too_many(value.pos));
+        }
         match self.open.last_mut() {
             None => self.root = Some(value),
             Some(Node { content: Content::List { .. }, .. }) => self.items.push(value),
@@ -166,9 +227,9 @@ impl Builder {
     pub(crate) fn close(&mut self) -> Value {
         let Some(Node { pos, content }) = self.open.pop() else { return Value::NULL };
         let data = match content {
-            Content::List { start } => Data::List(self.items.drain(start..).collect()),
+            Content::List { start } => Data::List(take_from(&mut self.items, start)),
             Content::Map { start, merged, .. } => {
-                let mut entries: Vec<Entry> = self.entries.drain(start..).collect();
+                let mut entries = take_from(&mut self.entries, start);
                 self.drop_repeated(&mut entries, &merged);
                 Data::Map(entries)
             }
@@ -181,9 +242,13 @@ impl Builder {
         self.root.take().unwrap_or(Value::NULL)
     }
 
-    /// The field being read, such as `spec.ingress[0].from`.
-    pub(crate) fn path(&self) -> String {
-        let mut path = String::new();
+    /// The field being read, such as `spec.ingress[0].from`, shortened where it is long.
+    fn path(&self) -> String {
+        elide::path(&self.steps())
+    }
+
+    fn steps(&self) -> Vec<String> {
+        let mut steps = Vec::new();
         let starts = self.open.iter().filter_map(|node| match node.content {
             Content::List { start } => Some(start),
             Content::Map { .. } => None,
@@ -191,15 +256,15 @@ impl Builder {
         // The items of a list end where those of the next one inside it start.
         let mut ends = starts.skip(1).chain([self.items.len()]);
         for node in &self.open {
-            let _ = match &node.content {
+            match &node.content {
                 Content::List { start } => {
-                    write!(path, "[{}]", ends.next().unwrap_or(*start) - start)
+                    steps.push(format!("[{}]", ends.next().unwrap_or(*start) - start));
                 }
-                Content::Map { key: Some(key), .. } => write!(path, "{}{}", dot(&path), key.text),
-                Content::Map { key: None, .. } => Ok(()),
-            };
+                Content::Map { key: Some(key), .. } => steps.push(step(&steps, &key.text)),
+                Content::Map { key: None, .. } => {}
+            }
         }
-        path
+        steps
     }
 
     /// Keeps the last of entries with the same key, as the API server does, and reports those that were written twice.
@@ -228,15 +293,21 @@ impl Builder {
         reports.sort_unstable();
         for (last, first) in reports {
             let (entry, first) = (&entries[last], &entries[first]);
-            let path = self.path();
+            if self.diagnostics.len() >= MAX_FINDINGS {
+                self.n_untold += 1;
+                continue;
+            }
+            let mut steps = self.steps();
+            steps.push(step(&steps, &entry.key));
             let span = Span { source: SourceId::default(), pos: entry.key_pos };
             let message = format!(
                 "key `{}` is already on line {}; the last one wins",
-                entry.key, first.key_pos.line
+                elide::text(&entry.key),
+                first.key_pos.line
             );
             self.diagnostics.push(
                 Diagnostic::warning(codes::DUPLICATE_KEY, span, message)
-                    .path(format!("{path}{}{}", dot(&path), entry.key))
+                    .path(elide::path(&steps))
                     .help("keep one of them; to give several values, use a list or mapping under one key"),
             );
         }
@@ -245,8 +316,20 @@ impl Builder {
     }
 }
 
-fn dot(path: &str) -> &'static str {
-    if path.is_empty() { "" } else { "." }
+/// The step to a key, after other steps.
+fn step(before: &[String], key: &str) -> String {
+    format!("{}{}", if before.is_empty() { "" } else { "." }, elide::text(key))
+}
+
+/// The end of a vector, in memory of the right size; a large one without a copy when it is all of it.
+fn take_from<T>(all: &mut Vec<T>, start: usize) -> Vec<T> {
+    const LARGE: usize = 4096;
+    if start > 0 || all.len() < LARGE {
+        return all.drain(start..).collect();
+    }
+    let mut taken = std::mem::take(all);
+    taken.shrink_to_fit();
+    taken
 }
 
 /// Takes over the entries of the value of a merge key into the mapping whose entries begin at `start`.

@@ -1,5 +1,7 @@
 //! YAML documents, from the parser's events straight to values.
 
+use crate::elide;
+use crate::guard::{Guarded, Pending};
 use crate::limits::{ALIAS_TEXT_BYTES, MAX_ALIAS_NODES, MAX_DEPTH};
 use crate::scalar;
 use crate::tree::{Builder, Fault, Parsed};
@@ -13,16 +15,22 @@ pub(crate) fn may_alias(text: &str) -> bool {
     text.contains('&') && text.contains('*')
 }
 
-/// Parses a text whose first line is line `first_line` of its source. Anchors and aliases are paid for with `budget` nodes.
-pub(crate) fn parse(text: &str, first_line: u32, budget: &mut u64) -> Parsed {
+/// Parses a text whose first line is line `first_line` of its source, into at most so many values. Anchors and aliases are paid
+/// for with `budget` nodes.
+pub(crate) fn parse(text: &str, first_line: u32, values: u64, budget: &mut u64) -> Parsed {
     let mut parsed = Parsed::default();
-    let mut parser = Parser::new_from_str(text);
-    let mut document = Document::new(first_line, may_alias(text), budget);
+    let pending = Pending::default();
+    let mut parser = Parser::new(Guarded::new(text, &pending));
+    let mut document = Document::new(first_line, may_alias(text), values, budget);
     while let Some(next) = parser.next_event() {
+        let is_over = pending.restart();
         let taken = match next {
+            Ok((_, span)) if is_over => Err(too_large(document.pos(span.start))),
+            Err(error) if is_over => Err(too_large(document.pos(*error.marker()))),
             Ok((Event::StreamEnd, _)) => break,
             Ok((Event::DocumentStart(_), _)) => {
-                document = Document::new(first_line, document.has_aliases, document.budget);
+                let left = values.saturating_sub(parsed.cost);
+                document = Document::new(first_line, document.has_aliases, left, document.budget);
                 Ok(())
             }
             Ok((Event::DocumentEnd, _)) => {
@@ -68,9 +76,9 @@ struct Size {
 }
 
 impl<'b> Document<'b> {
-    fn new(first_line: u32, has_aliases: bool, budget: &'b mut u64) -> Self {
+    fn new(first_line: u32, has_aliases: bool, values: u64, budget: &'b mut u64) -> Self {
         Self {
-            builder: Builder::default(),
+            builder: Builder::new(values),
             first_line,
             has_aliases,
             anchored: BTreeMap::new(),
@@ -246,9 +254,14 @@ fn tagged(text: &str, tag: &Tag, pos: Pos) -> Result<Data, Fault> {
     }
     Err(Fault::syntax(
         pos,
-        format!("`{text}` is not {what}, which its tag `!!{}` says", tag.suffix),
+        format!("`{}` is not {what}, which its tag `!!{}` says", elide::text(text), tag.suffix),
     )
     .help("remove the tag, or correct the value"))
+}
+
+fn too_large(pos: Pos) -> Fault {
+    Fault::limit(pos, "a list or mapping in brackets that is too large")
+        .help("write it without brackets, one item or key on a line, or as JSON")
 }
 
 /// The parser's error, in words for people.
@@ -263,6 +276,9 @@ fn scan_fault(info: &str, pos: Pos) -> Fault {
         || has("start with a tab")
     {
         fault("a tab in the indentation", "indent with spaces")
+    } else if let Some(mark) = info.strip_suffix(" must be followed by a valid YAML whitespace") {
+        Fault::syntax(pos, format!("a tab after {}", mark.replace('\'', "`")))
+            .help("use spaces; what is nested under a key starts on its own line")
     } else if has("mapping values are not allowed") {
         fault(
             "a `key: value` cannot stand here",
@@ -331,7 +347,7 @@ fn scan_fault(info: &str, pos: Pos) -> Fault {
             .iter()
             .find_map(|start| info.strip_prefix(start))
             .unwrap_or(info);
-        Fault::syntax(pos, format!("invalid YAML: {words}"))
+        Fault::syntax(pos, format!("invalid YAML: {}", elide::text(words)))
             .help("check the indentation, quotes and brackets of this line")
     }
 }

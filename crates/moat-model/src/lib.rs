@@ -6,6 +6,7 @@
 
 pub mod diagnostic;
 pub mod inventory;
+mod json;
 pub mod lower;
 pub mod policy;
 mod read;

@@ -4,7 +4,6 @@ use crate::Json;
 use crate::bugs::Bug;
 use crate::point::{End, Flow, Half, Outcome, Reason};
 use crate::subject::Subject;
-use crate::value;
 use moat_compile::Dialect;
 use moat_ir::{Bound, HalfReason, PodIdx};
 use moat_model::{Lowered, SourceId, Value};
@@ -15,7 +14,7 @@ use std::sync::Arc;
 /// Lowers wire objects.
 #[must_use]
 pub fn lower(objects: &[Json]) -> Lowered {
-    let values: Vec<Value> = objects.iter().map(value::from_json).collect();
+    let values: Vec<Value> = objects.iter().map(Value::from).collect();
     moat_model::lower(
         values.iter().map(|value| (SourceId(0), value)),
         &[],

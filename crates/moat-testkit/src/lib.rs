@@ -25,7 +25,6 @@ pub mod settings;
 pub mod shrink;
 pub mod small;
 pub mod subject;
-pub mod value;
 pub mod wire;
 
 /// A wire object.

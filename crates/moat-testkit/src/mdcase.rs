@@ -8,7 +8,6 @@ use crate::engine;
 use crate::point::{End, Flow, Half, Outcome, Reason};
 use crate::service;
 use crate::subject::{self, Subject};
-use crate::value;
 use crate::wire;
 use moat_ir::Verdict;
 use moat_load::Input;
@@ -175,7 +174,7 @@ impl State {
     }
 
     fn json(&self) -> Vec<Json> {
-        self.objects.iter().map(value::to_json).collect()
+        self.objects.iter().map(Json::from).collect()
     }
 
     fn apply(&mut self, block: &Block, found: &mut Failures) {
@@ -211,7 +210,7 @@ impl State {
     fn label(&mut self, text: &str) -> Result<(), String> {
         let (object, edit) = text.rsplit_once(' ').ok_or("want `Kind ns/name key=value`")?;
         let at = self.find(object).ok_or_else(|| format!("no object `{object}`"))?;
-        let mut json = value::to_json(&self.objects[at]);
+        let mut json = Json::from(&self.objects[at]);
         if !json["metadata"]["labels"].is_object() {
             json["metadata"]["labels"] = serde_json::json!({});
         }
@@ -223,14 +222,14 @@ impl State {
                 labels.remove(key).ok_or_else(|| format!("no label `{key}`"))?;
             }
         }
-        self.objects[at] = value::from_json(&json);
+        self.objects[at] = Value::from(&json);
         Ok(())
     }
 }
 
 /// Kind, namespace and name.
 fn identity(object: &Value) -> (String, String, String) {
-    let json = value::to_json(object);
+    let json = Json::from(object);
     (wire::kind(&json).to_owned(), wire::namespace(&json).to_owned(), wire::name(&json).to_owned())
 }
 

@@ -1,34 +1,14 @@
 use super::*;
 use crate::query::Names;
 use moat_ir::{Bound, End, Flow, PodIdx, Verdict};
-use moat_model::{Data, Entry, Pos, SourceId, Value as Tree};
+use moat_model::{SourceId, Value as Tree};
 use moat_sets::{Family, ServicePoint};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
-fn tree(json: &Json) -> Tree {
-    let data = match json {
-        Json::Null => Data::Null,
-        Json::Bool(yes) => Data::Bool(*yes),
-        Json::Number(number) => Data::Int(number.as_i64().unwrap()),
-        Json::String(text) => Data::String(text.as_str().into()),
-        Json::Array(items) => Data::List(items.iter().map(tree).collect()),
-        Json::Object(map) => Data::Map(
-            map.iter()
-                .map(|(key, value)| Entry {
-                    key: key.as_str().into(),
-                    key_pos: Pos::default(),
-                    value: tree(value),
-                })
-                .collect(),
-        ),
-    };
-    Tree { pos: Pos::default(), data }
-}
-
 fn bound(objects: &[Json]) -> Bound {
-    let trees: Vec<Tree> = objects.iter().map(tree).collect();
+    let trees: Vec<Tree> = objects.iter().map(Tree::from).collect();
     let lowered = moat_model::lower(
         trees.iter().map(|tree| (SourceId(0), tree)),
         &[],

@@ -1,6 +1,6 @@
 use super::*;
 use moat_ir::{End as FlowEnd, Flow, Verdict};
-use moat_model::{Data, Entry, Pos, SourceId, Value as Tree};
+use moat_model::{SourceId, Value as Tree};
 use moat_sets::{Family, Protocol};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -10,29 +10,9 @@ const APPS: [&str; 3] = ["web", "db", "dns"];
 const TEAMS: [&str; 2] = ["a", "b"];
 const TIERS: [&str; 2] = ["Admin", "Baseline"];
 
-fn tree(json: &Json) -> Tree {
-    let data = match json {
-        Json::Null => Data::Null,
-        Json::Bool(yes) => Data::Bool(*yes),
-        Json::Number(number) => Data::Int(number.as_i64().unwrap()),
-        Json::String(text) => Data::String(text.as_str().into()),
-        Json::Array(items) => Data::List(items.iter().map(tree).collect()),
-        Json::Object(map) => Data::Map(
-            map.iter()
-                .map(|(key, value)| Entry {
-                    key: key.as_str().into(),
-                    key_pos: Pos::default(),
-                    value: tree(value),
-                })
-                .collect(),
-        ),
-    };
-    Tree { pos: Pos::default(), data }
-}
-
 /// A world from objects.
 pub(super) fn world(objects: &[Json], dialect: &str) -> Bound {
-    let trees: Vec<Tree> = objects.iter().map(tree).collect();
+    let trees: Vec<Tree> = objects.iter().map(Tree::from).collect();
     let lowered = moat_model::lower(
         trees.iter().map(|tree| (SourceId(0), tree)),
         &[],

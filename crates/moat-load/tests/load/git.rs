@@ -70,9 +70,15 @@ fn revisions() {
         main:deploy/a.yaml#0: {"a": 2}
         error[MOAT001] main:deploy/c.yaml:0:0: `main:deploy/c.yaml` is not a text file: not UTF-8 at byte offset 2
           help: manifests are UTF-8 text, or UTF-16 with a byte order mark; save it as UTF-8, or leave it out
+        note[MOAT013] main:deploy/notes.txt:0:0: not read: neither `.yaml`, `.yml` nor `.json`
+          help: name the file after `-f` if it is a manifest
         error[MOAT002] main:deploy/é b.yaml:2:1 b: a value is missing here
           help: close what `{` or `[` opens before this, and remove a stray comma
+        note[MOAT013] main:docs/x.md:0:0: not read: neither `.yaml`, `.yml` nor `.json`
+          help: name the file after `-f` if it is a manifest
         HEAD~1:deploy/a.yaml#0: {"a": 1}
+        note[MOAT013] HEAD~1:deploy/notes.txt:0:0: not read: neither `.yaml`, `.yml` nor `.json`
+          help: name the file after `-f` if it is a manifest
         main:deploy/notes.txt#0: {"t": 1}
         error[MOAT001] main:none:0:0: no `none` in revision `main`
           help: `git ls-tree main` lists what there is; paths are relative to the current directory

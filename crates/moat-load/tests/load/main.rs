@@ -7,6 +7,8 @@ mod git;
 #[cfg(test)]
 mod json;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod sources;

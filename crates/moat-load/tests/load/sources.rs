@@ -83,6 +83,18 @@ fn missing_paths_come_with_a_suggestion() {
 }
 
 #[test]
+fn missing_paths_keep_their_help_beside_good_ones() {
+    let dir = Dir::new();
+    dir.file("web.yaml", "a: 1");
+    expect![[r#"
+        DIR/web.yaml#0: {"a": 1}
+        error[MOAT001] DIR/wed.yaml:0:0: no such file or directory: `DIR/wed.yaml`
+          help: did you mean `DIR/web.yaml`?
+    "#]]
+    .assert_eq(&dir.show(&["web.yaml", "wed.yaml", "web.yaml"]));
+}
+
+#[test]
 fn links_are_followed_and_cycles_end() {
     let dir = Dir::new();
     dir.file("d/a.yaml", "a: 1");

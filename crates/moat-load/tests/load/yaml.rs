@@ -194,6 +194,19 @@ fn tabs_are_named() {
 }
 
 #[test]
+fn tabs_before_nested_values_are_named() {
+    for (text, line, column, message) in [
+        ("a: 1\nb:\t- c\n", 2, 3, "a tab after `:`"),
+        ("é:\t\tb: 1\n", 1, 3, "a tab after `:`"),
+        ("- a\n-\t- b\n", 2, 2, "a tab after `-`"),
+    ] {
+        let finding = &load_text(text).diagnostics[0];
+        assert_eq!(finding.message, message, "{text:?}");
+        assert_eq!(finding.span.pos, Pos { line, column }, "{text:?}");
+    }
+}
+
+#[test]
 fn templates_are_named() {
     let help = "  help: render it first, such as `helm template … | moat … -f -`\n";
     for (text, pos) in [

@@ -5,6 +5,8 @@ use unicode_width::UnicodeWidthChar as _;
 
 /// Tabs stop every so many columns.
 const TAB_WIDTH: usize = 4;
+/// Characters laid out on each side of the token: a cell takes some 60 bytes, and a hostile line may have 100 MB.
+const REACH: usize = 4096;
 /// Stands for what was cut away.
 const CUT: &str = "...";
 
@@ -21,8 +23,11 @@ pub(super) struct Excerpt {
 
 /// Lays out a line for `width_max` columns around the token at `column`, which counts characters from 1.
 pub(super) fn excerpt(line: &str, column: u32, width_max: usize) -> Excerpt {
-    let chars: Vec<char> = line.trim_end().chars().collect();
-    let first = (column.max(1) as usize - 1).min(chars.len());
+    // The rest of a long line is never shown.
+    let before = column.max(1) as usize - 1;
+    let skipped = before.saturating_sub(REACH);
+    let chars: Vec<char> = line.trim_end().chars().skip(skipped).take(2 * REACH).collect();
+    let first = (before - skipped).min(chars.len());
     let last = token::end(&chars, first);
     let (cells, offsets) = lay_out(&chars);
     let offset = |idx: usize| offsets.get(idx).copied().unwrap_or_default();

@@ -2,28 +2,23 @@ use super::{render, value};
 use crate::Style;
 use moat_analyze::diff::diff;
 use moat_ir::Bound;
-use moat_model::{Data, Entry, Pos, SourceId, Value as Tree};
+use moat_model::{Data, SourceId, Value as Tree};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
+/// A document of which everything is on line 7.
 fn tree(json: &Json) -> Tree {
-    let data = match json {
-        Json::Null => Data::Null,
-        Json::Bool(yes) => Data::Bool(*yes),
-        Json::Number(number) => Data::Int(number.as_i64().unwrap()),
-        Json::String(text) => Data::String(text.as_str().into()),
-        Json::Array(items) => Data::List(items.iter().map(tree).collect()),
-        Json::Object(map) => Data::Map(
-            map.iter()
-                .map(|(key, value)| Entry {
-                    key: key.as_str().into(),
-                    key_pos: Pos::default(),
-                    value: tree(value),
-                })
-                .collect(),
-        ),
-    };
-    Tree { pos: Pos { line: 7, ..Pos::default() }, data }
+    fn place(tree: &mut Tree) {
+        tree.pos.line = 7;
+        match &mut tree.data {
+            Data::List(items) => items.iter_mut().for_each(place),
+            Data::Map(entries) => entries.iter_mut().for_each(|entry| place(&mut entry.value)),
+            _ => {}
+        }
+    }
+    let mut tree = Tree::from(json);
+    place(&mut tree);
+    tree
 }
 
 fn world(objects: &[Json]) -> Bound {

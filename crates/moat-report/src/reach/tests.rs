@@ -3,29 +3,9 @@ use crate::Style;
 use expect_test::{Expect, expect};
 use moat_analyze::reach::{Matrix, Namer, Options, matrix};
 use moat_ir::{Bound, Direction};
-use moat_model::{Data, Entry, Pos, SourceId, Value as Tree};
+use moat_model::{SourceId, Value as Tree};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
-
-fn tree(json: &Json) -> Tree {
-    let data = match json {
-        Json::Null => Data::Null,
-        Json::Bool(yes) => Data::Bool(*yes),
-        Json::Number(number) => Data::Int(number.as_i64().unwrap()),
-        Json::String(text) => Data::String(text.as_str().into()),
-        Json::Array(items) => Data::List(items.iter().map(tree).collect()),
-        Json::Object(map) => Data::Map(
-            map.iter()
-                .map(|(key, value)| Entry {
-                    key: key.as_str().into(),
-                    key_pos: Pos::default(),
-                    value: tree(value),
-                })
-                .collect(),
-        ),
-    };
-    Tree { pos: Pos::default(), data }
-}
 
 /// A shop: `web` is open to everyone, `api` to `web`, `db` to `api` and to the auditors of any namespace; two open namespaces.
 fn shop() -> Bound {
@@ -75,7 +55,7 @@ fn shop() -> Bound {
 }
 
 fn bound(objects: &[Json]) -> Bound {
-    let trees: Vec<Tree> = objects.iter().map(tree).collect();
+    let trees: Vec<Tree> = objects.iter().map(Tree::from).collect();
     let lowered = moat_model::lower(
         trees.iter().map(|tree| (SourceId(0), tree)),
         &[],
