@@ -99,7 +99,7 @@ impl Pool {
 }
 
 /// What the two ends of a pair say, for each IP family that both have: egress, ingress.
-type Says = Vec<(usize, usize)>;
+type Says = [Option<(usize, usize)>; 2];
 
 /// One of the two states; programs are asked about an atom once.
 struct Side<'b> {
@@ -129,28 +129,30 @@ impl Side<'_> {
 
     fn pair(&mut self, pool: &mut Pool, from: ClassIdx, to: ClassIdx) -> Says {
         let [source, destination] = [from, to].map(|class| self.bound.class(class).atoms);
-        let shared =
-            source.into_iter().zip(destination).filter(|(a, b)| a.is_some() && b.is_some());
-        let mut atoms: Vec<(Option<u32>, Option<u32>)> = shared.collect();
-        if atoms.is_empty() {
+        let mut says = Says::default();
+        for ((slot, source), destination) in says.iter_mut().zip(source).zip(destination) {
+            if source.is_some() && destination.is_some() {
+                *slot = Some((
+                    self.half(pool, from, Direction::Egress, destination),
+                    self.half(pool, to, Direction::Ingress, source),
+                ));
+            }
+        }
+        if let [None, None] = says {
             // Each end is then looked up by what it has, as the interpreter for one flow does.
             let any = |atoms: [Option<u32>; 2]| atoms.into_iter().flatten().next();
-            atoms.push((any(source), any(destination)));
+            let egress = self.half(pool, from, Direction::Egress, any(destination));
+            let ingress = self.half(pool, to, Direction::Ingress, any(source));
+            return [Some((egress, ingress)), None];
         }
-        let mut half = |class, direction, atom| self.half(pool, class, direction, atom);
-        atoms
-            .into_iter()
-            .map(|(source, destination)| {
-                (half(from, Direction::Egress, destination), half(to, Direction::Ingress, source))
-            })
-            .collect()
+        says
     }
 }
 
 impl Pool {
     /// Ports that both ends allow, by any family.
     fn both(&self, says: &Says) -> PortSet {
-        says.iter().fold(PortSet::empty(), |sum, &(egress, ingress)| {
+        says.iter().flatten().fold(PortSet::empty(), |sum, &(egress, ingress)| {
             sum.union(&self.get(egress).intersect(self.get(ingress)))
         })
     }
