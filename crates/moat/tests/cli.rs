@@ -1271,3 +1271,43 @@ spec:
         "#]],
     );
 }
+
+#[test]
+fn a_proposal_tells_what_else_it_opens() {
+    let dir = Dir::shop("opens");
+    let second = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: db2, namespace: shop, labels: {app: db}}
+spec: {containers: [{name: db, ports: [{name: pg, containerPort: 5433}]}]}
+";
+    std::fs::write(dir.0.join("second.yaml"), second).unwrap();
+    check(
+        &dir,
+        &["explain", "-f", ".", "dev/web", "shop/db:5432"],
+        expect![[r#"
+        DENIED   dev/web -> shop/db:5432/TCP
+
+          egress of dev/web: allowed, no policy decides and the default is to allow
+          ingress of shop/db: denied, the pod is isolated and no rule matches
+            isolated by:
+              netpol shop/db                                      ./policy.yaml:1
+            nearest rule:
+              netpol shop/db ingress[0] from[0]                   ./policy.yaml:11
+                - namespace `dev`: lacks env=prod (has env=dev)
+            to allow it, one of:
+              1. label namespace dev: env=prod
+                 also opens 1 pair:
+                   dev/web -> shop/db2 on TCP 5433
+              2. add an ingress rule to netpol shop/db  ./policy.yaml:1
+                   - from:
+                     - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: dev}}
+                       podSelector: {matchLabels: {app: web}}
+                     ports:
+                     - {protocol: TCP, port: 5432}
+                 also opens 1 pair:
+                   dev/web -> shop/db2 on TCP 5432
+        -- exit 1
+    "#]],
+    );
+}

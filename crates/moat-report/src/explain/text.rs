@@ -226,23 +226,24 @@ fn edit_text(out: &mut String, number: usize, edit: &Edit, style: Style) {
         Change::RemoveRule { .. } => "taken out whole, it ",
         _ => "",
     };
-    let _ = writeln!(out, "         {whole}{}", opened_text(&edit.opened));
+    opened_text(out, whole, &edit.opened);
     for effect in &edit.opened.side_effects {
         let _ = writeln!(out, "         side effect: {effect}");
     }
 }
 
-fn opened_text(opened: &Opened) -> String {
+fn opened_text(out: &mut String, whole: &str, opened: &Opened) {
     if opened.n_pairs == 0 {
-        return "opens nothing else".to_owned();
+        let _ = writeln!(out, "         {whole}opens nothing else");
+        return;
     }
-    let examples: Vec<String> = opened
-        .examples
-        .iter()
-        .map(|(from, to, ports)| format!("{from} -> {to} on {ports}"))
-        .collect();
-    let more = opened.n_pairs - examples.len();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let plural = if opened.n_pairs == 1 { "" } else { "s" };
-    format!("also opens {} pair{plural}: {}{more}", opened.n_pairs, examples.join(", "))
+    let _ = writeln!(out, "         {whole}also opens {} pair{plural}:", opened.n_pairs);
+    for (from, to, ports) in &opened.examples {
+        let _ = writeln!(out, "           {from} -> {to} on {ports}");
+    }
+    let more = opened.n_pairs - opened.examples.len();
+    if more > 0 {
+        let _ = writeln!(out, "           … {more} more");
+    }
 }
