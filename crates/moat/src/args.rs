@@ -204,7 +204,7 @@ pub(crate) struct Reach {
     /// Only this destination port, such as 443 or 53/UDP
     #[arg(long, value_name = "PORT[/PROTOCOL]")]
     pub(crate) port: Option<String>,
-    /// With --focus: only what it reaches (egress) or is reached by (ingress)
+    /// Only what pods reach (egress) or are reached by (ingress): those of --focus and --namespace, or all
     #[arg(long, value_enum)]
     pub(crate) direction: Option<DirectionName>,
     /// Only pairs with an end in this namespace; may be repeated

@@ -234,15 +234,42 @@ fn focus_takes_pods_and_what_leads_to_them() {
 }
 
 #[test]
-fn direction_needs_a_focus() {
+fn a_direction_is_seen_from_the_pods() {
     let dir = Dir::shop("direction");
+    let rows = |direction: &str| {
+        shown(&dir.0, &["reach", "-f", ".", "-o", "csv", "--direction", direction], "")
+    };
     expect![[r#"
+        source,destination,protocol,ports
+        shop/api,0.0.0.0/0 ::/0,SCTP,*
+        shop/api,0.0.0.0/0 ::/0,TCP,*
+        shop/api,0.0.0.0/0 ::/0,UDP,*
+        shop/api,shop/deployment/web,SCTP,*
+        shop/api,shop/deployment/web,TCP,*
+        shop/api,shop/deployment/web,UDP,*
+        shop/deployment/web,0.0.0.0/0 ::/0,SCTP,*
+        shop/deployment/web,0.0.0.0/0 ::/0,TCP,*
+        shop/deployment/web,0.0.0.0/0 ::/0,UDP,*
+        shop/deployment/web,shop/api,TCP,8080
         -- stderr
-        error: --direction says nothing without --focus
-        help: add --focus NAME: `egress` is what it reaches, `ingress` what reaches it
-        -- exit 2
-    "#]]
-    .assert_eq(&shown(&dir.0, &["reach", "-f", ".", "--direction", "egress"], ""));
+        note: 1 finished pod has no traffic (not listed)
+        note: 1 object of a kind that is not interpreted (Prometheus) may make pods that are not shown
+        -- exit 0
+    "#]].assert_eq(&rows("egress"));
+    expect![[r#"
+        source,destination,protocol,ports
+        0.0.0.0/0 ::/0,shop/deployment/web,SCTP,*
+        0.0.0.0/0 ::/0,shop/deployment/web,TCP,*
+        0.0.0.0/0 ::/0,shop/deployment/web,UDP,*
+        shop/api,shop/deployment/web,SCTP,*
+        shop/api,shop/deployment/web,TCP,*
+        shop/api,shop/deployment/web,UDP,*
+        shop/deployment/web,shop/api,TCP,8080
+        -- stderr
+        note: 1 finished pod has no traffic (not listed)
+        note: 1 object of a kind that is not interpreted (Prometheus) may make pods that are not shown
+        -- exit 0
+    "#]].assert_eq(&rows("ingress"));
 }
 
 #[test]

@@ -17,12 +17,6 @@ use std::io::{BufWriter, IsTerminal as _, Write as _};
 
 pub(crate) fn run(args: &Reach) -> Outcome {
     let ports = args.port.as_deref().map(port).transpose()?;
-    if args.direction.is_some() && args.focus.is_empty() {
-        return Err(Failure::with_help(
-            "--direction says nothing without --focus",
-            "add --focus NAME: `egress` is what it reaches, `ingress` what reaches it",
-        ));
-    }
     let world = World::read(&args.common)?;
     let options = Options {
         focus: focus(&world, args)?,
