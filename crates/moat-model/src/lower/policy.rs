@@ -5,6 +5,7 @@
 
 use super::NULL;
 use super::selector::{label_selector, pod_term};
+use crate::diagnostic::{Diagnostic, codes};
 use crate::policy::{
     Action, Direction, Peer, PeerKind, Peers, Policy, PolicyId, PortMatch, Ports, Rule, Tier,
 };
@@ -214,7 +215,22 @@ fn ip_block<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<AddrSet
 /// A prefix, or the API server's refusal.
 pub(super) fn cidr<'v>(reader: &mut Reader<'v, '_>, value: &'v Value, text: &str) -> Option<Cidr> {
     match Cidr::parse(text) {
-        Ok(cidr) => Some(cidr),
+        Ok(cidr) => {
+            let address = text.split_once('/').and_then(|(address, _)| address.parse().ok());
+            if let Some(address) = address.filter(|address| *address != cidr.network()) {
+                // The API server accepts such values and warns, in these words.
+                let message = format!(
+                    "CIDR value \"{text}\" is ambiguous in this context (should be \"{cidr}\" or \"{}\"?)",
+                    Cidr::host(address)
+                );
+                let span = reader.span(value);
+                let finding = Diagnostic::warning(codes::INVALID, span, message)
+                    .help(format!("write `{cidr}` if the whole prefix is meant"))
+                    .effect(format!("read as `{cidr}`"));
+                reader.push(finding);
+            }
+            Some(cidr)
+        }
         Err(reason) => {
             reader.invalid(
                 value,

@@ -143,9 +143,14 @@ impl<'t> Flow<'t> {
         } else if self.sign('[') {
             let mut items = Vec::new();
             while !self.sign(']') {
-                assert!(!self.rest.is_empty(), "no `]` for the `[` at {pos:?}");
+                let n_left = self.rest.len();
                 items.push(self.value());
                 self.sign(',');
+                assert!(
+                    self.rest.len() < n_left,
+                    "no item at {:?} in the `[` at {pos:?}",
+                    self.pos
+                );
             }
             Data::List(items)
         } else {

@@ -165,3 +165,22 @@ fn policy_types_the_server_refuses_isolate_both_ways() {
         assert!(policy.isolates_ingress && policy.isolates_egress, "{types}");
     }
 }
+
+#[test]
+fn a_prefix_with_host_bits_is_accepted_and_warned_about() {
+    let text = np("{ingress: [{from: [{ipBlock: {cidr: 10.100.0.1/16}}]}]}");
+    check_finding(
+        &text,
+        "warning spec.ingress[0].from[0].ipBlock.cidr: CIDR value \"10.100.0.1/16\" is ambiguous in this context \
+         (should be \"10.100.0.0/16\" or \"10.100.0.1/32\"?)",
+    );
+    assert_eq!(
+        peer_kind("{ipBlock: {cidr: 10.100.0.1/16}}"),
+        peer_kind("{ipBlock: {cidr: 10.100.0.0/16}}")
+    );
+    check_finding(
+        &np("{ingress: [{from: [{ipBlock: {cidr: \"fd00::1/64\"}}]}]}"),
+        "warning spec.ingress[0].from[0].ipBlock.cidr: CIDR value \"fd00::1/64\" is ambiguous in this context \
+         (should be \"fd00::/64\" or \"fd00::1/128\"?)",
+    );
+}
