@@ -118,7 +118,8 @@ fn every_file_is_part_of_its_crate() {
         if own_target || name.contains("/tests/") && stem == "main" {
             continue;
         }
-        // `a/b.rs` and `a/b/mod.rs` are declared in `a/mod.rs`, `a.rs`, `a/lib.rs` or `a/main.rs`.
+        // `a/b.rs` and `a/b/mod.rs` are declared in `a/mod.rs`, `a.rs`, `a/lib.rs` or `a/main.rs`; what tests share, in
+        // each test that uses it.
         let (module, parent) = if stem == "mod" {
             (dir.file_name().unwrap().to_str().unwrap(), dir.parent().unwrap())
         } else {
@@ -130,6 +131,7 @@ fn every_file_is_part_of_its_crate() {
             .filter(|(other, _)| {
                 parents.iter().any(|path| path == Path::new(other))
                     || Path::new(other) == parent.with_extension("rs")
+                    || parent.ends_with("tests") && Path::new(other).parent() == Some(parent)
             })
             .any(|(_, text)| {
                 text.lines().any(|line| line.trim_start().ends_with(&format!("mod {module};")))

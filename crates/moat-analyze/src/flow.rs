@@ -1,8 +1,8 @@
 //! One recorded flow: the verdict on all that it may stand for.
 
-use crate::query::{Names, Port, QueryError, Target, named_port, only_pods_name_ports};
+use crate::query::{Names, Port, QueryError, Target, families, named_port, only_pods_name_ports};
 use moat_ir::{Answer, End, Flow, Half, HalfReason, Verdict};
-use moat_sets::{Family, Protocol, ServicePoint};
+use moat_sets::{Protocol, ServicePoint};
 
 /// The answer to a recorded flow.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,7 +56,7 @@ pub fn flow(
     let mut told: Option<Answer> = None;
     for source in &sources {
         for (destination, point) in &destinations {
-            for family in families(names, source, destination) {
+            for family in families(bound, source, destination) {
                 let flow =
                     Flow { from: source.clone(), to: destination.clone(), point: *point, family };
                 let answer = bound.decide(&flow);
@@ -156,21 +156,4 @@ fn through(
         }
         (None, _) => (Vec::new(), Some("the Service has no such port")),
     }
-}
-
-fn families(names: &Names<'_>, from: &End, to: &End) -> impl Iterator<Item = Family> + use<> {
-    let has = |end: &End, family: Family| match end {
-        End::Pod(pod) => names.bound().class_of(*pod).atom(family).is_some(),
-        End::Address(address) => Family::of(*address) == family,
-        End::Domain(_) => true,
-    };
-    let shared = Family::BOTH.map(|family| has(from, family) && has(to, family));
-    let any = shared.contains(&true);
-    // Ends that share no family are asked about by the source's.
-    let first = if has(from, Family::V4) { Family::V4 } else { Family::V6 };
-    Family::BOTH
-        .into_iter()
-        .zip(shared)
-        .filter(move |&(family, shared)| if any { shared } else { family == first })
-        .map(|(family, _)| family)
 }

@@ -6,5 +6,6 @@ pub mod check;
 pub mod diff;
 pub mod explain;
 pub mod flow;
+mod memo;
 pub mod query;
 pub mod reach;

@@ -52,3 +52,18 @@ impl Settings {
         flows_per_pair: 5,
     };
 }
+
+/// The number in an environment variable, if it is set.
+#[must_use]
+pub fn number(name: &str) -> Option<u64> {
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+/// The first seed and how many: `MOAT_SEED` alone, else as many as `MOAT_WORLDS` says, which has this default.
+#[must_use]
+pub fn seeds(n_worlds: u64) -> (u64, u64) {
+    number("MOAT_SEED")
+        .map_or_else(|| (0, number("MOAT_WORLDS").unwrap_or(n_worlds)), |seed| (seed, 1))
+}

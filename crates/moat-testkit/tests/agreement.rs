@@ -10,13 +10,7 @@
 )]
 
 use moat_testkit::agree::{self, Counts};
-use moat_testkit::settings::Settings;
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
-}
+use moat_testkit::settings::{Settings, number, seeds};
 
 #[test]
 fn engine_agrees_with_spec_on_random_worlds() {
@@ -24,8 +18,7 @@ fn engine_agrees_with_spec_on_random_worlds() {
     if let Some(flows) = number("MOAT_FLOWS") {
         settings.flows_per_pair = usize::try_from(flows).unwrap();
     }
-    let (first, n) =
-        number("MOAT_SEED").map_or((0, number("MOAT_WORLDS").unwrap_or(1500)), |seed| (seed, 1));
+    let (first, n) = seeds(1500);
     let mut sum = Counts::default();
     let result = agree::in_parallel(
         n,

@@ -14,7 +14,7 @@ use moat_analyze::query::{Names, Port};
 use moat_compile::{Dialect, bind, changed, compile};
 use moat_ir::{Bound, Change, End, Verdict};
 use moat_testkit::rng::Rng;
-use moat_testkit::settings::Settings;
+use moat_testkit::settings::{Settings, seeds};
 use moat_testkit::{Json, agree, engine, generate};
 use std::sync::Arc;
 
@@ -116,11 +116,7 @@ fn check(objects: &[Json], seed: u64) -> Result<Counts, String> {
 
 #[test]
 fn edits_allow_the_flow_and_open_what_they_say() {
-    let seed = std::env::var("MOAT_SEED").ok().map(|text| text.parse::<u64>().unwrap());
-    let (first, n) = seed.map_or(
-        (0, std::env::var("MOAT_WORLDS").ok().map_or(400, |text| text.parse().unwrap())),
-        |seed| (seed, 1),
-    );
+    let (first, n) = seeds(400);
     let mut sum = Counts::default();
     let result = agree::in_parallel(
         n,

@@ -26,7 +26,7 @@ use moat_testkit::engine::Engine;
 use moat_testkit::point::{End, Flow, Half, Outcome, Reason};
 use moat_testkit::probe::{self, Probes};
 use moat_testkit::rng::Rng;
-use moat_testkit::settings::Settings;
+use moat_testkit::settings::{Settings, seeds};
 use moat_testkit::subject::Subject;
 use moat_testkit::{Json, agree, generate, shrink};
 
@@ -168,12 +168,6 @@ fn renamed(half: &Half, policy: &dyn Fn(&str) -> String, places: bool) -> Half {
     Half { verdict: half.verdict, reason }
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
-}
-
 /// The world of a seed. In every third one all cluster policies have one priority, so that ties are broken by their names.
 fn world(seed: u64) -> Vec<Json> {
     let mut objects = generate::world(seed, &Settings::DEFAULT).objects;
@@ -187,8 +181,7 @@ fn world(seed: u64) -> Vec<Json> {
 
 /// Runs a law on random worlds; a difference comes back with the smallest world that still shows it.
 fn hold(what: &str, law: Law) -> Counts {
-    let (first, n) =
-        number("MOAT_SEED").map_or((0, number("MOAT_WORLDS").unwrap_or(400)), |seed| (seed, 1));
+    let (first, n) = seeds(400);
     let mut sum = Counts::default();
     let result = agree::in_parallel(
         n,

@@ -15,7 +15,7 @@ use moat_compile::Dialect;
 use moat_ir::{AtomKind, Bound, Cell, End, Flow, Program, Verdict};
 use moat_sets::{Family, Protocol, ServicePoint};
 use moat_testkit::Json;
-use moat_testkit::settings::Settings;
+use moat_testkit::settings::{Settings, seeds};
 use moat_testkit::{agree, engine, generate, shrink, small};
 use std::collections::BTreeSet;
 
@@ -154,16 +154,9 @@ fn check_and_shrink(objects: &[Json], dialect: Dialect) -> Result<Counts, String
     })
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
-}
-
 /// Checks random worlds in a dialect.
 fn check_random(what: &str, dialect: Dialect, settings: &Settings) {
-    let (first, n) =
-        number("MOAT_SEED").map_or((0, number("MOAT_WORLDS").unwrap_or(400)), |seed| (seed, 1));
+    let (first, n) = seeds(400);
     let mut sum = Counts::default();
     let result = agree::in_parallel(
         n,

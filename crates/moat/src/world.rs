@@ -5,7 +5,7 @@ use crate::exit::{Ended, Failure, Outcome};
 use crate::out::Progress;
 use moat_compile::{bind, compile};
 use moat_ir::{Bound, Change, ServiceInfo, SymbolicIr};
-use moat_load::{Input, Loaded, load};
+use moat_load::{Input, Loaded, Source, load};
 use moat_model::{Diagnostic, Lowered, Options, Severity, TaintScope, codes, lower};
 use moat_report::diagnostics::problems;
 use moat_sets::Cidr;
@@ -28,6 +28,11 @@ pub(crate) fn inputs(files: &[String]) -> Vec<Input> {
         .iter()
         .map(|file| if file == "-" { Input::Stdin } else { Input::Path(PathBuf::from(file)) })
         .collect()
+}
+
+/// Names and texts of sources, as reports want them.
+pub(crate) fn texts(sources: &[Source]) -> Vec<(&str, &str)> {
+    sources.iter().map(|source| (source.name.as_str(), source.text.as_ref())).collect()
 }
 
 impl World {
@@ -72,13 +77,8 @@ impl World {
     fn refusal(&self, findings: &[Diagnostic]) -> Failure {
         /// Errors told one by one.
         const TOLD_MAX: usize = 5;
-        let sources: Vec<(&str, &str)> = self
-            .loaded
-            .sources
-            .iter()
-            .map(|source| (source.name.as_str(), source.text.as_ref()))
-            .collect();
         let told = findings.get(..TOLD_MAX).unwrap_or(findings);
+        let sources = texts(&self.loaded.sources);
         let mut text = problems(told, sources.as_slice(), crate::out::error_style());
         if findings.len() > told.len() {
             text.push_str(&format!(

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod common;
+
+use common::{Dir, run, shown};
 use expect_test::{Expect, expect};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 const WORLD: &str = "\
 apiVersion: v1
@@ -61,56 +61,8 @@ spec:
     - port: pg
 ";
 
-/// A directory that is gone when the test ends.
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new(name: &str, files: &[(&str, &str)]) -> Self {
-        let dir = std::env::temp_dir().join(format!("moat-cli-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&dir);
-        std::fs::create_dir_all(&dir).unwrap();
-        for (name, text) in files {
-            std::fs::write(dir.join(name), text).unwrap();
-        }
-        Self(dir)
-    }
-
-    fn shop(name: &str) -> Self {
-        Self::new(name, &[("policy.yaml", POLICY), ("world.yaml", WORLD)])
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn run(dir: &Path, args: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_moat"))
-        .args(args)
-        .current_dir(dir)
-        .env("COLUMNS", "100")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that does not read its input closes the pipe, which is no fault here.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-/// Standard output, standard error and exit code, as one text.
-fn shown(dir: &Path, args: &[&str], input: &str) -> String {
-    let output = run(dir, args, input);
-    let mut text = String::from_utf8(output.stdout).unwrap();
-    let errors = String::from_utf8(output.stderr).unwrap();
-    if !errors.is_empty() {
-        text.push_str(&format!("-- stderr\n{errors}"));
-    }
-    text.push_str(&format!("-- exit {}\n", output.status.code().unwrap()));
-    text
+fn shop(name: &str) -> Dir {
+    Dir::new(&format!("cli-{name}"), &[("policy.yaml", POLICY), ("world.yaml", WORLD)])
 }
 
 fn check(dir: &Dir, args: &[&str], expected: Expect) {
@@ -123,7 +75,7 @@ fn check_with(dir: &Dir, args: &[&str], input: &str, expected: Expect) {
 
 #[test]
 fn an_allowed_flow_names_the_rule() {
-    let dir = Dir::shop("allowed");
+    let dir = shop("allowed");
     check(
         &dir,
         &["explain", "-f", ".", "shop/web", "shop/db:5432"],
@@ -141,7 +93,7 @@ fn an_allowed_flow_names_the_rule() {
 
 #[test]
 fn a_denied_flow_tells_what_is_missing_and_what_would_help() {
-    let dir = Dir::shop("denied");
+    let dir = shop("denied");
     check(
         &dir,
         &["explain", "-f", ".", "dev/web", "shop/db:5432"],
@@ -172,7 +124,7 @@ fn a_denied_flow_tells_what_is_missing_and_what_would_help() {
 
 #[test]
 fn a_service_is_followed_to_its_pods() {
-    let dir = Dir::shop("service");
+    let dir = shop("service");
     check(
         &dir,
         &["explain", "-f", ".", "shop/web", "shop/svc/db:80"],
@@ -203,7 +155,7 @@ fn a_service_is_followed_to_its_pods() {
 
 #[test]
 fn without_a_port_the_allowed_ones_are_told() {
-    let dir = Dir::shop("any");
+    let dir = shop("any");
     check(
         &dir,
         &["explain", "-f", ".", "shop/web", "shop/db"],
@@ -230,8 +182,13 @@ fn without_a_port_the_allowed_ones_are_told() {
 
 #[test]
 fn json_has_a_version_and_places() {
-    let dir = Dir::shop("json");
-    let output = run(&dir.0, &["explain", "-f", ".", "dev/web", "shop/db:pg", "-o", "json"], "");
+    let dir = shop("json");
+    let output = run(
+        &dir.0,
+        &["explain", "-f", ".", "dev/web", "shop/db:pg", "-o", "json"],
+        "",
+        Some("100"),
+    );
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(value["apiVersion"], "moat.dev/v1");
     assert_eq!(value["kind"], "Explanation");
@@ -243,7 +200,7 @@ fn json_has_a_version_and_places() {
 
 #[test]
 fn flows_are_answered_in_order_and_bad_lines_do_not_stop_them() {
-    let dir = Dir::shop("flows");
+    let dir = shop("flows");
     let flows = r#"{"from":"shop/web","to":"shop/db","port":5432,"protocol":"TCP"}
 {"from":"dev/web","to":"shop/svc/db","port":80}
 {"from":"203.0.113.7","to":"shop/db","port":5432,"protocol":"TCP"}
@@ -373,7 +330,7 @@ fn bad_input_is_told_with_its_place_and_its_cure() {
 
 #[test]
 fn reach_lists_rows_in_order() {
-    let dir = Dir::shop("reach");
+    let dir = shop("reach");
     check(
         &dir,
         &["reach", "-f", ".", "--flat", "-o", "csv"],
@@ -593,7 +550,7 @@ tests:
 
 #[test]
 fn tests_that_pass_tell_what_they_leave_untested() {
-    let dir = Dir::shop("test-pass");
+    let dir = shop("test-pass");
     std::fs::write(dir.0.join("tests.txt"), TESTS).unwrap();
     check(
         &dir,
@@ -615,7 +572,7 @@ fn tests_that_pass_tell_what_they_leave_untested() {
 
 #[test]
 fn tests_that_fail_explain() {
-    let dir = Dir::shop("test-fail");
+    let dir = shop("test-fail");
     let tests = "\
 tests:
 - name: development reaches the database
@@ -971,7 +928,7 @@ tests:
 
 #[test]
 fn bad_test_files_are_told_with_places() {
-    let dir = Dir::shop("test-bad");
+    let dir = shop("test-bad");
     for (tests, want) in [
         (
             "tests:\n- alow: {from: a/b, to: c/d}\n- name: nothing\n- deny: {from: shop/web, to: shop/db, port: 70000}\n- deny: {from: [], to: shop/db}\n- deny: {from: shop/web}\n- deny: {from: 1, to: shop/db}\n",
@@ -1217,7 +1174,7 @@ spec:
 
 #[test]
 fn the_doors_of_the_outside_world_are_named() {
-    let dir = Dir::shop("doors");
+    let dir = shop("doors");
     let doors = "\
 apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -1274,7 +1231,7 @@ spec:
 
 #[test]
 fn a_proposal_tells_what_else_it_opens() {
-    let dir = Dir::shop("opens");
+    let dir = shop("opens");
     let second = "\
 apiVersion: v1
 kind: Pod

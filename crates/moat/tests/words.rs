@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod common;
+
+use common::{Dir, run, shown};
 use expect_test::{Expect, expect};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 const WORLD: &str = "\
 apiVersion: v1
@@ -63,52 +63,8 @@ spec:
     ports: [{port: http}]
 ";
 
-/// A directory that is gone when the test ends.
-struct Dir(PathBuf);
-
-impl Dir {
-    fn shop(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("moat-words-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&dir);
-        std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(dir.join("world.yaml"), WORLD).unwrap();
-        Self(dir)
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn run(dir: &Path, args: &[&str], input: &str, columns: Option<&str>) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_moat"));
-    command.args(args).current_dir(dir).env_remove("COLUMNS");
-    if let Some(columns) = columns {
-        command.env("COLUMNS", columns);
-    }
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that does not read its input closes the pipe, which is no fault here.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-/// Standard output, standard error and exit code, as one text.
-fn shown(dir: &Path, args: &[&str], input: &str) -> String {
-    let output = run(dir, args, input, Some("100"));
-    let mut text = String::from_utf8(output.stdout).unwrap();
-    let errors = String::from_utf8(output.stderr).unwrap();
-    if !errors.is_empty() {
-        text.push_str(&format!("-- stderr\n{errors}"));
-    }
-    text.push_str(&format!("-- exit {}\n", output.status.code().unwrap()));
-    text
+fn shop(name: &str) -> Dir {
+    Dir::new(&format!("words-{name}"), &[("world.yaml", WORLD)])
 }
 
 /// The first lines that are said to a question.
@@ -125,7 +81,7 @@ fn ask(dir: &Dir, questions: &[(&str, &str)], expected: Expect) {
 
 #[test]
 fn names_that_are_almost_right_are_understood_or_mended() {
-    let dir = Dir::shop("names");
+    let dir = shop("names");
     ask(
         &dir,
         &[
@@ -193,7 +149,7 @@ fn names_that_are_almost_right_are_understood_or_mended() {
 
 #[test]
 fn focus_takes_pods_and_what_leads_to_them() {
-    let dir = Dir::shop("focus");
+    let dir = shop("focus");
     let mut text = String::new();
     for name in ["shop/svc/api-svc", "nope", "10.0.0.1", "example.com"] {
         text.push_str(&format!(
@@ -235,7 +191,7 @@ fn focus_takes_pods_and_what_leads_to_them() {
 
 #[test]
 fn a_direction_is_seen_from_the_pods() {
-    let dir = Dir::shop("direction");
+    let dir = shop("direction");
     let rows = |direction: &str| {
         shown(&dir.0, &["reach", "-f", ".", "-o", "csv", "--direction", direction], "")
     };
@@ -274,7 +230,7 @@ fn a_direction_is_seen_from_the_pods() {
 
 #[test]
 fn tables_break_between_names_and_not_at_all_in_pipes() {
-    let dir = Dir::shop("table");
+    let dir = shop("table");
     let mut pods = String::new();
     for name in ["a", "b", "c"] {
         pods.push_str(&format!(
@@ -312,7 +268,7 @@ fn tables_break_between_names_and_not_at_all_in_pipes() {
 
 #[test]
 fn flows_are_told_what_is_wrong_with_them_in_plain_words() {
-    let dir = Dir::shop("flows");
+    let dir = shop("flows");
     let flows = r#"{"from":"shop/web","to":"shop/api","port":8080,"time":"now","bytes":[1,{"a":2}]}
 
 {"from":"shop/web","to":"shop/api","port":"http"}
@@ -377,7 +333,7 @@ not json
 
 #[test]
 fn a_line_that_is_too_long_is_one_line() {
-    let dir = Dir::shop("long");
+    let dir = shop("long");
     let good = r#"{"from":"shop/web","to":"shop/api","port":8080}"#;
     let flows = format!("{good}\n{{\"x\":\"{}\"}}\n{good}\n", "y".repeat(3 << 20));
     let output = run(&dir.0, &["explain", "-f", ".", "--flows", "-"], &flows, None);
@@ -395,7 +351,7 @@ fn a_line_that_is_too_long_is_one_line() {
 
 #[test]
 fn files_without_flows_are_told() {
-    let dir = Dir::shop("no-flows");
+    let dir = shop("no-flows");
     std::fs::write(dir.0.join("empty.jsonl"), "\n \n").unwrap();
     let mut text = String::new();
     for file in ["empty.jsonl", "missing.jsonl", "."] {

@@ -1,7 +1,7 @@
 //! From the names of a test to pods, addresses and ports.
 
 use super::{CheckError, Place, PortWord, Word};
-use crate::query::{Names, Port, Target};
+use crate::query::{Names, Port, Target, only_pods_name_ports};
 use moat_ir::{AtomKind, Bound, End, PodIdx, ServiceInfo, ServicePortInfo};
 use moat_sets::{AddrSet, Labels, Protocol, ServicePoint};
 use std::collections::BTreeSet;
@@ -188,11 +188,7 @@ fn numbers(ports: &[PortWord]) -> Result<Ask, CheckError> {
             Port::Number(number) => points.push(ServicePoint::new(word.protocol, *number)),
             Port::Any => {}
             Port::Name(name) => {
-                return Err(CheckError::new(
-                    word.place,
-                    format!("`{name}` is a port name, and only pods and Services have named ports"),
-                    "give the port's number",
-                ));
+                return Err(CheckError::at(word.place, only_pods_name_ports(name)));
             }
         }
     }

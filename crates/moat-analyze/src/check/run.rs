@@ -3,7 +3,7 @@
 use super::ends::{Ask, Destination, PROTOCOLS, destinations, pieces, running, sources};
 use super::failure::{Source, finish, join};
 use super::{Assertion, CheckError, Failure, Part, Recorder, Test};
-use crate::query::Names;
+use crate::query::{Names, shared_families};
 use moat_ir::{Answer, Bound, Direction, End, Flow, HalfReason, ProgramId, Verdict};
 use moat_sets::{AddrSet, Family, PortSet, Protocol, ServicePoint};
 use rustc_hash::FxHashMap;
@@ -121,7 +121,7 @@ impl<'r, 'b> Runner<'r, 'b> {
         {
             return;
         }
-        for family in families(self.bound, &from, to) {
+        for family in shared_families(self.bound, &from, to) {
             self.n_asked += 1;
             match &destination.ask {
                 Ask::Points(points) => {
@@ -243,14 +243,4 @@ fn is_beyond_policy(answer: &Answer) -> bool {
         || exempt(&answer.ingress.reason)
         || (answer.maybe_own_node
             && answer.egress.verdict.and(answer.ingress.verdict) == Verdict::Denied)
-}
-
-/// The families by which two ends can talk.
-fn families(bound: &Bound, from: &End, to: &End) -> Vec<Family> {
-    let can = |end: &End, family: Family| match end {
-        End::Pod(pod) => bound.class_of(*pod).atom(family).is_some(),
-        End::Address(address) => Family::of(*address) == family,
-        End::Domain(_) => true,
-    };
-    Family::BOTH.into_iter().filter(|&family| can(from, family) && can(to, family)).collect()
 }

@@ -16,15 +16,16 @@ mod workloads;
 mod tests;
 
 pub use cause::Cause;
+pub(crate) use outside::pieces;
 pub use policies::Policies;
 pub use pool::Ports;
+pub(crate) use pool::{EVERYTHING, NOTHING, Pool, PortsId};
 pub use workloads::Workload;
 
 use cause::Both;
 use moat_ir::{Bound, Direction, End, Flow, PodIdx};
 use moat_sets::{AddrSet, Family, IdSet, PortSet, ServicePoint};
 use pairs::{Common, Step};
-use pool::Pool;
 use rustc_hash::FxHashMap;
 use sides::{State, index};
 use std::net::IpAddr;

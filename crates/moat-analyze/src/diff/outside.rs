@@ -10,10 +10,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Addresses that neither state tells apart, with their atoms before and after.
-type Piece = (IpAddr, IpAddr, u32, u32);
+pub(crate) type Piece = (IpAddr, IpAddr, u32, u32);
 
 /// The common refinement of both states' address atoms.
-fn pieces(old: &AtomTable, new: &AtomTable) -> Vec<Piece> {
+pub(crate) fn pieces(old: &AtomTable, new: &AtomTable) -> Vec<Piece> {
     let v4: BTreeSet<u32> = old.v4.iter().chain(&new.v4).copied().collect();
     let v6: BTreeSet<u128> = old.v6.iter().chain(&new.v6).copied().collect();
     let piece = |low: IpAddr, high: IpAddr| (low, high, old.of_address(low), new.of_address(low));

@@ -1,5 +1,8 @@
 //! What a pair may use, as small numbers that are equal in both states exactly when the ports are.
 
+pub(crate) use crate::memo::{EVERYTHING, NOTHING};
+
+use crate::memo::Memo;
 use core::fmt;
 use moat_sets::PortSet;
 use rustc_hash::FxHashMap;
@@ -47,28 +50,17 @@ impl fmt::Display for Ports {
 /// Index in a [`Pool`].
 pub(crate) type PortsId = u32;
 
-/// No port.
-pub(crate) const NOTHING: PortsId = 0;
-/// Every port.
-pub(crate) const EVERYTHING: PortsId = 1;
-
 /// Every [`Ports`] seen, once.
 #[derive(Debug)]
 pub(crate) struct Pool {
     all: Vec<Ports>,
     ids: FxHashMap<Ports, PortsId>,
-    both: FxHashMap<(PortsId, PortsId), PortsId>,
-    either: FxHashMap<(PortsId, PortsId), PortsId>,
+    memo: Memo,
 }
 
 impl Default for Pool {
     fn default() -> Self {
-        let mut pool = Self {
-            all: Vec::new(),
-            ids: FxHashMap::default(),
-            both: FxHashMap::default(),
-            either: FxHashMap::default(),
-        };
+        let mut pool = Self { all: Vec::new(), ids: FxHashMap::default(), memo: Memo::default() };
         pool.intern(Ports::default());
         pool.intern(Ports::new(PortSet::all(), &PortSet::empty()));
         pool
@@ -92,46 +84,28 @@ impl Pool {
 
     /// Ports that both ends let pass.
     pub(crate) fn both(&mut self, a: PortsId, b: PortsId) -> PortsId {
-        match (a, b) {
-            (NOTHING, _) | (_, NOTHING) => NOTHING,
-            (EVERYTHING, other) | (other, EVERYTHING) => other,
-            _ if a == b => a,
-            _ => {
-                let key = (a.min(b), a.max(b));
-                if let Some(&known) = self.both.get(&key) {
-                    return known;
-                }
-                let (left, right) = (self.get(a), self.get(b));
-                let ports = Ports::new(
-                    left.allow.intersect(&right.allow),
-                    &left.upper().intersect(&right.upper()),
-                );
-                let id = self.intern(ports);
-                self.both.insert(key, id);
-                id
-            }
-        }
+        let key = match self.memo.both(a, b) {
+            Ok(known) => return known,
+            Err(key) => key,
+        };
+        let (left, right) = (self.get(a), self.get(b));
+        let upper = left.upper().intersect(&right.upper());
+        let ports = Ports::new(left.allow.intersect(&right.allow), &upper);
+        let id = self.intern(ports);
+        self.memo.set_both(key, id)
     }
 
     /// Ports that one of two IP families lets pass.
     pub(crate) fn either(&mut self, a: PortsId, b: PortsId) -> PortsId {
-        match (a, b) {
-            (NOTHING, other) | (other, NOTHING) => other,
-            (EVERYTHING, _) | (_, EVERYTHING) => EVERYTHING,
-            _ if a == b => a,
-            _ => {
-                let key = (a.min(b), a.max(b));
-                if let Some(&known) = self.either.get(&key) {
-                    return known;
-                }
-                let (left, right) = (self.get(a), self.get(b));
-                let ports =
-                    Ports::new(left.allow.union(&right.allow), &left.upper().union(&right.upper()));
-                let id = self.intern(ports);
-                self.either.insert(key, id);
-                id
-            }
-        }
+        let key = match self.memo.either(a, b) {
+            Ok(known) => return known,
+            Err(key) => key,
+        };
+        let (left, right) = (self.get(a), self.get(b));
+        let upper = left.upper().union(&right.upper());
+        let ports = Ports::new(left.allow.union(&right.allow), &upper);
+        let id = self.intern(ports);
+        self.memo.set_either(key, id)
     }
 
     /// The same certain ports, and every other in doubt.

@@ -225,24 +225,6 @@ fn points(
     }
 }
 
-/// The families two ends can talk by.
-pub(super) fn families(names: &Names<'_>, from: &End, to: &End) -> Vec<Family> {
-    let bound = names.bound();
-    let of = |end: &End| -> Vec<Family> {
-        match end {
-            End::Pod(pod) => Family::BOTH
-                .into_iter()
-                .filter(|&family| bound.class_of(*pod).atom(family).is_some())
-                .collect(),
-            End::Address(address) => vec![Family::of(*address)],
-            End::Domain(_) => Family::BOTH.to_vec(),
-        }
-    };
-    let (from, to) = (of(from), of(to));
-    let shared: Vec<Family> = from.iter().copied().filter(|family| to.contains(family)).collect();
-    if shared.is_empty() { vec![from.first().copied().unwrap_or(Family::V4)] } else { shared }
-}
-
 /// Why flows of one question end differently.
 pub(super) fn mixed(to: &Target, flows: &[FlowExplanation]) -> String {
     let allowed: usize = flows

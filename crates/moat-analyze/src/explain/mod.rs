@@ -10,7 +10,7 @@ pub use edits::{Edit, Opened, TryChange};
 pub(crate) use near::nearest;
 pub use near::{Lack, NearMiss};
 
-use crate::query::{Names, Port, QueryError, Target};
+use crate::query::{Names, Port, QueryError, Target, families};
 use moat_ir::{Answer, Direction, End, Flow, Half, HalfReason, Verdict};
 use moat_sets::{Family, Protocol, ServicePoint};
 
@@ -140,7 +140,7 @@ fn answer(names: &Names<'_>, question: &Question) -> Result<Explanation, QueryEr
     if any_port {
         for end in expand::sources(names, &to) {
             for source in &sources {
-                for family in expand::families(names, source, &end) {
+                for family in families(names.bound(), source, &end) {
                     let points = expand::every_port(
                         names,
                         source,
@@ -160,7 +160,7 @@ fn answer(names: &Names<'_>, question: &Question) -> Result<Explanation, QueryEr
     } else {
         for (end, point) in &expand::destinations(names, &to, question, &mut explanation)? {
             for source in &sources {
-                for family in expand::families(names, source, end) {
+                for family in families(names.bound(), source, end) {
                     flows.push((source.clone(), end.clone(), *point, family));
                 }
             }

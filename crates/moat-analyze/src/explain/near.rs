@@ -138,14 +138,6 @@ fn lacks(
         }
         (SymPeer::Block(set) | SymPeer::Networks(set), End::Pod(pod)) => {
             let pod = bound.pod(*pod);
-            if pod.addresses.is_empty() {
-                lacks.push(Lack::Address(format!(
-                    "the address of {} is not known to be in {}",
-                    pod.display,
-                    short(set)
-                )));
-                return port_lacks(bound, clause, direction, subject, peer, flow, lacks);
-            }
             // Only the address of the flow's family is in its packets.
             let own: Vec<IpAddr> = pod
                 .addresses
@@ -153,7 +145,13 @@ fn lacks(
                 .copied()
                 .filter(|&address| Family::of(address) == flow.flow.family)
                 .collect();
-            if !own.iter().any(|&address| set.contains(address)) {
+            if pod.addresses.is_empty() {
+                lacks.push(Lack::Address(format!(
+                    "the address of {} is not known to be in {}",
+                    pod.display,
+                    short(set)
+                )));
+            } else if !own.iter().any(|&address| set.contains(address)) {
                 let own: Vec<String> = own.iter().map(ToString::to_string).collect();
                 lacks.push(Lack::Address(format!(
                     "{} of {} is not in {}",
@@ -174,7 +172,8 @@ fn lacks(
         }
         _ => {}
     }
-    port_lacks(bound, clause, direction, subject, peer, flow, lacks)
+    lacks.extend(port_lack(bound, clause, direction, subject, peer, flow));
+    lacks
 }
 
 fn short(set: &moat_sets::AddrSet) -> String {
@@ -224,19 +223,18 @@ fn unmet(selector: &Selector, labels: &moat_sets::Labels) -> Vec<String> {
     selector.unmet(labels).into_iter().map(words).collect()
 }
 
-/// The lacks of the peer with that of the port.
-fn port_lacks(
+/// What is missing of the port, if it is not among the rule's.
+fn port_lack(
     bound: &Bound,
     clause: &SymClause,
     direction: Direction,
     subject: &End,
     peer: &End,
     flow: &FlowExplanation,
-    mut lacks: Vec<Lack>,
-) -> Vec<Lack> {
+) -> Option<Lack> {
     let point = flow.flow.point;
     if clause.ports.numbers.contains(point) {
-        return lacks;
+        return None;
     }
     let destination = if direction == Direction::Ingress { subject } else { peer };
     let mut words = Vec::new();
@@ -252,7 +250,7 @@ fn port_lacks(
         let found: Vec<(moat_sets::Protocol, u16)> =
             found.map(|&(_, own, number)| (own, number)).collect();
         if found.contains(&(point.protocol, point.port)) {
-            return lacks;
+            return None;
         }
         match found.first() {
             Some((own, number)) => {
@@ -267,6 +265,5 @@ fn port_lacks(
     if words.is_empty() {
         words.push("none of them is valid".to_owned());
     }
-    lacks.push(Lack::Port(format!("port {point} is not among the rule's: {}", words.join("; "))));
-    lacks
+    Some(Lack::Port(format!("port {point} is not among the rule's: {}", words.join("; "))))
 }

@@ -1,11 +1,11 @@
 //! What a change would open: every pair that it can touch, before and after, on every port.
 
 use super::edits::{EXAMPLES_MAX, Opened};
-use moat_ir::{AtomKind, AtomTable, Bound, ClassIdx, Direction, End, Flow, PodIdx};
+use crate::diff::{EVERYTHING, NOTHING, Pool, Ports, PortsId, pieces};
+use moat_ir::{Bound, ClassIdx, Direction, End, Flow, PodIdx};
 use moat_sets::{AddrSet, PortSet};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 /// Pods of one class before and one class after: all of them see and are seen alike.
 struct Combo {
@@ -30,7 +30,7 @@ pub(super) fn opened(
     let mut found = Finder {
         was: Side { bound: old, known: FxHashMap::default() },
         is: Side { bound: new, known: FxHashMap::default() },
-        pool: Pool::new(),
+        pool: Pool::default(),
         asked,
         opened: Opened::default(),
     };
@@ -65,46 +65,10 @@ fn combos(old: &Bound, new: &Bound, touched: &[PodIdx]) -> Vec<Combo> {
     members.into_iter().map(combo).collect()
 }
 
-/// Sets of ports by number, so that the same set is compared once.
-struct Pool {
-    all: Vec<PortSet>,
-    ids: FxHashMap<PortSet, usize>,
-}
-
-/// The number of no port.
-const NOTHING: usize = 0;
-/// The number of every port.
-const EVERYTHING: usize = 1;
-
-impl Pool {
-    fn new() -> Self {
-        let mut pool = Self { all: Vec::new(), ids: FxHashMap::default() };
-        pool.intern(PortSet::empty());
-        pool.intern(PortSet::all());
-        pool
-    }
-
-    fn intern(&mut self, ports: PortSet) -> usize {
-        let next = self.all.len();
-        let id = *self.ids.entry(ports.clone()).or_insert(next);
-        if id == next {
-            self.all.push(ports);
-        }
-        id
-    }
-
-    fn get(&self, id: usize) -> &PortSet {
-        &self.all[id]
-    }
-}
-
-/// What the two ends of a pair say, for each IP family that both have: egress, ingress.
-type Says = [Option<(usize, usize)>; 2];
-
 /// One of the two states; programs are asked about an atom once.
 struct Side<'b> {
     bound: &'b Bound,
-    known: FxHashMap<(u32, u32), usize>,
+    known: FxHashMap<(u32, u32), PortsId>,
 }
 
 impl Side<'_> {
@@ -115,46 +79,39 @@ impl Side<'_> {
         class: ClassIdx,
         direction: Direction,
         atom: Option<u32>,
-    ) -> usize {
+    ) -> PortsId {
         let Some(program) = self.bound.class(class).program(direction) else {
             return EVERYTHING;
         };
         let Some(atom) = atom else { return NOTHING };
         let bound = self.bound;
-        *self
-            .known
-            .entry((program, atom))
-            .or_insert_with(|| pool.intern(bound.ports_at(bound.program(program), atom).allow))
+        *self.known.entry((program, atom)).or_insert_with(|| {
+            let allow = bound.ports_at(bound.program(program), atom).allow;
+            pool.intern(Ports::new(allow, &PortSet::empty()))
+        })
     }
 
-    fn pair(&mut self, pool: &mut Pool, from: ClassIdx, to: ClassIdx) -> Says {
+    /// Ports that policies certainly allow between two classes, by any IP family that both have.
+    fn pair(&mut self, pool: &mut Pool, from: ClassIdx, to: ClassIdx) -> PortsId {
         let [source, destination] = [from, to].map(|class| self.bound.class(class).atoms);
-        let mut says = Says::default();
-        for ((slot, source), destination) in says.iter_mut().zip(source).zip(destination) {
-            if source.is_some() && destination.is_some() {
-                *slot = Some((
-                    self.half(pool, from, Direction::Egress, destination),
-                    self.half(pool, to, Direction::Ingress, source),
-                ));
+        let mut both = |source, destination| {
+            let egress = self.half(pool, from, Direction::Egress, destination);
+            let ingress = self.half(pool, to, Direction::Ingress, source);
+            pool.both(egress, ingress)
+        };
+        let shared =
+            source.into_iter().zip(destination).filter(|(a, b)| a.is_some() && b.is_some());
+        let mut found = shared.map(|(source, destination)| both(source, destination));
+        match (found.next(), found.next()) {
+            (Some(one), Some(other)) => pool.either(one, other),
+            (Some(one), None) => one,
+            // Each end is then looked up by what it has, as the interpreter for one flow does.
+            _ => {
+                drop(found);
+                let any = |atoms: [Option<u32>; 2]| atoms.into_iter().flatten().next();
+                both(any(source), any(destination))
             }
         }
-        if let [None, None] = says {
-            // Each end is then looked up by what it has, as the interpreter for one flow does.
-            let any = |atoms: [Option<u32>; 2]| atoms.into_iter().flatten().next();
-            let egress = self.half(pool, from, Direction::Egress, any(destination));
-            let ingress = self.half(pool, to, Direction::Ingress, any(source));
-            return [Some((egress, ingress)), None];
-        }
-        says
-    }
-}
-
-impl Pool {
-    /// Ports that both ends allow, by any family.
-    fn both(&self, says: &Says) -> PortSet {
-        says.iter().flatten().fold(PortSet::empty(), |sum, &(egress, ingress)| {
-            sum.union(&self.get(egress).intersect(self.get(ingress)))
-        })
     }
 }
 
@@ -173,7 +130,7 @@ impl Finder<'_> {
         if after == before {
             return;
         }
-        let ports = self.pool.both(&after).minus(&self.pool.both(&before));
+        let ports = self.added(before, after);
         if ports.is_empty() {
             return;
         }
@@ -189,6 +146,11 @@ impl Finder<'_> {
                 }
             }
         }
+    }
+
+    /// Ports that the second set has and the first has not.
+    fn added(&self, before: PortsId, after: PortsId) -> PortSet {
+        self.pool.get(after).allow.minus(&self.pool.get(before).allow)
     }
 
     /// Whether policies never come between two pods: a pod and itself, a node and its own pods.
@@ -207,14 +169,13 @@ impl Finder<'_> {
     fn outside(&mut self, combo: &Combo, direction: Direction) {
         let mut by_ports: Vec<(PortSet, AddrSet)> = Vec::new();
         let atoms = &self.is.bound.atoms;
-        for (low, high) in pieces(&self.was.bound.atoms, atoms) {
-            let (is_in, was_in) = (atoms.of_address(low), self.was.bound.atoms.of_address(low));
+        for (low, high, was_in, is_in) in pieces(&self.was.bound.atoms, atoms) {
             let after = self.is.half(&mut self.pool, combo.new, direction, Some(is_in));
             let before = self.was.half(&mut self.pool, combo.old, direction, Some(was_in));
             if after == before {
                 continue;
             }
-            let ports = self.pool.get(after).minus(self.pool.get(before));
+            let ports = self.added(before, after);
             if ports.is_empty() {
                 continue;
             }
@@ -252,7 +213,7 @@ impl Finder<'_> {
             let was_at = old.n_addresses() + u32::try_from(was_at).unwrap_or(u32::MAX);
             let before = self.was.half(&mut self.pool, combo.old, direction, Some(was_at));
             let after = self.is.half(&mut self.pool, combo.new, direction, Some(at));
-            let ports = self.pool.get(after).minus(self.pool.get(before));
+            let ports = self.added(before, after);
             for &pod in combo.pods.iter().filter(|_| !ports.is_empty()) {
                 let names = (self.name(pod), domain.as_str().to_owned());
                 self.opened.n_outside += 1;
@@ -298,25 +259,6 @@ impl Finder<'_> {
             self.opened.examples.push((from, to, ports.to_string()));
         }
     }
-}
-
-/// Ranges of addresses that neither state tells apart.
-fn pieces(old: &AtomTable, new: &AtomTable) -> Vec<(IpAddr, IpAddr)> {
-    let mut starts: BTreeSet<IpAddr> = BTreeSet::new();
-    for table in [old, new] {
-        starts.extend((0..table.n_addresses()).filter_map(|atom| match table.get(atom)? {
-            AtomKind::Addresses { low, .. } => Some(low),
-            _ => None,
-        }));
-    }
-    let starts: Vec<IpAddr> = starts.into_iter().collect();
-    let end = |at: usize| match (starts.get(at), starts.get(at + 1)) {
-        (Some(IpAddr::V4(_)), Some(IpAddr::V4(next))) => IpAddr::V4((next.to_bits() - 1).into()),
-        (Some(IpAddr::V4(_)), _) => IpAddr::V4(u32::MAX.into()),
-        (_, Some(IpAddr::V6(next))) => IpAddr::V6((next.to_bits() - 1).into()),
-        _ => IpAddr::V6(u128::MAX.into()),
-    };
-    starts.iter().enumerate().map(|(at, &low)| (low, end(at))).collect()
 }
 
 /// Addresses, short.

@@ -1,8 +1,10 @@
 //! From the words of a question to ends and ports: `ns/pod`, `ns/kind/name`, `ns/svc/name`, addresses, domain names.
 
+mod families;
 mod port;
 mod words;
 
+pub(crate) use families::{families, shared_families};
 pub use port::{destination, port};
 pub(crate) use port::{named_port, only_pods_name_ports};
 

@@ -1,16 +1,14 @@
 //! Port sets as small numbers: certain and possible ports of a pair, interned once, combined by table.
 
+pub use crate::memo::{EVERYTHING, NOTHING};
+
+use crate::memo::Memo;
 use moat_sets::{PortSet, Protocol};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Index of a `Value` in the values of a matrix.
 pub type ValueId = u32;
-
-/// Nothing is allowed.
-pub const NOTHING: ValueId = 0;
-/// Everything is allowed.
-pub const EVERYTHING: ValueId = 1;
 
 /// Which ports a pair may use.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,14 +93,13 @@ impl Values {
 pub(crate) struct Local<'m> {
     values: &'m Values,
     seen: Vec<Option<Arc<Value>>>,
-    both: FxHashMap<(ValueId, ValueId), ValueId>,
-    either: FxHashMap<(ValueId, ValueId), ValueId>,
+    memo: Memo,
 }
 
 impl<'m> Local<'m> {
     /// A view that has seen nothing yet.
     pub(crate) fn new(values: &'m Values) -> Self {
-        Self { values, seen: Vec::new(), both: FxHashMap::default(), either: FxHashMap::default() }
+        Self { values, seen: Vec::new(), memo: Memo::default() }
     }
 
     /// A value.
@@ -116,44 +113,26 @@ impl<'m> Local<'m> {
 
     /// Ports that both sides allow.
     pub(crate) fn both(&mut self, a: ValueId, b: ValueId) -> ValueId {
-        match (a, b) {
-            (NOTHING, _) | (_, NOTHING) => NOTHING,
-            (EVERYTHING, other) | (other, EVERYTHING) => other,
-            _ if a == b => a,
-            _ => {
-                let key = (a.min(b), a.max(b));
-                if let Some(&known) = self.both.get(&key) {
-                    return known;
-                }
-                let (left, right) = (self.values.get(a), self.values.get(b));
-                let id = self
-                    .values
-                    .intern(left.allow.intersect(&right.allow), left.upper.intersect(&right.upper));
-                self.both.insert(key, id);
-                id
-            }
-        }
+        let key = match self.memo.both(a, b) {
+            Ok(known) => return known,
+            Err(key) => key,
+        };
+        let (left, right) = (self.values.get(a), self.values.get(b));
+        let upper = left.upper.intersect(&right.upper);
+        let id = self.values.intern(left.allow.intersect(&right.allow), upper);
+        self.memo.set_both(key, id)
     }
 
     /// Ports that one of two ways allows.
     pub(crate) fn either(&mut self, a: ValueId, b: ValueId) -> ValueId {
-        match (a, b) {
-            (NOTHING, other) | (other, NOTHING) => other,
-            (EVERYTHING, _) | (_, EVERYTHING) => EVERYTHING,
-            _ if a == b => a,
-            _ => {
-                let key = (a.min(b), a.max(b));
-                if let Some(&known) = self.either.get(&key) {
-                    return known;
-                }
-                let (left, right) = (self.values.get(a), self.values.get(b));
-                let id = self
-                    .values
-                    .intern(left.allow.union(&right.allow), left.upper.union(&right.upper));
-                self.either.insert(key, id);
-                id
-            }
-        }
+        let key = match self.memo.either(a, b) {
+            Ok(known) => return known,
+            Err(key) => key,
+        };
+        let (left, right) = (self.values.get(a), self.values.get(b));
+        let upper = left.upper.union(&right.upper);
+        let id = self.values.intern(left.allow.union(&right.allow), upper);
+        self.memo.set_either(key, id)
     }
 
     /// The same certain ports, and every other port in doubt if `asked` holds it.

@@ -8,6 +8,7 @@ pub use dto::value;
 pub use junit::junit;
 pub use text::render;
 
+use crate::explain::names;
 use moat_analyze::check::{Failure, Mutation, Part, Place, Recorder, Test};
 use moat_ir::{Bound, Verdict};
 
@@ -48,20 +49,9 @@ impl<'r> Report<'r> {
     }
 }
 
-/// Most names that a line lists.
-const NAMES_MAX: usize = 4;
-
-fn list(names: &[String]) -> String {
-    let shown: Vec<&str> = names.iter().take(NAMES_MAX).map(String::as_str).collect();
-    match names.len() - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
 /// `a/web -> b/db on TCP 80 is denied, and should be allowed`.
 fn sentence(bound: &Bound, failure: &Failure) -> String {
-    let sources = list(&failure.sources(bound));
+    let sources = names(&failure.sources(bound));
     let found = match failure.answer.verdict {
         Verdict::Allowed => "allowed",
         Verdict::Denied => "denied",
@@ -72,5 +62,5 @@ fn sentence(bound: &Bound, failure: &Failure) -> String {
         Part::MustNot => "should be denied",
         Part::Intruder => "is not on the list",
     };
-    format!("{sources} -> {} on {} is {found}, and {want}", list(&failure.to), failure.ports)
+    format!("{sources} -> {} on {} is {found}, and {want}", names(&failure.to), failure.ports)
 }

@@ -1,7 +1,7 @@
 //! Test results for a terminal: failures with their reasons, then what the tests do not touch.
 
-use super::{Report, list, sentence};
-use crate::explain::{half_text, line, rule_name};
+use super::{Report, sentence};
+use crate::explain::{half_text, line, names, rule_name};
 use crate::style::Style;
 use core::fmt::Write as _;
 use moat_analyze::check::{Failure, Mutation, Recorder};
@@ -61,8 +61,8 @@ pub(super) fn told(report: &Report<'_>, failure: &Failure, style: Style) -> Stri
         let wanted = failure.answer.verdict == Verdict::Allowed || half.verdict != Verdict::Allowed;
         if wanted {
             let subject = match direction {
-                Direction::Egress => list(&failure.sources(bound)),
-                Direction::Ingress => list(&failure.to),
+                Direction::Egress => names(&failure.sources(bound)),
+                Direction::Ingress => names(&failure.to),
             };
             half_text(&mut text, bound, (direction, half), &subject, &failure.near, style);
         }

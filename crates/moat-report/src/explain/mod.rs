@@ -6,7 +6,7 @@ mod text;
 pub use dto::{explanation, flow_line};
 pub(crate) use dto::{half_value, policy_value};
 pub use text::render;
-pub(crate) use text::{half_text, line};
+pub(crate) use text::{half_text, line, names};
 
 use moat_ir::{ClauseIdx, RuleIdx, SymbolicIr};
 

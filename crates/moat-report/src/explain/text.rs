@@ -98,7 +98,7 @@ fn verdict(verdict: Verdict, style: Style) -> String {
     }
 }
 
-fn names(list: &[String]) -> String {
+pub(crate) fn names(list: &[String]) -> String {
     let shown: Vec<&str> = list.iter().take(NAMES_MAX).map(String::as_str).collect();
     let more = list.len() - shown.len();
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }

@@ -2,7 +2,7 @@
 
 use crate::args::{Lint, LintOutput, Rule};
 use crate::exit::{Ended, Failure, Outcome};
-use crate::world::{World, dialect, inputs};
+use crate::world::{World, dialect, inputs, texts};
 use core::fmt::Write as _;
 use moat_lint::{Context, Selection, registry};
 use moat_model::{Diagnostic, Severity, codes};
@@ -26,12 +26,7 @@ pub(crate) fn run(args: &Lint) -> Outcome {
         dialect: dialect(args.common.dialect),
     };
     let findings = moat_lint::run(&ctx, &selection);
-    let sources: Vec<(&str, &str)> = world
-        .loaded
-        .sources
-        .iter()
-        .map(|source| (source.name.as_str(), source.text.as_ref()))
-        .collect();
+    let sources = texts(&world.loaded.sources);
     let text = match args.output {
         LintOutput::Text => {
             let passed_over = |finding: &&Diagnostic| finding.code == codes::SKIPPED_FILE;

@@ -6,7 +6,7 @@ mod spec;
 use crate::args::{Test as Args, TestOutput};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::out::Progress;
-use crate::world::{World, inputs};
+use crate::world::{World, inputs, texts};
 use moat_analyze::check::{CheckError, Recorder, run as run_test};
 use moat_analyze::query::Names;
 use moat_load::Source;
@@ -81,9 +81,8 @@ fn refuse(findings: &[Diagnostic], sources: &[Source]) -> Result<(), Failure> {
     if findings.is_empty() {
         return Ok(());
     }
-    let texts: Vec<(&str, &str)> =
-        sources.iter().map(|source| (source.name.as_str(), source.text.as_ref())).collect();
-    Err(Failure::Told(problems(findings, texts.as_slice(), crate::out::error_style())))
+    let sources = texts(sources);
+    Err(Failure::Told(problems(findings, sources.as_slice(), crate::out::error_style())))
 }
 
 fn finding(error: CheckError) -> Diagnostic {
