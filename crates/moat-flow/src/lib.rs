@@ -1,0 +1,1 @@
+//! Flow records: what the kernel's log says, with the rule that decided.

@@ -1,0 +1,6 @@
+//! The kernel over netlink: network namespaces, links, routes, nftables, packet log, connection tracking.
+//!
+//! Everything here works without root, inside a user namespace of the process itself ([`sandbox`]).
+
+pub mod netns;
+pub mod sandbox;
