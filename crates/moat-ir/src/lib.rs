@@ -7,6 +7,7 @@
 mod bound;
 mod change;
 mod decide;
+mod outcomes;
 mod regions;
 mod services;
 mod symbolic;
@@ -18,6 +19,7 @@ pub use bound::{
 };
 pub use change::{Change, LabelChanges, NewPeer};
 pub use decide::{Answer, End, Exemption, Flow, Half, HalfReason, Matched, Verdict};
+pub use outcomes::{Decision, Ground, OutcomeCell};
 pub use regions::Cell;
 pub use services::{ServiceInfo, ServicePortInfo};
 pub use symbolic::{

@@ -2,5 +2,9 @@
 //!
 //! Everything here works without root, inside a user namespace of the process itself ([`sandbox`]).
 
+pub mod error;
+pub mod link;
 pub mod netns;
+pub mod nft;
 pub mod sandbox;
+mod talk;

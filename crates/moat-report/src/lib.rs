@@ -6,6 +6,7 @@ pub mod diff;
 pub mod explain;
 pub mod reach;
 pub mod style;
+pub mod verify;
 pub mod yaml;
 
 pub use style::Style;

@@ -26,6 +26,8 @@ struct Assembly<'o> {
     namespaces: BTreeMap<Arc<str>, Namespace>,
     pods: BTreeMap<(Arc<str>, PodKind, Arc<str>), Pod>,
     policies: BTreeMap<PolicyId, crate::policy::Policy>,
+    /// Policies that are not in force.
+    staged: BTreeSet<PolicyId>,
     endpoints: BTreeMap<(Arc<str>, Arc<str>), Vec<Endpoint>>,
 }
 
@@ -41,6 +43,7 @@ pub(super) fn assemble<'v>(
         namespaces: BTreeMap::new(),
         pods: BTreeMap::new(),
         policies: BTreeMap::new(),
+        staged: BTreeSet::new(),
         endpoints: BTreeMap::new(),
     };
     for (source, value) in documents {
@@ -251,6 +254,11 @@ impl Assembly<'_> {
                 };
                 let read = read(&mut reader, value, id.clone());
                 let refused = reader.n_errors > 0;
+                if meta::staged(&mut reader, value) {
+                    self.staged.insert(id.clone());
+                } else {
+                    self.staged.remove(&id);
+                }
                 if read.is_none() {
                     fate = Fate::Unreadable;
                     self.policies.remove(&id);
@@ -352,7 +360,22 @@ impl Assembly<'_> {
         }
     }
 
+    /// Policies that are not in force leave the others, and leave a word that they exist.
+    fn set_staged_apart(&mut self) {
+        for id in std::mem::take(&mut self.staged) {
+            let Some(policy) = self.policies.remove(&id) else { continue };
+            let scope = if id.namespace.is_empty() {
+                TaintScope::Everything
+            } else {
+                TaintScope::Namespace(id.namespace.clone())
+            };
+            self.taint(scope, policy.span, format!("{id} is staged: it is not in force"));
+            self.out.staged.push(policy);
+        }
+    }
+
     fn finish(mut self) -> Lowered {
+        self.set_staged_apart();
         self.equal_priorities();
         let Inventory { services, nodes, entrances, pod_cidrs, taints, .. } =
             &mut self.out.inventory;

@@ -37,6 +37,26 @@ pub(super) struct Meta {
     pub(super) owner: Option<(Arc<str>, Arc<str>)>,
 }
 
+/// The annotation that takes a policy out of force: its verdicts are logged where policies are enforced, and have no effect.
+pub(super) const STAGED: &str = "moat.dev/staged";
+
+/// Whether a policy is staged.
+pub(super) fn staged(reader: &mut Reader<'_, '_>, value: &Value) -> bool {
+    let Some(annotation) = value.at(&["metadata", "annotations", STAGED]) else { return false };
+    let text = annotation.as_str().unwrap_or_default();
+    if !matches!(text, "true" | "false") {
+        let finding = Diagnostic::warning(
+            codes::INVALID,
+            reader.span(annotation),
+            format!("annotation `{STAGED}` is neither \"true\" nor \"false\""),
+        )
+        .help(format!("write `{STAGED}: \"true\"`, with the quotes, to take the policy out of force"))
+        .effect("the policy is in force");
+        reader.push(finding);
+    }
+    text == "true"
+}
+
 /// The namespace and name of an object, validated.
 pub(super) fn identify(
     value: &Value,

@@ -72,6 +72,9 @@ pub struct ReadObject {
 pub struct Lowered {
     /// Policies, sorted by identity.
     pub policies: Vec<Policy>,
+    /// Policies that are staged (annotation `moat.dev/staged: "true"`), sorted by identity: enforcement logs what they would do, and
+    /// they take no part in verdicts.
+    pub staged: Vec<Policy>,
     /// Everything else.
     pub inventory: Inventory,
     /// Findings, in source order.

@@ -1,0 +1,296 @@
+//! The installed table, read back.
+
+use super::element::{Reader, attributes, text};
+use super::encode::{
+    DATA_VERDICT, RULE_COMMENT, SET_INTERVAL, SET_MAP, TABLE_OWNER, TABLE_PERSIST, hook_number, key_len,
+    key_type, message,
+};
+use super::expr::Expr;
+use super::rule::from_exprs;
+use crate::error::{Error, Result};
+use crate::talk::Talk;
+use moat_nft::model::{Base, BaseKind, Chain, Hook, Name, Rule, Set, SetKey, SetShape, Table};
+use nlink::netlink::MessageBuilder;
+use std::collections::BTreeMap;
+
+/// `NFPROTO_INET`
+const INET: u8 = 1;
+
+fn kind(message: u8) -> u16 {
+    message::SUBSYSTEM << 8 | u16::from(message)
+}
+
+/// What is read of the kernel and cannot be said in the model.
+fn odd(table: &str, place: &str, why: impl core::fmt::Display) -> Error {
+    Error::other(
+        format!("read table {table} as one of this program"),
+        format!("{place} has {why}; someone else may have changed it"),
+    )
+}
+
+/// Reads a table; `None` if there is none of that name.
+pub(super) async fn dump(talk: &Talk, name: &str) -> Result<Option<Table>> {
+    let Some(uses) = uses(talk, name).await? else { return Ok(None) };
+    let mut table = Table::new(name);
+    chains(talk, &mut table).await?;
+    rules(talk, &mut table).await?;
+    sets(talk, &mut table).await?;
+    for (set_name, set) in &mut table.sets {
+        elements(talk, name, set_name, set).await?;
+    }
+    // The kernel counts chains and sets, and whatever else may be in a table: objects and flowtables.
+    let n_known = table.chains.len() + table.sets.len();
+    if uses != u32::try_from(n_known).unwrap_or(u32::MAX) {
+        return Err(odd(name, "it", "an object or a flowtable"));
+    }
+    Ok(Some(table))
+}
+
+/// The attributes of a question about a table.
+fn about(table: &str) -> MessageBuilder {
+    let mut to = crate::talk::attributes();
+    to.append_attr_str(1, table);
+    to
+}
+
+async fn uses(talk: &Talk, name: &str) -> Result<Option<u32>> {
+    let mut uses = None;
+    talk.dump(kind(message::GET_TABLE), INET, &[], |item| {
+        let Some((family, item)) = item else {
+            uses = None;
+            return Ok(());
+        };
+        let (mut is, mut n, mut flags) = (false, 0, 0);
+        for (kind, value) in attributes(item) {
+            match kind {
+                1 => is = text(value).is_ok_and(|text| text == name),
+                2 => flags = number(value),
+                3 => n = number(value),
+                _ => {}
+            }
+        }
+        if is && family == INET {
+            uses = Some(n);
+            if flags & !(TABLE_OWNER | TABLE_PERSIST) != 0 {
+                return Err(odd(name, "it", format!("flags {flags}, such as dormant")));
+            }
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(uses)
+}
+
+fn number(value: &[u8]) -> u32 {
+    value.try_into().map_or(u32::MAX, u32::from_be_bytes)
+}
+
+async fn chains(talk: &Talk, table: &mut Table) -> Result<()> {
+    let name = table.name.clone();
+    talk.dump(kind(message::GET_CHAIN), INET, &[], |item| {
+        let Some((family, item)) = item else {
+            table.chains.clear();
+            return Ok(());
+        };
+        let mut read = ReadChain::default();
+        for (kind, value) in attributes(item) {
+            match kind {
+                1 => read.of = text(value).unwrap_or("").to_owned(),
+                3 => read.name = text(value).map_err(|why| odd(&name, "a chain", why))?.to_owned(),
+                4 => read.hook = Some(value),
+                5 => read.policy = Some(number(value)),
+                7 => read.kind = text(value).ok(),
+                // Bit 1, NFT_CHAIN_BASE, is said by the hook as well; bits 2 and 4 are hardware offload and bindings.
+                10 if number(value) & !1 != 0 => read.odd = Some("flags of another kind"),
+                // What passed through, and names by which others refer to it.
+                2 | 6 | 8 | 9 | 10 => {}
+                _ => read.odd = Some("an attribute of another kind, such as a comment"),
+            }
+        }
+        if family == INET && read.of == *name {
+            let base = read.base().map_err(|why| odd(&name, &format!("chain {}", read.name), why))?;
+            table.chains.insert(read.name.as_str().into(), Chain { base, rules: Vec::new() });
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[derive(Default)]
+struct ReadChain<'a> {
+    of: String,
+    name: String,
+    hook: Option<&'a [u8]>,
+    policy: Option<u32>,
+    kind: Option<&'a str>,
+    odd: Option<&'static str>,
+}
+
+impl ReadChain<'_> {
+    fn base(&self) -> core::result::Result<Option<Base>, String> {
+        if let Some(odd) = self.odd {
+            return Err(odd.to_owned());
+        }
+        let Some(nest) = self.hook else { return Ok(None) };
+        let (mut hook, mut priority) = (None, None);
+        for (kind, value) in attributes(nest) {
+            match kind {
+                1 => hook = Some(number(value)),
+                2 => priority = value.try_into().ok().map(i32::from_be_bytes),
+                _ => return Err("a hook of a device".to_owned()),
+            }
+        }
+        let hooks = [Hook::Prerouting, Hook::Input, Hook::Forward, Hook::Output, Hook::Postrouting];
+        let hook = hooks.into_iter().find(|&known| Some(hook_number(known)) == hook);
+        let kind = match self.kind {
+            Some("filter") => Some(BaseKind::Filter),
+            Some("nat") => Some(BaseKind::Nat),
+            _ => None,
+        };
+        let accept = match self.policy {
+            Some(1) => Some(true),
+            Some(0) => Some(false),
+            _ => None,
+        };
+        match (hook, kind, priority, accept) {
+            (Some(hook), Some(kind), Some(priority), Some(accept)) => {
+                Ok(Some(Base { kind, hook, priority, accept }))
+            }
+            _ => Err("a hook, type or policy of another kind".to_owned()),
+        }
+    }
+}
+
+async fn rules(talk: &Talk, table: &mut Table) -> Result<()> {
+    let name = table.name.clone();
+    let about = about(&name);
+    talk.dump(kind(message::GET_RULE), INET, crate::talk::bytes(&about), |item| {
+        let Some((family, item)) = item else {
+            table.chains.values_mut().for_each(|chain| chain.rules.clear());
+            return Ok(());
+        };
+        let (mut of, mut chain, mut handle) = ("", "", 0);
+        for (kind, value) in attributes(item) {
+            match kind {
+                1 => of = text(value).unwrap_or(""),
+                2 => chain = text(value).unwrap_or(""),
+                3 => handle = value.try_into().map_or(0, u64::from_be_bytes),
+                _ => {}
+            }
+        }
+        if family != INET || of != &*name {
+            return Ok(());
+        }
+        let Some(found) = table.chains.get_mut(chain) else {
+            return Err(odd(&name, &format!("chain {chain}"), "been made just now"));
+        };
+        let nth = found.rules.len() + 1;
+        let place = || format!("rule {nth} of chain {chain} (handle {handle})");
+        found.rules.push(rule(item).map_err(|why| odd(&name, &place(), why))?);
+        Ok(())
+    })
+    .await
+}
+
+fn rule(item: &[u8]) -> core::result::Result<Rule, String> {
+    let mut rule = Rule::default();
+    for (kind, value) in attributes(item) {
+        match kind {
+            4 => rule.statements = from_exprs(&Expr::read_all(value)?)?,
+            7 => rule.comment = Some(comment(value)?.into()),
+            // Table, chain, handle, and the rule before.
+            1 | 2 | 3 | 6 | 8 => {}
+            other => return Err(format!("attribute {other}")),
+        }
+    }
+    Ok(rule)
+}
+
+/// A comment in user data: kind, length, text, zero byte.
+fn comment(userdata: &[u8]) -> core::result::Result<&str, String> {
+    match userdata {
+        [RULE_COMMENT, len, rest @ ..] if usize::from(*len) == rest.len() => text(rest),
+        _ => Err("user data that is no comment".to_owned()),
+    }
+}
+
+async fn sets(talk: &Talk, table: &mut Table) -> Result<()> {
+    let name = table.name.clone();
+    let about = about(&name);
+    talk.dump(kind(message::GET_SET), INET, crate::talk::bytes(&about), |item| {
+        let Some((family, item)) = item else {
+            table.sets.clear();
+            return Ok(());
+        };
+        let mut of = "";
+        let mut set_name = "";
+        let (mut flags, mut key, mut len, mut data) = (0, 0, 0, 0);
+        let mut strange = None;
+        for (kind, value) in attributes(item) {
+            match kind {
+                1 => of = text(value).unwrap_or(""),
+                2 => set_name = text(value).unwrap_or(""),
+                3 => flags = number(value),
+                4 => key = number(value),
+                5 => len = number(value),
+                6 => data = number(value),
+                // A size limits nothing that is in it, and the rest are notes of others and names.
+                7 | 8 | 9 | 10 | 13 | 14 | 16 => {}
+                // The kernel of 6.14 and later tells how the set is made and how full it is.
+                19 | 20 => {}
+                other => strange = Some(other),
+            }
+        }
+        if family != INET || of != &*name {
+            return Ok(());
+        }
+        let place = format!("set {set_name}");
+        if let Some(strange) = strange {
+            return Err(odd(&name, &place, format!("attribute {strange}, such as a timeout")));
+        }
+        let map = flags & SET_MAP != 0;
+        if flags & !(SET_MAP | SET_INTERVAL) != 0 || (data != if map { DATA_VERDICT } else { 0 }) {
+            return Err(odd(&name, &place, format!("flags {flags} or data of another kind")));
+        }
+        let Some(key) = key_of(key, len) else {
+            return Err(odd(&name, &place, "a key of another type"));
+        };
+        let shape = SetShape { key, interval: flags & SET_INTERVAL != 0, map };
+        table.sets.insert(set_name.into(), Set::new(shape));
+        Ok(())
+    })
+    .await
+}
+
+fn key_of(kind: u32, len: u32) -> Option<SetKey> {
+    const ALL: [SetKey; 8] = [
+        SetKey::V4,
+        SetKey::V6,
+        SetKey::Port,
+        SetKey::ProtocolPort,
+        SetKey::PairV4,
+        SetKey::PairV6,
+        SetKey::ServiceV4,
+        SetKey::ServiceV6,
+    ];
+    ALL.into_iter().find(|&key| key_type(key) == kind && key_len(key) == len)
+}
+
+async fn elements(talk: &Talk, table: &str, name: &Name, set: &mut Set) -> Result<()> {
+    let mut about = about(table);
+    about.append_attr_str(2, name);
+    let fresh = || Reader::new(set.key, set.interval, set.map);
+    let mut reader = fresh();
+    let wrong = |why: String| odd(table, &format!("set {name}"), why);
+    talk.dump(kind(message::GET_ELEMENTS), INET, crate::talk::bytes(&about), |item| match item {
+        Some((_, item)) => reader.read(item).map_err(wrong),
+        None => {
+            reader = fresh();
+            Ok(())
+        }
+    })
+    .await?;
+    let elements: BTreeMap<_, _> = reader.finish().map_err(wrong)?;
+    set.elements = elements;
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! A world that runs: its network, and on each node the rulesets that are installed.
+
+use crate::net::{Net, NetError};
+use crate::placed::Placed;
+use crate::services;
+use core::fmt;
+use moat_ir::End;
+use moat_kernel::error::Error;
+use moat_kernel::netns::Netns;
+use moat_kernel::nft::{ApplyError, Nft, Ownership};
+use moat_nft::model::{Op, Table};
+use moat_nft::plan::plan;
+use moat_nft::reason::Reasons;
+use moat_nft::render::{Refused, Settings};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A world that runs.
+#[derive(Debug)]
+pub struct Live {
+    /// What runs.
+    pub placed: Placed,
+    /// Its network.
+    pub net: Net,
+    /// The reasons that installed rulesets give.
+    pub reasons: Reasons,
+    /// The reasons that installed rulesets give for staged policies.
+    pub staged: Reasons,
+    /// Programs that were too large.
+    pub refused: Vec<Refused>,
+    settings: Settings,
+    nodes: Vec<Installed>,
+}
+
+/// What a node has installed.
+#[derive(Debug)]
+struct Installed {
+    policies: Tablet,
+    services: Tablet,
+}
+
+/// A table with what was last made of it.
+#[derive(Debug)]
+struct Tablet {
+    nft: Nft,
+    now: Option<Table>,
+}
+
+/// What applying changed on a node.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Applied {
+    /// The node.
+    pub node: Arc<str>,
+    /// The transaction.
+    pub ops: Vec<Op>,
+    /// From the first look at the rules to the kernel's answer.
+    pub took: Duration,
+}
+
+/// Why a world does not run.
+#[derive(Debug)]
+pub enum LiveError {
+    /// Its network could not be built.
+    Net(NetError),
+    /// Its rules could not be applied on a node.
+    Apply {
+        /// The node.
+        node: Arc<str>,
+        /// Why.
+        source: ApplyError,
+    },
+}
+
+impl fmt::Display for LiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Net(error) => error.fmt(f),
+            Self::Apply { node, source } => write!(f, "cannot apply the rules of {node}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for LiveError {}
+
+impl<E: Into<NetError>> From<E> for LiveError {
+    fn from(error: E) -> Self {
+        Self::Net(error.into())
+    }
+}
+
+impl Live {
+    /// Builds the network of a world and applies its rules. `progress` hears how many pods are wired.
+    pub async fn new(
+        placed: Placed,
+        settings: Settings,
+        progress: impl Fn(usize),
+    ) -> Result<Self, LiveError> {
+        let Placed { inventory, bound, pods, outside, .. } = &placed;
+        let net = Net::build(inventory, bound, pods, outside.clone(), progress).await?;
+        let mut nodes = Vec::with_capacity(net.nodes.len());
+        for node in &net.nodes {
+            nodes.push(Installed {
+                policies: Tablet::open(&node.netns, &settings.table)?,
+                services: Tablet::open(&node.netns, services::TABLE)?,
+            });
+        }
+        let none = Reasons::new();
+        let mut live = Self {
+            placed: placed.clone(),
+            net,
+            reasons: none.clone(),
+            staged: none,
+            refused: Vec::new(),
+            settings,
+            nodes,
+        };
+        live.apply(placed).await?;
+        Ok(live)
+    }
+
+    /// Applies another state of the same world, each node in one transaction, and says what changed.
+    pub async fn apply(&mut self, placed: Placed) -> Result<Vec<Applied>, LiveError> {
+        let mut applied = Vec::with_capacity(self.nodes.len());
+        let lives = |end: &End| matches!(end, End::Pod(idx) if placed.pods.binary_search(idx).is_ok());
+        let services = services::table(&placed.bound, &placed.services, lives);
+        self.refused.clear();
+        for (node, installed) in self.net.nodes.iter().zip(&mut self.nodes) {
+            let start = Instant::now();
+            let rendered = placed.ruleset(&node.name, &self.settings);
+            let apply = |source| LiveError::Apply { node: node.name.clone(), source };
+            installed.services.set(&services).await.map_err(apply)?;
+            let ops = installed.policies.set(&rendered.table).await.map_err(apply)?;
+            // Reasons that are gone stay known: records of them may still be on their way.
+            self.reasons.extend(rendered.reasons);
+            self.staged.extend(rendered.staged);
+            self.refused.extend(rendered.refused);
+            applied.push(Applied { node: node.name.clone(), ops, took: start.elapsed() });
+        }
+        self.refused.dedup();
+        self.placed = placed;
+        Ok(applied)
+    }
+
+    /// The nodes whose kernel does not hold the rules that were made for it, with what it holds instead.
+    pub async fn drift(&self) -> Result<Vec<(Arc<str>, Option<Table>)>, LiveError> {
+        let mut drift = Vec::new();
+        for (node, installed) in self.net.nodes.iter().zip(&self.nodes) {
+            for tablet in [&installed.policies, &installed.services] {
+                let held = tablet.nft.dump().await?;
+                if held != tablet.now {
+                    drift.push((node.name.clone(), held));
+                }
+            }
+        }
+        Ok(drift)
+    }
+
+    /// How rulesets are made.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl Tablet {
+    fn open(netns: &Netns, name: &str) -> Result<Self, Error> {
+        Ok(Self { nft: Nft::open(netns, name, Ownership::Plain)?, now: None })
+    }
+
+    async fn set(&mut self, wanted: &Table) -> Result<Vec<Op>, ApplyError> {
+        let ops = plan(self.now.as_ref(), wanted);
+        if !ops.is_empty() {
+            self.nft.apply(&ops, None).await?;
+            self.now = Some(wanted.clone());
+        }
+        Ok(ops)
+    }
+}

@@ -1,0 +1,4 @@
+//! Real packets against the engine's word.
+
+pub mod judge;
+pub mod questions;

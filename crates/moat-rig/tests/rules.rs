@@ -1,0 +1,242 @@
+//! The rendered ruleset, printed, read back and interpreted, decides and names reasons as `Bound::decide` does.
+//!
+//! Random worlds are placed on nodes; every flow between pods, nodes and addresses at the edges of prefixes is walked through the hooks
+//! that its packet would pass on each node. `MOAT_WORLDS` says how many worlds, `MOAT_SEED` runs one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+use moat_compile::Dialect;
+use moat_ir::{AtomKind, Bound, Direction, End, Flow, Ground, Half, HalfReason, Verdict};
+use moat_nft::interp::{self, Packet};
+use moat_nft::model::{Hook, States, Table};
+use moat_nft::reason::{Mark, Reasons};
+use moat_nft::render::{Node, Settings, render};
+use moat_rig::place::place;
+use moat_sets::{AddrSet, Family, Protocol, ServicePoint};
+use moat_testkit::settings::{Settings as Bounds, seeds};
+use moat_testkit::{engine, generate};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A placed world with the ruleset of each node.
+struct World {
+    bound: Bound,
+    nodes: BTreeMap<Arc<str>, (Table, Reasons)>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let objects = generate::world(seed, &Bounds::DEFAULT).objects;
+        let mut lowered = engine::lower(&objects);
+        place(&mut lowered.inventory, 1 + usize::try_from(seed % 3).unwrap());
+        let symbolic = moat_compile::compile(&lowered.policies, &[]);
+        let bound = moat_compile::bind(Arc::new(symbolic), &lowered.inventory, Dialect::MOAT);
+        let nodes = lowered
+            .inventory
+            .nodes
+            .iter()
+            .map(|node| (node.name.clone(), rules(&bound, &node.name)))
+            .collect();
+        Self { bound, nodes }
+    }
+
+    /// The node that has an address of its own.
+    fn node_of(&self, address: IpAddr) -> Option<&Arc<str>> {
+        self.bound.node_by_address.get(&address)
+    }
+
+    /// The hooks that a packet from one address to another passes.
+    fn path(&self, from: IpAddr, to: IpAddr) -> Vec<(Arc<str>, Hook)> {
+        let pod_node = |address: IpAddr| {
+            let idx = self.bound.pod_by_address.get(&address)?;
+            self.bound.pod(*idx).node.clone()
+        };
+        let mut path = Vec::new();
+        if let Some(node) = pod_node(from) {
+            let here = self.node_of(to) == Some(&node);
+            path.push((node, if here { Hook::Input } else { Hook::Forward }));
+        }
+        if let Some(node) = pod_node(to) {
+            // From its own node a packet passes output only, and from a pod on its node it has passed forward already.
+            let local = self.node_of(from) == Some(&node) || pod_node(from).as_ref() == Some(&node);
+            if !local {
+                path.push((node, Hook::Forward));
+            }
+        }
+        path
+    }
+}
+
+fn rules(bound: &Bound, node: &Arc<str>) -> (Table, Reasons) {
+    let local = |idx: &u32| bound.pod(*idx).node.as_ref() == Some(node) && !bound.pod(*idx).host_network;
+    let pods: Vec<u32> = (0..u32::try_from(bound.pods.len()).unwrap()).filter(local).collect();
+    let pod_addresses = pods
+        .iter()
+        .flat_map(|&idx| &bound.pod(idx).addresses)
+        .fold(AddrSet::empty(), |sum, &address| sum.union(&AddrSet::host(address)));
+    let rendered = render(bound, &Node { pods, pod_addresses }, &Settings::default());
+    assert!(rendered.refused.is_empty());
+    // What the kernel gets is what the text says.
+    let read = moat_nft::parse::table(&moat_nft::print::text(&rendered.table)).unwrap();
+    assert_eq!(read, rendered.table);
+    (read, rendered.reasons)
+}
+
+/// Pods by each of their addresses, nodes, and the edges of address atoms.
+fn ends(bound: &Bound) -> Vec<(End, IpAddr)> {
+    let mut ends = Vec::new();
+    for (idx, pod) in (0..).zip(&bound.pods) {
+        if !pod.finished {
+            ends.extend(pod.addresses.iter().map(|&address| (End::Pod(idx), address)));
+        }
+    }
+    let mut outside: BTreeSet<IpAddr> = BTreeSet::new();
+    for atom in 0..bound.atoms.n_addresses() {
+        if let Some(AtomKind::Addresses { low, high }) = bound.atoms.get(atom) {
+            outside.extend([low, high]);
+        }
+    }
+    outside.retain(|address| !bound.pod_by_address.contains_key(address));
+    ends.extend(outside.into_iter().map(|address| (End::Address(address), address)));
+    ends
+}
+
+fn points(bound: &Bound) -> Vec<ServicePoint> {
+    let edges = bound
+        .programs
+        .iter()
+        .flat_map(|program| &program.stages)
+        .flat_map(|stage| &stage.clauses)
+        .flat_map(|clause| clause.ports.edges().map(|point| point.port));
+    let around = |port: u16| [port.saturating_sub(1), port, port.saturating_add(1)];
+    let ports: BTreeSet<u16> = edges.chain([80]).flat_map(around).collect();
+    let mut points: Vec<ServicePoint> = Protocol::WITH_PORTS
+        .into_iter()
+        .flat_map(|protocol| ports.iter().map(move |&port| ServicePoint::new(protocol, port)))
+        .collect();
+    points.push(ServicePoint::new(Protocol::Other, 0));
+    points
+}
+
+fn packet(from: IpAddr, to: IpAddr, point: ServicePoint) -> Packet {
+    let protocol = match (point.protocol, Family::of(to)) {
+        (Protocol::Tcp, _) => 6,
+        (Protocol::Udp, _) => 17,
+        (Protocol::Sctp, _) => 132,
+        (Protocol::Other, Family::V4) => 1,
+        (Protocol::Other, Family::V6) => 58,
+    };
+    Packet {
+        source: from,
+        destination: to,
+        protocol,
+        port: (point.protocol != Protocol::Other).then_some(point.port),
+        icmpv6_type: (protocol == 58).then_some(128),
+        input: "eth0".into(),
+        state: States { new: true, ..States::default() },
+        mark: 0,
+    }
+}
+
+/// What a half's record must say; `None` when nobody decides.
+fn expected(half: &Half) -> Option<(bool, Ground)> {
+    let ground = match &half.reason {
+        HalfReason::Unmanaged | HalfReason::Exempt(_) => return None,
+        HalfReason::Rules(rules) => Ground::Rules(
+            rules.iter().filter(|matched| matched.certain).map(|matched| matched.clause).collect(),
+        ),
+        HalfReason::Isolated(policies) => Ground::Isolated(policies.clone()),
+        HalfReason::Default => Ground::Default,
+    };
+    Some((half.verdict == Verdict::Allowed, ground))
+}
+
+/// How many flows were compared, how many of them denied.
+fn check(seed: u64) -> (usize, usize) {
+    let world = World::new(seed);
+    let (mut n_flows, mut n_denied) = (0, 0);
+    let ends = ends(&world.bound);
+    let points = points(&world.bound);
+    for (from, source) in &ends {
+        for (to, destination) in &ends {
+            let pods = [from, to].map(|end| matches!(end, End::Pod(_)));
+            if Family::of(*source) != Family::of(*destination) || pods == [false; 2] {
+                continue;
+            }
+            let path = world.path(*source, *destination);
+            for &point in &points {
+                let flow =
+                    Flow { from: from.clone(), to: to.clone(), point, family: Family::of(*source) };
+                let answer = world.bound.decide(&flow);
+                if answer.verdict == Verdict::Undefined {
+                    continue;
+                }
+                n_flows += 1;
+                n_denied += usize::from(answer.verdict == Verdict::Denied);
+                compare(seed, &world, &flow, &answer, (*source, *destination), &path);
+            }
+        }
+    }
+    (n_flows, n_denied)
+}
+
+fn compare(
+    seed: u64,
+    world: &World,
+    flow: &Flow,
+    answer: &moat_ir::Answer,
+    (source, destination): (IpAddr, IpAddr),
+    path: &[(Arc<str>, Hook)],
+) {
+    let mut accepted = true;
+    let mut seen: Vec<(Direction, bool, Ground)> = Vec::new();
+    for (node, hook) in path {
+        let (table, reasons) = &world.nodes[node];
+        let fate = interp::run(table, *hook, &packet(source, destination, flow.point));
+        for prefix in &fate.logged {
+            let Some(Mark::Decided { direction, allow, reason }) = Mark::parse(prefix) else {
+                panic!("seed {seed}: {prefix} for {flow:?}");
+            };
+            let reason = &reasons[&reason];
+            assert_eq!((reason.direction, reason.decision.allow), (direction, allow));
+            seen.push((direction, allow, reason.decision.ground.clone()));
+        }
+        if !fate.accepted {
+            accepted = false;
+            break;
+        }
+    }
+    let mut want = Vec::new();
+    for (direction, half) in [(Direction::Egress, &answer.egress), (Direction::Ingress, &answer.ingress)] {
+        if let Some((allow, ground)) = expected(half) {
+            want.push((direction, allow, ground));
+            if !allow {
+                break;
+            }
+        }
+    }
+    let own = source == destination;
+    assert!(
+        accepted == (answer.verdict == Verdict::Allowed) && (own || seen == want),
+        "seed {seed}: {flow:?} {source} -> {destination}: decide says {answer:?}, rules say accepted={accepted}, {seen:?}"
+    );
+}
+
+#[test]
+fn rules_decide_as_the_engine_does() {
+    let (first, count) = seeds(150);
+    let (mut n_flows, mut n_denied) = (0, 0);
+    for seed in first..first + count {
+        let (flows, denied) = check(seed);
+        n_flows += flows;
+        n_denied += denied;
+    }
+    println!("{count} worlds, {n_flows} flows, {n_denied} denied");
+    assert!(count == 1 || n_denied * 5 > n_flows && n_denied * 5 < n_flows * 4, "{n_denied} of {n_flows}");
+}
