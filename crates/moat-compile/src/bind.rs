@@ -9,6 +9,7 @@ use moat_ir::{AtomTable, Bound, Direction, Management, PeerSet, PeerSetId, SymPe
 use moat_model::inventory::Inventory;
 use moat_sets::{AddrSet, Family, IdSet, Selector};
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Binds compiled policies to an inventory.
@@ -19,8 +20,8 @@ pub fn bind(symbolic: Arc<SymbolicIr>, inventory: &Inventory, dialect: Dialect) 
     let (peers, table) = Peers::new(&symbolic, inventory, dialect, &classes, table);
     let mut programs = Programs::new(&symbolic, &classes, dialect, peers);
     let bound_classes = programs.classes();
-    let mut pod_by_address = FxHashMap::default();
-    let mut node_by_address = FxHashMap::default();
+    let mut pod_by_address = BTreeMap::new();
+    let mut node_by_address = BTreeMap::new();
     for (idx, pod) in classes.pods.iter().enumerate() {
         for &address in &pod.addresses {
             if pod.host_network {

@@ -2,7 +2,7 @@
 
 use crate::symbolic::{ClauseIdx, Direction, Origin, PolicyIdx, SymbolicIr};
 use moat_sets::{AddrSet, DomainPattern, Family, IdSet, Labels, PortSet, Protocol};
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -241,13 +241,10 @@ impl AtomTable {
     #[must_use]
     pub fn addresses(&self, atoms: &IdSet) -> AddrSet {
         let own = atoms.intersect(&IdSet::range(0, self.n_addresses()));
-        let mut sum = AddrSet::empty();
-        for atom in own.iter() {
-            if let Some(AtomKind::Addresses { low, high }) = self.get(atom) {
-                sum = sum.union(&AddrSet::range(low, high));
-            }
-        }
-        sum
+        AddrSet::from_ranges(own.iter().filter_map(|atom| match self.get(atom)? {
+            AtomKind::Addresses { low, high } => Some((low, high)),
+            _ => None,
+        }))
     }
 }
 
@@ -307,9 +304,9 @@ pub struct Bound {
     /// Peer sets, each used by at least one clause.
     pub peer_sets: Vec<PeerSet>,
     /// Which pod has an address; hostNetwork and finished pods are not here.
-    pub pod_by_address: FxHashMap<IpAddr, PodIdx>,
+    pub pod_by_address: BTreeMap<IpAddr, PodIdx>,
     /// Which node has an address.
-    pub node_by_address: FxHashMap<IpAddr, Arc<str>>,
+    pub node_by_address: BTreeMap<IpAddr, Arc<str>>,
     /// Whether a node reaches its own pods whatever the policies say.
     pub own_node_exempt: bool,
 }

@@ -56,7 +56,8 @@ impl Bound {
     /// What a program does with every peer and port, and why.
     #[must_use]
     pub fn outcomes(&self, program: &Program) -> Vec<OutcomeCell> {
-        let mut cells = vec![(IdSet::range(0, self.atoms.len()), vec![(PortSet::all(), Fate::Open)])];
+        let mut cells =
+            vec![(IdSet::range(0, self.atoms.len()), vec![(PortSet::all(), Fate::Open)])];
         for stage in &program.stages {
             for clause in &stage.clauses {
                 let set = self.peers(clause.peers);
@@ -118,9 +119,10 @@ fn apply(state: &State, clause: &Clause, kind: StageKind, certain: bool) -> Stat
         let new = match (have, &clause.why) {
             (Fate::Open, _) => fate.clone(),
             // Every rule that allows is named, as `Bound::run` names them.
-            (Fate::Decided(Decision { allow: true, ground: Ground::Rules(rules) }, true), Why::Rule(idx))
-                if kind == StageKind::Namespace && rules.last() != Some(idx) =>
-            {
+            (
+                Fate::Decided(Decision { allow: true, ground: Ground::Rules(rules) }, true),
+                Why::Rule(idx),
+            ) if kind == StageKind::Namespace && rules.last() != Some(idx) => {
                 let rules = rules.iter().copied().chain([*idx]).collect();
                 Fate::Decided(Decision { allow: true, ground: Ground::Rules(rules) }, true)
             }

@@ -2,9 +2,11 @@
 //!
 //! Everything here works without root, inside a user namespace of the process itself ([`sandbox`]).
 
+pub mod conntrack;
 pub mod error;
 pub mod link;
 pub mod netns;
+pub mod nflog;
 pub mod nft;
 pub mod sandbox;
 mod talk;

@@ -12,16 +12,12 @@ use std::io;
 pub struct SandboxError {
     what: &'static str,
     source: io::Error,
-    help: Option<String>,
+    help: String,
 }
 
 impl fmt::Display for SandboxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.source)?;
-        if let Some(help) = &self.help {
-            write!(f, "\nhelp: {help}")?;
-        }
-        Ok(())
+        write!(f, "{}: {}\nhelp: {}", self.what, self.source, self.help)
     }
 }
 
@@ -72,7 +68,7 @@ fn write(path: &'static str, text: &str) -> Result<(), SandboxError> {
 }
 
 /// The setting that forbids user namespaces, if one of the known ones does.
-fn missing() -> Option<String> {
+fn missing() -> String {
     // (file, the value that forbids, what to write)
     let settings = [
         ("/proc/sys/user/max_user_namespaces", "0", "user.max_user_namespaces=16384"),
@@ -85,10 +81,10 @@ fn missing() -> Option<String> {
     ];
     for (file, forbids, setting) in settings {
         if fs::read_to_string(file).is_ok_and(|value| value.trim() == forbids) {
-            return Some(format!(
+            return format!(
                 "{file} is {forbids}; an administrator allows it with `sysctl -w {setting}`, or run as root"
-            ));
+            );
         }
     }
-    Some("run as root, or where user namespaces are allowed: a container may need `--security-opt seccomp=unconfined`".to_owned())
+    "run as root, or where user namespaces are allowed: a container may need `--security-opt seccomp=unconfined`".to_owned()
 }

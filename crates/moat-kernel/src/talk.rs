@@ -50,9 +50,21 @@ impl Talk {
         Ok(Self { socket, turn: Mutex::new(()) })
     }
 
-    fn message(&self, kind: u16, flags: u16, family: u8, attributes: &[u8]) -> (u32, Vec<u8>) {
+    /// The socket, for what comes without being asked for.
+    pub(crate) fn socket(&self) -> &NetlinkSocket {
+        &self.socket
+    }
+
+    fn message(
+        &self,
+        kind: u16,
+        flags: u16,
+        (family, resource): (u8, u16),
+        attributes: &[u8],
+    ) -> (u32, Vec<u8>) {
         let mut message = MessageBuilder::new(kind, NLM_F_REQUEST | flags);
-        message.append_bytes(&[family, 0, 0, 0]);
+        let [high, low] = resource.to_be_bytes();
+        message.append_bytes(&[family, 0, high, low]);
         message.append_bytes(attributes);
         let seq = self.socket.next_seq();
         message.set_seq(seq);
@@ -72,7 +84,7 @@ impl Talk {
         let _turn = self.turn.lock().await;
         for _ in 0..TRIES {
             each(None)?;
-            let (seq, message) = self.message(kind, NLM_F_DUMP, family, attributes);
+            let (seq, message) = self.message(kind, NLM_F_DUMP, (family, 0), attributes);
             self.socket.send(&message).await.to(|| "ask for a dump".to_owned())?;
             if self.dumped(seq, &mut each).await? {
                 return Ok(());
@@ -103,7 +115,8 @@ impl Talk {
                 }
                 if header.is_error() {
                     let error = NlMsgError::from_bytes(body).to(|| "read a dump".to_owned())?;
-                    return Err(error.to_error(header.nlmsg_flags, body)).to(|| "read a dump".to_owned());
+                    return Err(error.to_error(header.nlmsg_flags, body))
+                        .to(|| "read a dump".to_owned());
                 }
                 if let Some((generic, attributes)) = body.split_at_checked(GENERIC_LEN)
                     && wrong.is_none()
@@ -114,16 +127,16 @@ impl Talk {
         }
     }
 
-    /// Asks for one thing to be done and returns what the kernel says to it, if it says more than yes.
+    /// Asks for one thing to be done, about a family and a resource, and returns what the kernel says to it, if more than yes.
     pub(crate) async fn ask(
         &self,
         kind: u16,
-        family: u8,
+        about: (u8, u16),
         attributes: &[u8],
         what: impl Fn() -> String,
     ) -> Result<Option<Vec<u8>>> {
         let _turn = self.turn.lock().await;
-        let (seq, message) = self.message(kind, NLM_F_ACK, family, attributes);
+        let (seq, message) = self.message(kind, NLM_F_ACK, about, attributes);
         self.socket.send(&message).await.to(&what)?;
         let mut answer = None;
         loop {

@@ -1,13 +1,15 @@
 //! Tables into the kernel and back.
 
-#![allow(clippy::unwrap_used, reason = "a case fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a case fails by panicking")]
 
 mod harness;
 
 use harness::{Case, Dice, block_on, main as run, tables};
 use moat_kernel::netns::Netns;
 use moat_kernel::nft::{ApplyError, Nft, Ownership, Watch};
-use moat_nft::model::{Element, Field, Op, Rule, Set, SetKey, SetShape, Statement, Table, Value, Verdict};
+use moat_nft::model::{
+    Element, Field, Op, Rule, Set, SetKey, SetShape, Statement, Table, Value, Verdict,
+};
 use std::net::Ipv4Addr;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -90,7 +92,10 @@ fn changes_of_all_kinds() {
             for (name, set) in &mut table.sets {
                 let Some(new) = other.sets.get(name) else { continue };
                 let pairs = |set: &Set| -> Vec<_> {
-                    set.elements.iter().map(|(key, verdict)| (key.clone(), verdict.clone())).collect()
+                    set.elements
+                        .iter()
+                        .map(|(key, verdict)| (key.clone(), verdict.clone()))
+                        .collect()
                 };
                 ops.push(Op::DelElements(name.clone(), pairs(set)));
                 ops.push(Op::AddElements(name.clone(), pairs(new)));
@@ -103,7 +108,8 @@ fn changes_of_all_kinds() {
         // And away: what refers first, then what is referred to.
         let mut ops: Vec<Op> = table.chains.keys().cloned().map(Op::FlushChain).collect();
         for (name, set) in &table.sets {
-            let all = set.elements.iter().map(|(key, verdict)| (key.clone(), verdict.clone())).collect();
+            let all =
+                set.elements.iter().map(|(key, verdict)| (key.clone(), verdict.clone())).collect();
             ops.push(Op::DelElements(name.clone(), all));
         }
         ops.extend(table.chains.keys().cloned().map(Op::DelChain));
@@ -125,7 +131,11 @@ fn a_refused_step_changes_nothing() {
             vec![Op::AddTable],
             vec![Op::FlushChain("base0".into()), Op::AddChain("base0".into(), None)],
             vec![Op::FlushChain("base0".into()), Op::DelChain("nowhere".into())],
-            vec![Op::FlushChain("base0".into()), Op::FlushChain("base1".into()), Op::DelSet("nowhere".into())],
+            vec![
+                Op::FlushChain("base0".into()),
+                Op::FlushChain("base1".into()),
+                Op::DelSet("nowhere".into()),
+            ],
         ];
         for ops in bad {
             let last = ops.len() - 1;
@@ -141,7 +151,8 @@ fn a_refused_step_changes_nothing() {
         // Elements: one that is there, one that is missing.
         let shape = SetShape { key: SetKey::V4, interval: false, map: false };
         let one = |n| (Element::V4(Ipv4Addr::from_bits(n)), None);
-        let ops = [Op::AddSet("z".into(), shape), Op::AddElements("z".into(), vec![one(1), one(2)])];
+        let ops =
+            [Op::AddSet("z".into(), shape), Op::AddElements("z".into(), vec![one(1), one(2)])];
         let now = nft.apply(&ops, Some(now)).await.unwrap();
         for (op, says) in [
             (Op::AddElements("z".into(), vec![one(3), one(1)]), 17),
@@ -186,17 +197,33 @@ fn what_cannot_be_said_is_refused() {
         let is = |field, value| Statement::Match { field, negate: false, value };
         let long = Rule { statements: Vec::new(), comment: Some("x".repeat(128).into()) };
         for (op, says) in [
-            (Op::AddChain("a b".into(), None), "step 1 of a transaction has name \"a b\"; a name is 1 to 255 letters, digits and _"),
-            (rule(is(Field::SourceV4, Value::Port(1))), "step 1 of a transaction has Port(1) as a value of SourceV4"),
             (
-                rule(Statement::Lookup { key: vec![Field::CtState], set: "s".into(), negate: false }),
+                Op::AddChain("a b".into(), None),
+                "step 1 of a transaction has name \"a b\"; a name is 1 to 255 letters, digits and _",
+            ),
+            (
+                rule(is(Field::SourceV4, Value::Port(1))),
+                "step 1 of a transaction has Port(1) as a value of SourceV4",
+            ),
+            (
+                rule(Statement::Lookup {
+                    key: vec![Field::CtState],
+                    set: "s".into(),
+                    negate: false,
+                }),
                 "step 1 of a transaction has CtState in a key; no set has one of that type",
             ),
             (
-                Op::AddSet("s".into(), SetShape { key: SetKey::PairV4, interval: true, map: false }),
+                Op::AddSet(
+                    "s".into(),
+                    SetShape { key: SetKey::PairV4, interval: true, map: false },
+                ),
                 "step 1 of a transaction has set s with ranges of PairV4; ranges are of one field",
             ),
-            (Op::AddRule("c".into(), long), "step 1 of a transaction has a comment of 128 bytes; at most 127 fit"),
+            (
+                Op::AddRule("c".into(), long),
+                "step 1 of a transaction has a comment of 128 bytes; at most 127 fit",
+            ),
         ] {
             assert_eq!(nft.apply(&[Op::AddTable, op], None).await.unwrap_err().to_string(), says);
         }
@@ -230,7 +257,8 @@ fn a_foreign_edit_is_seen() {
                     edit.add_rule(rule.match_ct_state(CtState::NEW).match_mark(7).accept())
                 }
                 "set" => {
-                    let set = Set::new("t", "timed").family(Family::Inet).key_type(SetKeyType::Ipv4Addr);
+                    let set =
+                        Set::new("t", "timed").family(Family::Inet).key_type(SetKeyType::Ipv4Addr);
                     edit.add_set(set.timeout(Duration::from_secs(9)))
                 }
                 "policy" => {
@@ -261,15 +289,21 @@ fn an_owned_table_is_left_and_adopted() {
         let table = tables::table(&mut Dice(5), "t");
         owner.apply(&tables::make(&table), None).await.unwrap();
         let other = Nft::open(&netns, "t", Ownership::Owned).unwrap();
-        assert!(!other.adopt().await.unwrap());
-        assert!(matches!(other.apply(&[Op::DelTable], None).await, Err(ApplyError::Refused { errno: 1, .. })));
+        assert_eq!(other.adopt().await.unwrap_err().errno(), Some(1));
+        assert!(matches!(
+            other.apply(&[Op::DelTable], None).await,
+            Err(ApplyError::Refused { errno: 1, .. })
+        ));
         assert_eq!(other.dump().await.unwrap().unwrap(), table);
 
         drop(owner);
         assert_eq!(other.dump().await.unwrap().unwrap(), table);
         assert!(other.adopt().await.unwrap());
         let third = Nft::open(&netns, "t", Ownership::Owned).unwrap();
-        assert!(matches!(third.apply(&[Op::DelTable], None).await, Err(ApplyError::Refused { errno: 1, .. })));
+        assert!(matches!(
+            third.apply(&[Op::DelTable], None).await,
+            Err(ApplyError::Refused { errno: 1, .. })
+        ));
         other.apply(&[Op::DelTable], None).await.unwrap();
         assert!(!other.adopt().await.unwrap());
     });
@@ -298,7 +332,7 @@ fn many_elements() {
             let from = Instant::now();
             let read = nft.dump().await.unwrap().unwrap();
             println!("  {n} elements read in {:.1?}", from.elapsed());
-            assert_eq!(read, table);
+            assert!(read == table, "what was read differs");
 
             let from = Instant::now();
             let mut now = nft.generation().await.unwrap();
@@ -315,7 +349,8 @@ fn many_elements() {
             println!("  one element less, among {n}, in {:.1?}", from.elapsed() / 500);
         }
         let shape = SetShape { key: SetKey::V4, interval: true, map: false };
-        let ranges = (0..10_000_u32).map(|n| (Element::RangeV4((n << 8).into(), (n << 8 | 99).into()), None));
+        let ranges = (0..10_000_u32)
+            .map(|n| (Element::RangeV4((n << 8).into(), (n << 8 | 0x63).into()), None));
         let ops = [Op::AddSet("r".into(), shape), Op::AddElements("r".into(), ranges.collect())];
         let from = Instant::now();
         nft.apply(&ops, None).await.unwrap();
@@ -325,44 +360,32 @@ fn many_elements() {
 
 fn nft_lists_it() {
     block_on(async {
-        for seed in 0..20 {
+        for seed in 0..40 {
             let netns = Netns::new().unwrap();
             let nft = open(&netns);
-            let table = tables::table(&mut Dice(seed), "t");
+            let mut table = tables::table(&mut Dice(seed), "t");
+            table.chains.values_mut().for_each(|chain| chain.rules.retain(tables::possible));
             nft.apply(&tables::make(&table), None).await.unwrap();
             let list = |netns: &Netns| {
-                netns.run(|| Command::new("nft").args(["-nn", "list", "ruleset"]).output().unwrap()).unwrap()
+                netns
+                    .run(|| Command::new("nft").args(["-nn", "list", "ruleset"]).output().unwrap())
+                    .unwrap()
             };
             let listed = list(&netns);
             assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
-            let text = String::from_utf8(listed.stdout).unwrap();
-            if seed == 0 {
-                println!("{text}");
-            }
             // Its own reader makes the same of it.
             let path = std::env::temp_dir().join(format!("listed-{}.nft", std::process::id()));
-            std::fs::write(&path, &text).unwrap();
+            std::fs::write(&path, &listed.stdout).unwrap();
             let again = Netns::new().unwrap();
-            let read = again.run(|| Command::new("nft").arg("-f").arg(&path).output().unwrap()).unwrap();
-            let words = String::from_utf8_lossy(&read.stderr).into_owned();
+            let read =
+                again.run(|| Command::new("nft").arg("-f").arg(&path).output().unwrap()).unwrap();
             std::fs::remove_file(&path).unwrap();
-            if !read.status.success() {
-                println!("seed {seed}: nft does not take its own listing: {words}");
-                continue;
-            }
-            let second = open(&again).dump().await;
-            match second {
-                Ok(second) => {
-                    let second = second.unwrap();
-                    for (name, chain) in &table.chains {
-                        if second.chains[name] != *chain {
-                            println!("seed {seed} chain {name} differs\n {chain:?}\n {:?}", second.chains[name]);
-                        }
-                    }
-                    assert_eq!(second.sets, table.sets, "seed {seed}");
-                }
-                Err(error) => println!("seed {seed}: {error}"),
-            }
+            assert!(
+                read.status.success(),
+                "seed {seed}: {}",
+                String::from_utf8_lossy(&read.stderr)
+            );
+            assert_eq!(open(&again).dump().await.unwrap().unwrap(), table, "seed {seed}");
         }
     });
 }

@@ -205,9 +205,8 @@ impl Walk<'_> {
     fn key(&self, fields: &[Field]) -> Option<Element> {
         let packet = self.packet;
         let address = |field| match (field, packet.source, packet.destination) {
-            (Field::SourceV4, own @ IpAddr::V4(_), _) | (Field::SourceV6, own @ IpAddr::V6(_), _) => {
-                Some(own)
-            }
+            (Field::SourceV4, own @ IpAddr::V4(_), _)
+            | (Field::SourceV6, own @ IpAddr::V6(_), _) => Some(own),
             (Field::DestinationV4, _, own @ IpAddr::V4(_))
             | (Field::DestinationV6, _, own @ IpAddr::V6(_)) => Some(own),
             _ => None,

@@ -1,10 +1,10 @@
 //! The compiled policy as an nftables ruleset, purely: no kernel, no clock, no I/O.
 
-pub mod model;
-pub mod interp;
-pub mod reason;
-pub mod render;
 pub mod fake;
+pub mod interp;
+pub mod model;
 pub mod parse;
 pub mod plan;
 pub mod print;
+pub mod reason;
+pub mod render;

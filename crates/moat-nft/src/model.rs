@@ -139,7 +139,7 @@ pub enum Statement {
     Masquerade,
     /// Ends the rule.
     Verdict(Verdict),
-    /// Drops the packet and tells the sender: `reject` (TCP reset or ICMP administratively prohibited).
+    /// Drops the packet and tells the sender: `reject`, which is ICMP port unreachable.
     Reject,
 }
 

@@ -147,6 +147,7 @@ impl Reason {
 /// FNV-1a of 64 bits: names in the kernel must be the same in every build, which hashes of the standard library do not promise.
 #[must_use]
 pub(crate) fn hash(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

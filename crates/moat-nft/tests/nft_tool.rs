@@ -1,12 +1,13 @@
 //! What is printed against the real `nft`, where it is installed: it loads, and what it then lists is read back as the same table.
-#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failure is the test's answer")]
 
 mod tables;
 
-use moat_nft::model::Table;
+use moat_nft::model::{Element, Table};
 use moat_nft::plan::plan;
 use moat_nft::{parse, print};
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use tables::{Rng, like, table};
 
@@ -91,6 +92,19 @@ fn what_is_printed_loads_and_is_listed_as_the_same_table() {
     assert!(same_layout * 4 > tries(), "the layout is not nft's: {same_layout} of {}", tries());
 }
 
+/// Without the elements of interval maps that reach to the last address: nft 1.0.6 says that it deleted one, and does not.
+fn without_last(mut table: Table) -> Table {
+    for set in table.sets.values_mut().filter(|set| set.map && set.interval) {
+        set.elements.retain(|key, _| match key {
+            Element::RangeV4(_, to) => *to != Ipv4Addr::BROADCAST,
+            Element::RangeV6(_, to) => to.to_bits() != u128::MAX,
+            Element::PortRange(_, to) => *to != u16::MAX,
+            _ => true,
+        });
+    }
+    table
+}
+
 #[test]
 fn a_printed_plan_makes_the_wanted_table() {
     if !usable() {
@@ -98,7 +112,7 @@ fn a_printed_plan_makes_the_wanted_table() {
     }
     for seed in 0..tries() {
         let mut rng = Rng::new(seed + 1_000_000);
-        let before = table(&mut rng);
+        let before = without_last(table(&mut rng));
         let after = like(&mut rng, &before);
         let first = print::ops("moat", &plan(None, &before));
         let then = print::ops("moat", &plan(Some(&before), &after));

@@ -121,7 +121,8 @@ impl Live {
     /// Applies another state of the same world, each node in one transaction, and says what changed.
     pub async fn apply(&mut self, placed: Placed) -> Result<Vec<Applied>, LiveError> {
         let mut applied = Vec::with_capacity(self.nodes.len());
-        let lives = |end: &End| matches!(end, End::Pod(idx) if placed.pods.binary_search(idx).is_ok());
+        let lives =
+            |end: &End| matches!(end, End::Pod(idx) if placed.pods.binary_search(idx).is_ok());
         let services = services::table(&placed.bound, &placed.services, lives);
         self.refused.clear();
         for (node, installed) in self.net.nodes.iter().zip(&mut self.nodes) {

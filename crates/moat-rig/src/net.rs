@@ -101,7 +101,9 @@ impl Net {
                 .copied()
                 .filter(|&idx| bound.pod(idx).node.as_ref() == Some(&node.name))
                 .collect();
-            let built = net.node(at, node.name.clone(), node.addresses.clone(), &own, bound, &routes).await?;
+            let built = net
+                .node(at, node.name.clone(), node.addresses.clone(), &own, bound, &routes)
+                .await?;
             done += own.len();
             net.nodes.push(built);
             progress(done);
@@ -125,7 +127,8 @@ impl Net {
         routes: &Links,
     ) -> Result<NodeNet, NetError> {
         let netns = Arc::new(Netns::new()?);
-        let wire = PodWire { netns: &netns, link: format!("node{at}"), addresses: addresses.clone() };
+        let wire =
+            PodWire { netns: &netns, link: format!("node{at}"), addresses: addresses.clone() };
         let uplink = routes.wire(&[wire]).await?;
         forwarding(&netns)?;
         // A packet that finds its way back by another link is still wanted; policies decide, not the reverse path.

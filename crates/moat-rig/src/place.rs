@@ -45,7 +45,8 @@ pub fn place(inventory: &mut Inventory, n_nodes: usize) -> Choices {
         }
         let at = pod.node.as_ref().and_then(|name| by_name.get(name)).copied().unwrap_or(0);
         if pod.host_network {
-            pod.addresses = inventory.nodes.get(at).map(|node| node.addresses.clone()).unwrap_or_default();
+            pod.addresses =
+                inventory.nodes.get(at).map(|node| node.addresses.clone()).unwrap_or_default();
         } else if pod.phase != Phase::Finished {
             let display = pod.to_string();
             pod.addresses.retain(|address| {
@@ -86,7 +87,12 @@ fn nodes(inventory: &mut Inventory, n_nodes: usize) {
         }
         if known.insert(name.clone()) {
             let labels = Labels::from_iter([("kubernetes.io/hostname", name.as_ref())]);
-            inventory.nodes.push(Node { name, span: Span::default(), labels, addresses: Vec::new() });
+            inventory.nodes.push(Node {
+                name,
+                span: Span::default(),
+                labels,
+                addresses: Vec::new(),
+            });
         }
     }
     inventory.nodes.sort_by(|a, b| a.name.cmp(&b.name));

@@ -4,8 +4,8 @@ use crate::place::place;
 use crate::verify::questions::{Scope, chosen, outside};
 use moat_compile::{Dialect, bind, compile, services};
 use moat_ir::{Bound, PodIdx, ServiceInfo};
-use moat_model::{Lowered, Policy};
 use moat_model::inventory::Inventory;
+use moat_model::{Lowered, Policy};
 use moat_nft::render::{Node, Rendered, Settings, render_staged};
 use moat_sets::AddrSet;
 use std::net::IpAddr;
@@ -66,8 +66,7 @@ impl Placed {
         };
         let pods: Vec<PodIdx> = self.pods.iter().copied().filter(on_it).collect();
         let addresses = pods.iter().flat_map(|&idx| &self.bound.pod(idx).addresses);
-        let pod_addresses =
-            addresses.fold(AddrSet::empty(), |sum, &own| sum.union(&AddrSet::host(own)));
+        let pod_addresses = AddrSet::from_ranges(addresses.map(|&own| (own, own)));
         Node { pods, pod_addresses }
     }
 }

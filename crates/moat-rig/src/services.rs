@@ -50,7 +50,8 @@ pub fn table(bound: &Bound, services: &[ServiceInfo], lives: impl Fn(&End) -> bo
         dispatch.push(Rule::new(vec![Statement::Vmap { key, map: name.into() }]));
     }
     // What pods send is translated as it arrives at their node, what a node sends as it leaves.
-    for (name, hook) in [("pods_to_services", Hook::Prerouting), ("node_to_services", Hook::Output)] {
+    for (name, hook) in [("pods_to_services", Hook::Prerouting), ("node_to_services", Hook::Output)]
+    {
         table.chains.insert(name.into(), Chain { base: nat(hook), rules: dispatch.clone() });
     }
     for (service_at, service) in services.iter().enumerate() {

@@ -36,9 +36,22 @@ async fn held(seed: u64) {
     let nodes = 1 + usize::try_from(seed % 3).unwrap();
     let placed = Placed::new(engine::lower(&objects), &[], nodes, &scope);
     let start = std::time::Instant::now();
-    let live = Live::new(placed, moat_nft::render::Settings::default(), |_| ()).await.unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+    let live = Live::new(placed, moat_nft::render::Settings::default(), |_| ())
+        .await
+        .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
     let built = start.elapsed();
     let drift = live.drift().await.unwrap();
-    assert!(drift.is_empty(), "seed {seed}: {}", drift.iter().map(|(_, t)| t.as_ref().map_or_else(String::new, moat_nft::print::text)).collect::<String>());
-    println!("seed {seed}: {} pods on {} nodes, built in {built:?}", live.net.pods.len(), live.net.nodes.len());
+    assert!(
+        drift.is_empty(),
+        "seed {seed}: {}",
+        drift
+            .iter()
+            .map(|(_, t)| t.as_ref().map_or_else(String::new, moat_nft::print::text))
+            .collect::<String>()
+    );
+    println!(
+        "seed {seed}: {} pods on {} nodes, built in {built:?}",
+        live.net.pods.len(),
+        live.net.nodes.len()
+    );
 }

@@ -74,7 +74,8 @@ impl World {
 }
 
 fn rules(bound: &Bound, node: &Arc<str>) -> (Table, Reasons) {
-    let local = |idx: &u32| bound.pod(*idx).node.as_ref() == Some(node) && !bound.pod(*idx).host_network;
+    let local =
+        |idx: &u32| bound.pod(*idx).node.as_ref() == Some(node) && !bound.pod(*idx).host_network;
     let pods: Vec<u32> = (0..u32::try_from(bound.pods.len()).unwrap()).filter(local).collect();
     let pod_addresses = pods
         .iter()
@@ -213,7 +214,9 @@ fn compare(
         }
     }
     let mut want = Vec::new();
-    for (direction, half) in [(Direction::Egress, &answer.egress), (Direction::Ingress, &answer.ingress)] {
+    for (direction, half) in
+        [(Direction::Egress, &answer.egress), (Direction::Ingress, &answer.ingress)]
+    {
         if let Some((allow, ground)) = expected(half) {
             want.push((direction, allow, ground));
             if !allow {
@@ -238,5 +241,8 @@ fn rules_decide_as_the_engine_does() {
         n_denied += denied;
     }
     println!("{count} worlds, {n_flows} flows, {n_denied} denied");
-    assert!(count == 1 || n_denied * 5 > n_flows && n_denied * 5 < n_flows * 4, "{n_denied} of {n_flows}");
+    assert!(
+        count == 1 || n_denied * 5 > n_flows && n_denied * 5 < n_flows * 4,
+        "{n_denied} of {n_flows}"
+    );
 }

@@ -194,6 +194,20 @@ impl AddrSet {
         }
     }
 
+    /// Closed ranges in any order, overlapping or not; a range whose ends are of two families is left out.
+    #[must_use]
+    pub fn from_ranges(ranges: impl IntoIterator<Item = (IpAddr, IpAddr)>) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for range in ranges {
+            match range {
+                (IpAddr::V4(low), IpAddr::V4(high)) => v4.push((low.to_bits(), high.to_bits())),
+                (IpAddr::V6(low), IpAddr::V6(high)) => v6.push((low.to_bits(), high.to_bits())),
+                _ => {}
+            }
+        }
+        Self { v4: Intervals::from_ranges(v4), v6: Intervals::from_ranges(v6) }
+    }
+
     /// One address.
     #[must_use]
     pub fn host(address: IpAddr) -> Self {

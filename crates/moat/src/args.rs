@@ -22,6 +22,7 @@ Start with:
   moat explain -f k8s/ shop/web shop/db:5432    why is this allowed or denied?
   moat reach -f k8s/                            who can reach whom?
   moat test tests.yaml -f k8s/                  do the policies do what they should?
+  moat verify -f k8s/                           does a kernel do what the policies say?
   moat lint -f k8s/                             what is wrong with these files?";
 
 #[derive(Debug, Subcommand)]
@@ -95,6 +96,19 @@ Examples:
 
 Exit codes: 0 all pass, 1 a test fails (or, with --mutate, a rule is untested), 2 bad input.")]
     Test(Test),
+    /// Prove with real packets that a kernel does what the policies say
+    #[command(after_help = "\
+Builds the world of the manifests in network namespaces of this process (nodes, pods, Services, the world outside), applies the
+policies to the kernel, and sends real packets between all ends; every answer and every record of the kernel's log is held against
+what `moat explain` says. Needs no root, no cluster and no other program, and leaves nothing behind.
+
+Examples:
+  moat verify -f k8s/
+  moat verify -f k8s/ --nodes 3 --protocols tcp,udp --sample 2000
+  moat verify -f k8s/ -o json
+
+Exit codes: 0 all agree, 1 some disagree, 2 bad input, 3 the kernel or its settings do not let this process make namespaces.")]
+    Verify(Verify),
     /// Report what is wrong with manifests and policies
     #[command(after_help = "\
 Examples:
@@ -276,6 +290,39 @@ pub(crate) enum TestOutput {
     Json,
     Yaml,
     Junit,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Nodes, at least; those that manifests name come first
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) nodes: u16,
+    /// Pods that take part of those that are alike to every policy
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) pods_per_class: u16,
+    /// Ask this many questions instead of all; a fair choice, the same every time
+    #[arg(long, value_name = "N")]
+    pub(crate) sample: Option<usize>,
+    /// Protocols to ask
+    #[arg(long, value_delimiter = ',', value_name = "PROTOCOL", default_values = ["tcp", "udp", "sctp", "icmp"])]
+    pub(crate) protocols: Vec<ProtocolName>,
+    /// Milliseconds without an answer after which a packet counts as dropped
+    #[arg(long, value_name = "MS", default_value_t = 400, value_parser = clap::value_parser!(u32).range(20..=60_000))]
+    pub(crate) timeout: u32,
+    /// The form of the report
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: DataOutput,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProtocolName {
+    Tcp,
+    Udp,
+    Sctp,
+    /// Echo requests
+    Icmp,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -2,6 +2,8 @@
 
 use moat_report::Style;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -51,28 +53,46 @@ pub(crate) fn lines(text: &str) {
 
 /// Says on a terminal what takes long, once it has taken a second; the line is wiped when the work is done.
 pub(crate) struct Progress {
+    count: Arc<AtomicUsize>,
     done: Option<mpsc::Sender<()>>,
     teller: Option<JoinHandle<()>>,
 }
 
 impl Progress {
     pub(crate) fn new(what: &'static str) -> Self {
+        Self::of(what, 0)
+    }
+
+    /// Progress towards a number of steps.
+    pub(crate) fn of(what: &'static str, total: usize) -> Self {
+        let count = Arc::new(AtomicUsize::new(0));
         if !std::io::stderr().is_terminal() {
-            return Self { done: None, teller: None };
+            return Self { count, done: None, teller: None };
         }
+        let at = count.clone();
         let (done, wait) = mpsc::channel();
         let teller = std::thread::spawn(move || {
             let start = Instant::now();
             let mut told = false;
             while wait.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
                 told = true;
-                let _ = write!(std::io::stderr(), "\r{what} … {} s", start.elapsed().as_secs());
+                let steps = match total {
+                    0 => String::new(),
+                    total => format!(" {} of {total}", at.load(Ordering::Relaxed)),
+                };
+                let seconds = start.elapsed().as_secs();
+                let _ = write!(std::io::stderr(), "\r{what}{steps} … {seconds} s\u{1b}[K");
             }
             if told {
                 let _ = write!(std::io::stderr(), "\r\u{1b}[K");
             }
         });
-        Self { done: Some(done), teller: Some(teller) }
+        Self { count, done: Some(done), teller: Some(teller) }
+    }
+
+    /// So many steps are done.
+    pub(crate) fn at(&self, steps: usize) {
+        self.count.store(steps, Ordering::Relaxed);
     }
 }
 

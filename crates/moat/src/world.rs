@@ -137,6 +137,11 @@ impl World {
         Ok(Self { loaded, lowered, symbolic, bound })
     }
 
+    /// The names of all sources.
+    pub(crate) fn sources(&self) -> Vec<Arc<str>> {
+        self.symbolic.sources.clone()
+    }
+
     /// The same by another dialect.
     pub(crate) fn bound_by(&self, dialect: moat_compile::Dialect) -> Bound {
         bind(self.symbolic.clone(), &self.lowered.inventory, dialect)

@@ -2,16 +2,19 @@
 
 use super::element::{Reader, attributes, text};
 use super::encode::{
-    DATA_VERDICT, RULE_COMMENT, SET_INTERVAL, SET_MAP, TABLE_OWNER, TABLE_PERSIST, hook_number, key_len,
-    key_type, message,
+    DATA_VERDICT, RULE_COMMENT, SET_INTERVAL, SET_MAP, TABLE_OWNER, TABLE_PERSIST, hook_number,
+    key_len, key_type, message,
 };
 use super::expr::Expr;
 use super::rule::from_exprs;
 use crate::error::{Error, Result};
 use crate::talk::Talk;
-use moat_nft::model::{Base, BaseKind, Chain, Hook, Name, Rule, Set, SetKey, SetShape, Table};
+use moat_nft::model::{
+    Base, BaseKind, Chain, Element, Hook, Name, Rule, Set, SetKey, SetShape, Table, Verdict,
+};
 use nlink::netlink::MessageBuilder;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// `NFPROTO_INET`
 const INET: u8 = 1;
@@ -34,9 +37,9 @@ pub(super) async fn dump(talk: &Talk, name: &str) -> Result<Option<Table>> {
     let mut table = Table::new(name);
     chains(talk, &mut table).await?;
     rules(talk, &mut table).await?;
-    sets(talk, &mut table).await?;
+    let counts = sets(talk, &mut table).await?;
     for (set_name, set) in &mut table.sets {
-        elements(talk, name, set_name, set).await?;
+        elements(talk, name, set_name, set, counts.get(set_name).copied()).await?;
     }
     // The kernel counts chains and sets, and whatever else may be in a table: objects and flowtables.
     let n_known = table.chains.len() + table.sets.len();
@@ -44,6 +47,11 @@ pub(super) async fn dump(talk: &Talk, name: &str) -> Result<Option<Table>> {
         return Err(odd(name, "it", "an object or a flowtable"));
     }
     Ok(Some(table))
+}
+
+/// Whether there is a table of that name.
+pub(super) async fn exists(talk: &Talk, name: &str) -> Result<bool> {
+    uses(talk, name).await.map(|uses| uses.is_some())
 }
 
 /// The attributes of a question about a table.
@@ -95,8 +103,11 @@ async fn chains(talk: &Talk, table: &mut Table) -> Result<()> {
         let mut read = ReadChain::default();
         for (kind, value) in attributes(item) {
             match kind {
-                1 => read.of = text(value).unwrap_or("").to_owned(),
-                3 => read.name = text(value).map_err(|why| odd(&name, "a chain", why))?.to_owned(),
+                1 => text(value).unwrap_or("").clone_into(&mut read.of),
+                3 => {
+                    let text = text(value).map_err(|why| odd(&name, "a chain", why))?;
+                    text.clone_into(&mut read.name);
+                }
                 4 => read.hook = Some(value),
                 5 => read.policy = Some(number(value)),
                 7 => read.kind = text(value).ok(),
@@ -108,7 +119,8 @@ async fn chains(talk: &Talk, table: &mut Table) -> Result<()> {
             }
         }
         if family == INET && read.of == *name {
-            let base = read.base().map_err(|why| odd(&name, &format!("chain {}", read.name), why))?;
+            let base =
+                read.base().map_err(|why| odd(&name, &format!("chain {}", read.name), why))?;
             table.chains.insert(read.name.as_str().into(), Chain { base, rules: Vec::new() });
         }
         Ok(())
@@ -214,18 +226,21 @@ fn comment(userdata: &[u8]) -> core::result::Result<&str, String> {
     }
 }
 
-async fn sets(talk: &Talk, table: &mut Table) -> Result<()> {
+/// Reads the sets without their elements, and how many elements each has, where the kernel says so (6.14 and later).
+async fn sets(talk: &Talk, table: &mut Table) -> Result<BTreeMap<Name, usize>> {
     let name = table.name.clone();
     let about = about(&name);
+    let mut counts = BTreeMap::new();
     talk.dump(kind(message::GET_SET), INET, crate::talk::bytes(&about), |item| {
         let Some((family, item)) = item else {
             table.sets.clear();
+            counts.clear();
             return Ok(());
         };
         let mut of = "";
         let mut set_name = "";
         let (mut flags, mut key, mut len, mut data) = (0, 0, 0, 0);
-        let mut strange = None;
+        let (mut strange, mut count) = (None, None);
         for (kind, value) in attributes(item) {
             match kind {
                 1 => of = text(value).unwrap_or(""),
@@ -236,8 +251,9 @@ async fn sets(talk: &Talk, table: &mut Table) -> Result<()> {
                 6 => data = number(value),
                 // A size limits nothing that is in it, and the rest are notes of others and names.
                 7 | 8 | 9 | 10 | 13 | 14 | 16 => {}
-                // The kernel of 6.14 and later tells how the set is made and how full it is.
-                19 | 20 => {}
+                // How the set is made.
+                19 => {}
+                20 => count = usize::try_from(number(value)).ok(),
                 other => strange = Some(other),
             }
         }
@@ -256,10 +272,15 @@ async fn sets(talk: &Talk, table: &mut Table) -> Result<()> {
             return Err(odd(&name, &place, "a key of another type"));
         };
         let shape = SetShape { key, interval: flags & SET_INTERVAL != 0, map };
-        table.sets.insert(set_name.into(), Set::new(shape));
+        let set_name = Name::from(set_name);
+        if let Some(count) = count {
+            counts.insert(set_name.clone(), count);
+        }
+        table.sets.insert(set_name, Set::new(shape));
         Ok(())
     })
-    .await
+    .await?;
+    Ok(counts)
 }
 
 fn key_of(kind: u32, len: u32) -> Option<SetKey> {
@@ -276,7 +297,37 @@ fn key_of(kind: u32, len: u32) -> Option<SetKey> {
     ALL.into_iter().find(|&key| key_type(key) == kind && key_len(key) == len)
 }
 
-async fn elements(talk: &Talk, table: &str, name: &Name, set: &mut Set) -> Result<()> {
+/// Reads the elements of a set.
+///
+/// A hash table that has just grown is moved to a larger one in the background, and a dump that spans the move leaves elements
+/// out or has them twice (`nft_rhash_walk` counts how many to skip). So it is read until it has as many as the kernel counts,
+/// or where the kernel does not say, until it has as many as the time before. Ranges are in a tree, which does not move.
+async fn elements(
+    talk: &Talk,
+    table: &str,
+    name: &Name,
+    set: &mut Set,
+    mut count: Option<usize>,
+) -> Result<()> {
+    const PAUSES: u32 = 12;
+    for n_before in 0..PAUSES {
+        set.elements = elements_once(talk, table, name, set).await?;
+        let n_read = set.elements.len();
+        if set.interval || count == Some(n_read) || (count.is_none() && n_read < 2) {
+            return Ok(());
+        }
+        count = count.max(Some(n_read));
+        tokio::time::sleep(Duration::from_millis(1 << n_before.min(8))).await;
+    }
+    Err(Error::other(format!("read set {name} of table {table}"), "no reading was complete"))
+}
+
+async fn elements_once(
+    talk: &Talk,
+    table: &str,
+    name: &Name,
+    set: &Set,
+) -> Result<BTreeMap<Element, Option<Verdict>>> {
     let mut about = about(table);
     about.append_attr_str(2, name);
     let fresh = || Reader::new(set.key, set.interval, set.map);
@@ -290,7 +341,5 @@ async fn elements(talk: &Talk, table: &str, name: &Name, set: &mut Set) -> Resul
         }
     })
     .await?;
-    let elements: BTreeMap<_, _> = reader.finish().map_err(wrong)?;
-    set.elements = elements;
-    Ok(())
+    reader.finish().map_err(wrong)
 }

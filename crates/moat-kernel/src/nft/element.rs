@@ -13,6 +13,7 @@ pub(crate) mod attr {
     pub(crate) const KEY: u16 = 1;
     pub(crate) const DATA: u16 = 2;
     pub(crate) const FLAGS: u16 = 3;
+    pub(crate) const USERDATA: u16 = 6;
     pub(crate) const VALUE: u16 = 1;
     pub(crate) const VERDICT: u16 = 2;
     pub(crate) const CODE: u16 = 1;
@@ -55,7 +56,9 @@ impl Keys {
                 let after = high.checked_add(1).map(|bits| bits.to_be_bytes().to_vec());
                 Self::range(&low.to_be_bytes(), after)
             }
-            Element::ProtocolPort(protocol, port) => Self::exact(&[&[*protocol], &port.to_be_bytes()]),
+            Element::ProtocolPort(protocol, port) => {
+                Self::exact(&[&[*protocol], &port.to_be_bytes()])
+            }
             Element::PairV4(one, other) => Self::exact(&[&one.octets(), &other.octets()]),
             Element::PairV6(one, other) => Self::exact(&[&one.octets(), &other.octets()]),
             Element::ServiceV4(address, protocol, port) => {
@@ -128,7 +131,9 @@ pub(crate) fn write_verdict(to: &mut MessageBuilder, verdict: &Verdict) {
 pub(crate) fn read_verdict(data: &[u8]) -> Result<Verdict, String> {
     let mut code = None;
     let mut chain = None;
-    for (kind, value) in attributes(data).filter(|(kind, _)| *kind == attr::VERDICT).flat_map(|(_, v)| attributes(v)) {
+    for (kind, value) in
+        attributes(data).filter(|(kind, _)| *kind == attr::VERDICT).flat_map(|(_, v)| attributes(v))
+    {
         match kind {
             attr::CODE => code = value.try_into().ok().map(i32::from_be_bytes),
             attr::CHAIN => chain = Some(text(value)?),
@@ -190,11 +195,19 @@ impl Reader {
         for (kind, value) in attributes(element) {
             match kind {
                 attr::KEY => {
-                    key = attributes(value).find(|(kind, _)| *kind == attr::VALUE).map(|(_, bytes)| bytes);
+                    key = attributes(value)
+                        .find(|(kind, _)| *kind == attr::VALUE)
+                        .map(|(_, bytes)| bytes);
                 }
                 attr::FLAGS => flags = value.try_into().map_or(0, u32::from_be_bytes),
                 attr::DATA => verdict = Some(read_verdict(value)?),
-                other => return Err(format!("an element with attribute {other}, such as a timeout or a comment")),
+                // NFTNL_UDATA_SET_ELEM_FLAGS, a note with which nft lists a range to the last key of all.
+                attr::USERDATA if value.starts_with(&[1]) => {}
+                other => {
+                    return Err(format!(
+                        "an element with attribute {other}, such as a timeout or a comment"
+                    ));
+                }
             }
         }
         let key = key.ok_or("an element without a key, such as *")?;
@@ -203,7 +216,9 @@ impl Reader {
         }
         let end = flags & INTERVAL_END != 0;
         if verdict.is_some() != (self.map && !end) {
-            return Err("an element of a map without a verdict, or one of a set with a verdict".to_owned());
+            return Err(
+                "an element of a map without a verdict, or one of a set with a verdict".to_owned()
+            );
         }
         if self.interval {
             self.bounds.push((key.to_vec(), (!end).then_some(verdict)));
@@ -251,7 +266,8 @@ impl Reader {
                 Element::RangeV4(v4(low)?, high.into())
             }
             SetKey::V6 => {
-                let high = after.map_or(Some(u128::MAX), |key| v6(key)?.to_bits().checked_sub(1))?;
+                let high =
+                    after.map_or(Some(u128::MAX), |key| v6(key)?.to_bits().checked_sub(1))?;
                 Element::RangeV6(v6(low)?, high.into())
             }
             SetKey::Port => {
@@ -265,7 +281,8 @@ impl Reader {
     /// The elements, once all messages are read.
     pub(crate) fn finish(mut self) -> Result<BTreeMap<Element, Option<Verdict>>, String> {
         // `None`, an end, sorts before a start of the same key.
-        self.bounds.sort_by(|one, other| (&one.0, one.1.is_some()).cmp(&(&other.0, other.1.is_some())));
+        self.bounds
+            .sort_by(|one, other| (&one.0, one.1.is_some()).cmp(&(&other.0, other.1.is_some())));
         let mut elements = core::mem::take(&mut self.exact);
         let mut open: Option<(&[u8], &Option<Verdict>)> = None;
         for (key, start) in &self.bounds {

@@ -282,7 +282,8 @@ fn write_rule(to: &mut MessageBuilder, rule: &Rule) -> Result<(), String> {
         // A comment with its zero byte, after its kind and length, which has 8 bits; nft itself takes 127 bytes at most.
         let len = comment.len() + 1;
         let len = u8::try_from(len).ok().filter(|&len| len <= 128 && !comment.contains('\0'));
-        let len = len.ok_or_else(|| format!("a comment of {} bytes; at most 127 fit", comment.len()))?;
+        let len =
+            len.ok_or_else(|| format!("a comment of {} bytes; at most 127 fit", comment.len()))?;
         let mut userdata = vec![RULE_COMMENT, len];
         userdata.extend_from_slice(comment.as_bytes());
         userdata.push(0);

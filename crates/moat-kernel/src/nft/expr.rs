@@ -251,7 +251,11 @@ impl Expr {
             }
             "cmp" => {
                 fields.only(&[1, 2, 3])?;
-                Self::Cmp { of: fields.word(1)?, op: fields.number(2)?, with: fields.data(3)?.to_vec() }
+                Self::Cmp {
+                    of: fields.word(1)?,
+                    op: fields.number(2)?,
+                    with: fields.data(3)?.to_vec(),
+                }
             }
             "range" => {
                 fields.only(&[1, 2, 3, 4])?;
@@ -296,7 +300,9 @@ impl Expr {
             "limit" => {
                 fields.only(&[1, 2, 3, 4, 5, 6])?;
                 fields.sure(
-                    fields.long(2)? == 1 && fields.number_or(4, 0)? == 0 && fields.number_or(5, 0)? <= LIMIT_OVER,
+                    fields.long(2)? == 1
+                        && fields.number_or(4, 0)? == 0
+                        && fields.number_or(5, 0)? <= LIMIT_OVER,
                 )?;
                 Self::Limit {
                     rate: fields.long(1)?,
@@ -307,7 +313,11 @@ impl Expr {
             "log" => {
                 fields.only(&[1, 2, 3, 4])?;
                 Self::Log {
-                    prefix: if fields.has(2) { text(fields.bytes(2)?)?.to_owned() } else { String::new() },
+                    prefix: if fields.has(2) {
+                        text(fields.bytes(2)?)?.to_owned()
+                    } else {
+                        String::new()
+                    },
                     group: fields.short(1)?,
                     snaplen: fields.number(3)?,
                     threshold: if fields.has(4) { fields.short(4)? } else { 0 },
@@ -325,7 +335,8 @@ impl Expr {
                 fields.sure(
                     fields.number(1)? == NAT_DNAT
                         && fields.number_or(4, fields.number(3)?)? == fields.number(3)?
-                        && fields.number_or(6, fields.number_or(5, 0)?)? == fields.number_or(5, 0)?
+                        && fields.number_or(6, fields.number_or(5, 0)?)?
+                            == fields.number_or(5, 0)?
                         && fields.number_or(7, 0)? & !3 == 0,
                 )?;
                 Self::Dnat {
@@ -343,7 +354,11 @@ impl Expr {
                 fields.only(&[1, 2])?;
                 Self::Reject {
                     kind: fields.number(1)?,
-                    code: if fields.has(2) { fields.bytes(2)?.first().copied().unwrap_or(0) } else { 0 },
+                    code: if fields.has(2) {
+                        fields.bytes(2)?.first().copied().unwrap_or(0)
+                    } else {
+                        0
+                    },
                 }
             }
             other => return Err(format!("an expression `{other}`")),
@@ -366,7 +381,11 @@ impl<'a> Fields<'a> {
     }
 
     fn sure(&self, known: bool) -> Result<(), String> {
-        if known { Ok(()) } else { Err(format!("a form of `{}` that is not of this program", self.name)) }
+        if known {
+            Ok(())
+        } else {
+            Err(format!("a form of `{}` that is not of this program", self.name))
+        }
     }
 
     fn has(&self, kind: u16) -> bool {
@@ -375,7 +394,9 @@ impl<'a> Fields<'a> {
 
     fn bytes(&self, kind: u16) -> Result<&'a [u8], String> {
         let found = self.list.iter().find(|&&(of, _)| of == kind);
-        found.map(|&(_, value)| value).ok_or_else(|| format!("`{}` without attribute {kind}", self.name))
+        found
+            .map(|&(_, value)| value)
+            .ok_or_else(|| format!("`{}` without attribute {kind}", self.name))
     }
 
     fn wrong(&self) -> String {

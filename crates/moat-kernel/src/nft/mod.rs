@@ -10,6 +10,11 @@ mod expr;
 mod rule;
 mod watch;
 
+/// Reading attributes, for the other parts of netfilter.
+pub(crate) mod wire {
+    pub(crate) use super::element::{attributes, text};
+}
+
 pub use watch::{Changed, Watch};
 
 use crate::error::{Attempt, Error, Result};
@@ -18,7 +23,7 @@ use crate::talk::{Talk, attributes, bytes};
 use core::fmt;
 use moat_nft::model::{Op, Table};
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
-use nlink::netlink::nftables::{Family, RawMessage};
+use nlink::netlink::nftables::{Family, RawMessage, Transaction};
 use nlink::netlink::{Connection, Nftables};
 use nlink::{Error as NetlinkError, ErrorDetail};
 use std::fs;
@@ -83,7 +88,9 @@ impl fmt::Display for ApplyError {
             Self::Refused { op: Some(op), words, .. } => {
                 write!(f, "the kernel refused step {op} of a transaction: {words}")
             }
-            Self::Refused { op: None, words, .. } => write!(f, "the kernel refused a transaction: {words}"),
+            Self::Refused { op: None, words, .. } => {
+                write!(f, "the kernel refused a transaction: {words}")
+            }
             Self::Unsayable { op, what } => write!(f, "step {op} of a transaction has {what}"),
             Self::TooLarge { size, limit } => write!(
                 f,
@@ -113,7 +120,10 @@ pub struct Nft {
 
 impl fmt::Debug for Nft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Nft").field("table", &self.table).field("ownership", &self.ownership).finish_non_exhaustive()
+        f.debug_struct("Nft")
+            .field("table", &self.table)
+            .field("ownership", &self.ownership)
+            .finish_non_exhaustive()
     }
 }
 
@@ -121,7 +131,9 @@ impl Nft {
     /// Opens a table, which need not be there yet. Must be called inside a tokio runtime, as all that follows.
     pub fn open(netns: &Netns, table: &str, ownership: Ownership) -> Result<Self> {
         let what = || format!("open table {table} of a namespace");
-        let conn = Connection::<Nftables>::new_in(netns.as_fd()).to(what)?.timeout(Duration::from_secs(120));
+        let conn = Connection::<Nftables>::new_in(netns.as_fd())
+            .to(what)?
+            .timeout(Duration::from_secs(120));
         let limit = grow(conn.socket()).to(what)?;
         let ownership = if persists() { ownership } else { Ownership::Plain };
         Ok(Self { table: table.to_owned(), ownership, conn, talk: Talk::open(netns)?, limit })
@@ -180,7 +192,7 @@ impl Nft {
             return if now == generation { Ok(now) } else { Err(ApplyError::Stale) };
         }
         let start = self.conn.transaction().expect_generation(generation);
-        let batch = messages.into_iter().fold(start, |batch, message| batch.raw(message));
+        let batch = messages.into_iter().fold(start, Transaction::raw);
         match batch.commit(&self.conn).await {
             // A commit adds one, and leaves out zero (`nf_tables_commit` in the kernel).
             Ok(()) => Ok(generation.checked_add(1).unwrap_or(1)),
@@ -208,7 +220,8 @@ impl Nft {
         ))
     }
 
-    /// Takes over a table that another process owned and left; says whether there was one to take.
+    /// Takes over a table that another process owned and left; says whether there was one to take. It is an error (`EPERM`) if
+    /// that process still runs.
     pub async fn adopt(&self) -> Result<bool> {
         if self.ownership == Ownership::Plain {
             return Ok(false);
@@ -216,13 +229,27 @@ impl Nft {
         let mut to = attributes();
         to.append_attr_str(1, &self.table);
         to.append_attr_u32_be(2, encode::TABLE_OWNER | encode::TABLE_PERSIST);
-        let message = RawMessage::new(encode::message::NEW_TABLE, Family::Inet).attrs(bytes(&to).to_vec());
-        match self.conn.transaction().raw(message).commit(&self.conn).await {
-            Ok(()) => Ok(true),
-            // There is none, or it is not one that was owned and left.
-            Err(error) if error.is_not_found() || error.is_not_supported() => Ok(false),
-            Err(error) => Err(error).to(|| format!("take over table {}", self.table)),
+        let message =
+            RawMessage::new(encode::message::NEW_TABLE, Family::Inet).attrs(bytes(&to).to_vec());
+        for _ in 1..TRIES {
+            // The kernel would make a table that is not there; so it must still be as it was looked at.
+            let now = self.generation().await?;
+            if !dump::exists(&self.talk, &self.table).await? {
+                return Ok(false);
+            }
+            let take = self.conn.transaction().expect_generation(now).raw(message.clone());
+            match take.commit(&self.conn).await {
+                Ok(()) => return Ok(true),
+                Err(error) if error.errno() == Some(RESTART) => {}
+                // It is not one that was owned and left.
+                Err(error) if error.is_not_supported() => return Ok(false),
+                Err(error) => return Err(error).to(|| format!("take over table {}", self.table)),
+            }
         }
+        Err(Error::other(
+            format!("take over table {}", self.table),
+            "the ruleset changes all the time",
+        ))
     }
 }
 
@@ -261,6 +288,7 @@ fn grow(socket: &nlink::netlink::NetlinkSocket) -> core::result::Result<usize, s
 /// Whether the kernel keeps tables of owners that are gone.
 fn persists() -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|word| word.parse::<u32>().unwrap_or(0));
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map(|word| word.parse::<u32>().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 9)
 }

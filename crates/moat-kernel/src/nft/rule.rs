@@ -1,11 +1,11 @@
 //! Rules as expressions, in the way that nft itself writes them, and back.
 //!
-//! In a table of family `inet`, a field of one IP family is preceded by `meta nfproto`, once for all fields of that family that
-//! follow, and `icmpv6 type` by `meta l4proto` as well; `nft` hides both again when it lists a rule.
+//! In a table of family `inet`, a field of one IP family is preceded by `meta nfproto`, and `icmpv6 type` by `meta l4proto` as
+//! well, each once for all that follow; `nft` hides both again when it lists a rule.
 
 use super::expr::{
-    CT_MARK, CT_STATE, EQ, Expr, GTE, ICMPX_ADMIN_PROHIBITED, IPV4, IPV6, LTE, META_IIFNAME, META_L4PROTO,
-    META_NFPROTO, NEQ, NETWORK, REJECT_ICMPX, REJECT_TCP_RESET, TRANSPORT, Word,
+    CT_MARK, CT_STATE, EQ, Expr, GTE, ICMPX_ADMIN_PROHIBITED, IPV4, IPV6, LTE, META_IIFNAME,
+    META_L4PROTO, META_NFPROTO, NEQ, NETWORK, REJECT_ICMPX, REJECT_TCP_RESET, TRANSPORT, Word,
 };
 use moat_nft::model::{Field, Key, Log, Rule, Statement, States, Value};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,7 +22,12 @@ const STATES: [u32; 4] = [1, 2, 4, 8];
 
 fn bits(states: States) -> u32 {
     let States { invalid, established, related, new } = states;
-    STATES.iter().zip([invalid, established, related, new]).filter(|(_, has)| *has).map(|(bit, _)| bit).sum()
+    STATES
+        .iter()
+        .zip([invalid, established, related, new])
+        .filter(|(_, has)| *has)
+        .map(|(bit, _)| bit)
+        .sum()
 }
 
 fn states(bits: u32) -> Option<States> {
@@ -34,6 +39,7 @@ fn states(bits: u32) -> Option<States> {
 #[derive(Default)]
 struct Known {
     family: Option<u8>,
+    icmpv6: bool,
     tcp: bool,
 }
 
@@ -71,12 +77,14 @@ pub(crate) fn to_exprs(rule: &Rule) -> Result<Vec<Expr>, String> {
             Statement::Limit { over, per_second, burst } => {
                 out.push(Expr::Limit { rate: *per_second, burst: *burst, over: *over });
             }
-            Statement::Log(Log { prefix, group, snaplen, queue_threshold }) => out.push(Expr::Log {
-                prefix: prefix.to_string(),
-                group: *group,
-                snaplen: *snaplen,
-                threshold: *queue_threshold,
-            }),
+            Statement::Log(Log { prefix, group, snaplen, queue_threshold }) => {
+                out.push(Expr::Log {
+                    prefix: prefix.to_string(),
+                    group: *group,
+                    snaplen: *snaplen,
+                    threshold: *queue_threshold,
+                });
+            }
             Statement::Dnat { to, port } => {
                 let (family, value) = match to {
                     IpAddr::V4(to) => (IPV4, to.octets().to_vec()),
@@ -91,7 +99,9 @@ pub(crate) fn to_exprs(rule: &Rule) -> Result<Vec<Expr>, String> {
             Statement::Masquerade => out.push(Expr::Masquerade),
             Statement::Verdict(verdict) => out.push(Expr::Verdict(verdict.clone())),
             // A reset answers TCP alone, and nft takes `with tcp reset` only after a match of TCP.
-            Statement::Reject if known.tcp => out.push(Expr::Reject { kind: REJECT_TCP_RESET, code: 0 }),
+            Statement::Reject if known.tcp => {
+                out.push(Expr::Reject { kind: REJECT_TCP_RESET, code: 0 });
+            }
             Statement::Reject => {
                 out.push(Expr::Reject { kind: REJECT_ICMPX, code: ICMPX_ADMIN_PROHIBITED });
             }
@@ -120,15 +130,17 @@ fn depend(out: &mut Vec<Expr>, known: &mut Known, field: Field) {
         out.push(Expr::Cmp { of: 0, op: EQ, with: vec![family] });
         known.family = Some(family);
     }
-    if field == Field::Icmpv6Type {
+    if field == Field::Icmpv6Type && !known.icmpv6 {
         out.push(Expr::Meta { key: META_L4PROTO, to: 0 });
         out.push(Expr::Cmp { of: 0, op: EQ, with: vec![ICMPV6] });
+        known.icmpv6 = true;
     }
 }
 
 /// Loads a field into a register, and says how many words it takes there.
 fn load(field: Field, to: Word) -> (Expr, Word) {
-    let payload = |base, offset, len: u32| (Expr::Payload { base, offset, len, to }, len.div_ceil(4));
+    let payload =
+        |base, offset, len: u32| (Expr::Payload { base, offset, len, to }, len.div_ceil(4));
     match field {
         Field::SourceV4 => payload(NETWORK, 12, 4),
         Field::DestinationV4 => payload(NETWORK, 16, 4),
@@ -175,8 +187,12 @@ fn write_match(
         out.push(Expr::Cmp { of: 0, op, with });
     };
     match (field, value) {
-        (Field::SourceV4 | Field::DestinationV4, Value::V4(address)) => exact(out, address.octets().to_vec()),
-        (Field::SourceV6 | Field::DestinationV6, Value::V6(address)) => exact(out, address.octets().to_vec()),
+        (Field::SourceV4 | Field::DestinationV4, Value::V4(address)) => {
+            exact(out, address.octets().to_vec());
+        }
+        (Field::SourceV6 | Field::DestinationV6, Value::V6(address)) => {
+            exact(out, address.octets().to_vec());
+        }
         (Field::SourceV4 | Field::DestinationV4, Value::PrefixV4(address, len)) if *len <= 32 => {
             write_prefix(out, field, op, &address.octets(), *len);
         }
@@ -300,7 +316,10 @@ pub(crate) fn from_exprs(exprs: &[Expr]) -> Result<Vec<Statement>, String> {
                 1
             }
             (Expr::Set { value, .. }, [Expr::Dnat { .. }, ..]) => {
-                statements.push(Statement::Dnat { to: address(value).ok_or("an address of another size")?, port: None });
+                statements.push(Statement::Dnat {
+                    to: address(value).ok_or("an address of another size")?,
+                    port: None,
+                });
                 2
             }
             (Expr::Set { value, .. }, [Expr::Set { value: port, .. }, Expr::Dnat { .. }, ..]) => {
@@ -333,7 +352,8 @@ pub(crate) fn from_exprs(exprs: &[Expr]) -> Result<Vec<Statement>, String> {
         return Ok(rule.statements);
     }
     let odd = exprs.iter().zip(again.iter().map(Some).chain(core::iter::repeat(None)));
-    let odd = odd.into_iter().find(|(is, would)| Some(*is) != *would).map(|(is, _)| format!("{is:?}"));
+    let odd =
+        odd.into_iter().find(|(is, would)| Some(*is) != *would).map(|(is, _)| format!("{is:?}"));
     Err(odd.unwrap_or_else(|| "an unusual order of expressions".to_owned()))
 }
 
@@ -350,7 +370,9 @@ fn whole_field(expr: &Expr) -> Option<Field> {
         Field::InputName,
         Field::CtState,
     ];
-    let (Expr::Meta { to, .. } | Expr::Ct { to, .. } | Expr::Payload { to, .. }) = expr else { return None };
+    let (Expr::Meta { to, .. } | Expr::Ct { to, .. } | Expr::Payload { to, .. }) = expr else {
+        return None;
+    };
     ALL.into_iter().find(|&field| load(field, *to).0 == *expr)
 }
 
@@ -358,7 +380,10 @@ fn whole_field(expr: &Expr) -> Option<Field> {
 fn read_match(first: &Expr, after: &[Expr]) -> Option<(Statement, usize)> {
     let found = |field, negate, value, n| Some((Statement::Match { field, negate, value }, n));
     match (first, after) {
-        (Expr::Ct { key: CT_MARK, .. }, [Expr::Mask { mask, .. }, Expr::Cmp { op, with, .. }, ..]) => {
+        (
+            Expr::Ct { key: CT_MARK, .. },
+            [Expr::Mask { mask, .. }, Expr::Cmp { op, with, .. }, ..],
+        ) => {
             let mask = mask.as_slice().try_into().map(u32::from_ne_bytes).ok()?;
             let value = with.as_slice().try_into().map(u32::from_ne_bytes).ok()?;
             Some((Statement::CtMarkMasked { mask, value, negate: *op == NEQ }, 2))
@@ -371,7 +396,10 @@ fn read_match(first: &Expr, after: &[Expr]) -> Option<(Statement, usize)> {
             let len = mask.iter().map(|byte| byte.count_ones()).sum::<u32>().try_into().ok()?;
             found(whole_field(load)?, *op == NEQ, prefix(with, len)?, 2)
         }
-        (load, [Expr::Cmp { op: GTE, with: low, .. }, Expr::Cmp { op: LTE, with: high, .. }, ..]) => {
+        (
+            load,
+            [Expr::Cmp { op: GTE, with: low, .. }, Expr::Cmp { op: LTE, with: high, .. }, ..],
+        ) => {
             let types = Value::Icmpv6Types(*low.first()?, *high.first()?);
             found(whole_field(load)?, false, types, 2)
         }
@@ -403,7 +431,9 @@ fn read_match(first: &Expr, after: &[Expr]) -> Option<(Statement, usize)> {
                     }
                 }
                 Field::Protocol => Value::Protocol(*with.first()?),
-                Field::DestinationPort => Value::Port(u16::from_be_bytes(with.as_slice().try_into().ok()?)),
+                Field::DestinationPort => {
+                    Value::Port(u16::from_be_bytes(with.as_slice().try_into().ok()?))
+                }
                 Field::Icmpv6Type => Value::Icmpv6Types(*with.first()?, *with.first()?),
                 Field::InputName => {
                     let name = with.split(|&byte| byte == 0).next()?;

@@ -46,7 +46,12 @@ impl Watch {
         let kind = u32::from(u16::from_be_bytes(kind));
         let mut filter = Vec::new();
         // BPF_LD|BPF_H|BPF_ABS; BPF_JMP|BPF_JEQ|BPF_K; BPF_RET|BPF_K of linux/bpf_common.h.
-        for (code, yes, no, value) in [(0x28_u16, 0_u8, 0_u8, 4_u32), (0x15, 0, 1, kind), (0x06, 0, 0, u32::MAX), (0x06, 0, 0, 0)] {
+        for (code, yes, no, value) in [
+            (0x28_u16, 0_u8, 0_u8, 4_u32),
+            (0x15, 0, 1, kind),
+            (0x06, 0, 0, u32::MAX),
+            (0x06, 0, 0, 0),
+        ] {
             filter.extend(code.to_ne_bytes());
             filter.extend([yes, no]);
             filter.extend(value.to_ne_bytes());
@@ -67,11 +72,14 @@ impl Watch {
                 Err(error) if error.is_no_buffer_space() => {
                     return Ok(Changed { generation: None, pid: None, process: None });
                 }
-                Err(error) => return Err(error).to(|| "watch the ruleset of a namespace".to_owned()),
+                Err(error) => {
+                    return Err(error).to(|| "watch the ruleset of a namespace".to_owned());
+                }
             };
             for item in MessageIter::new(&data) {
                 let Ok((header, body)) = item else { continue };
-                if header.nlmsg_type != message::SUBSYSTEM << 8 | u16::from(message::NEW_GENERATION) {
+                if header.nlmsg_type != message::SUBSYSTEM << 8 | u16::from(message::NEW_GENERATION)
+                {
                     continue;
                 }
                 let mut changed = Changed { generation: None, pid: None, process: None };

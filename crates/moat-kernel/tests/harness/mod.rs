@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "a case fails by panicking")]
 
+pub mod net;
 pub mod tables;
 
 use std::panic::catch_unwind;

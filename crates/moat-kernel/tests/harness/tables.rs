@@ -2,8 +2,8 @@
 
 use super::Dice;
 use moat_nft::model::{
-    Base, BaseKind, Chain, Element, Field, Hook, Key, Log, Name, Op, Rule, Set, SetKey, SetShape, Statement,
-    States, Table, Value, Verdict,
+    Base, BaseKind, Chain, Element, Field, Hook, Key, Log, Name, Op, Rule, Set, SetKey, SetShape,
+    Statement, States, Table, Value, Verdict,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -70,7 +70,8 @@ pub fn table(dice: &mut Dice, name: &str) -> Table {
 fn nat(dice: &mut Dice, table: &mut Table) {
     let v4 = Statement::Dnat { to: IpAddr::V4(v4(dice)), port: None };
     let v6 = Statement::Dnat { to: IpAddr::V6(v6(dice)), port: Some(port(dice)) };
-    let v4_port = Statement::Dnat { to: IpAddr::V4(super::tables::v4(dice)), port: Some(port(dice)) };
+    let v4_port =
+        Statement::Dnat { to: IpAddr::V4(super::tables::v4(dice)), port: Some(port(dice)) };
     let tcp = Statement::Match { field: Field::Protocol, negate: false, value: Value::Protocol(6) };
     let before = Base { kind: BaseKind::Nat, hook: Hook::Prerouting, priority: -100, accept: true };
     let rules = vec![
@@ -185,14 +186,16 @@ fn rules(dice: &mut Dice, sets: &[(Name, SetShape)], chains: &[Name]) -> Vec<Rul
 }
 
 fn rule(dice: &mut Dice, sets: &[(Name, SetShape)], chains: &[Name]) -> Rule {
-    let mut statements: Vec<Statement> = (0..dice.below(4)).map(|_| statement(dice, sets)).collect();
+    let mut statements: Vec<Statement> =
+        (0..dice.below(4)).map(|_| statement(dice, sets)).collect();
     match dice.below(8) {
         0 => statements.push(Statement::Reject),
         1 if statements.is_empty() => statements.push(Statement::Counter),
         1 => {}
         _ => statements.push(Statement::Verdict(verdict(dice, chains))),
     }
-    let comment = dice.one_in(3).then(|| "x".repeat(1 + usize::try_from(dice.below(127)).unwrap()).into());
+    let comment =
+        dice.one_in(3).then(|| "x".repeat(1 + usize::try_from(dice.below(127)).unwrap()).into());
     Rule { statements, comment }
 }
 
@@ -261,14 +264,17 @@ fn a_match(dice: &mut Dice) -> Statement {
             let address = (v6(dice).to_bits() & mask).into();
             (*dice.pick(&[Field::SourceV6, Field::DestinationV6]), Value::PrefixV6(address, len))
         }
-        4 => (Field::Protocol, Value::Protocol(protocol(dice))),
+        4 => (Field::Protocol, Value::Protocol(*dice.pick(&[6, 17, 132]))),
         5 => (Field::DestinationPort, Value::Port(port(dice))),
         6 => {
             let low = u8::try_from(dice.below(256)).unwrap();
             let high = u8::try_from(u64::from(low) + dice.below(256 - u64::from(low))).unwrap();
             (Field::Icmpv6Type, Value::Icmpv6Types(low, high))
         }
-        7 => (Field::InputName, Value::Interface((*dice.pick(&["eth0", "lo", "cali0123456789a"])).into())),
+        7 => (
+            Field::InputName,
+            Value::Interface((*dice.pick(&["eth0", "lo", "cali0123456789a"])).into()),
+        ),
         _ => {
             let bits = 1 + dice.below(15);
             let [invalid, established, related, new] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
@@ -284,11 +290,34 @@ pub fn make(table: &Table) -> Vec<Op> {
     ops.extend(table.sets.iter().map(|(name, set)| Op::AddSet(name.clone(), set.shape())));
     ops.extend(table.chains.iter().map(|(name, chain)| Op::AddChain(name.clone(), chain.base)));
     for (name, set) in &table.sets {
-        let all = set.elements.iter().map(|(key, verdict)| (key.clone(), verdict.clone())).collect();
+        let all =
+            set.elements.iter().map(|(key, verdict)| (key.clone(), verdict.clone())).collect();
         ops.push(Op::AddElements(name.clone(), all));
     }
     for (name, chain) in &table.chains {
         ops.extend(chain.rules.iter().map(|rule| Op::AddRule(name.clone(), rule.clone())));
     }
     ops
+}
+
+/// Whether `nft` lists a rule as it is: it refuses one of two IP families or of ICMPv6 with ports, and moves or leaves out a
+/// match of the protocol where a key has ports.
+pub fn possible(rule: &Rule) -> bool {
+    let mut fields: Vec<Field> = Vec::new();
+    for statement in &rule.statements {
+        match statement {
+            Statement::Match { field, .. } => fields.push(*field),
+            Statement::Lookup { key, .. } | Statement::Vmap { key, .. } => fields.extend(key),
+            _ => {}
+        }
+    }
+    let has = |of: &[Field]| fields.iter().any(|field| of.contains(field));
+    let v4 = has(&[Field::SourceV4, Field::DestinationV4]);
+    let icmp = has(&[Field::Icmpv6Type]);
+    let v6 = icmp || has(&[Field::SourceV6, Field::DestinationV6]);
+    let of_protocol = |statement: &Statement| {
+        matches!(statement, Statement::Match { field: Field::Protocol, .. })
+    };
+    let moved = rule.statements.iter().any(of_protocol) && has(&[Field::DestinationPort]);
+    !(moved || v4 && v6 || icmp && has(&[Field::Protocol, Field::DestinationPort]))
 }

@@ -50,7 +50,9 @@ pub(super) fn staged(reader: &mut Reader<'_, '_>, value: &Value) -> bool {
             reader.span(annotation),
             format!("annotation `{STAGED}` is neither \"true\" nor \"false\""),
         )
-        .help(format!("write `{STAGED}: \"true\"`, with the quotes, to take the policy out of force"))
+        .help(format!(
+            "write `{STAGED}: \"true\"`, with the quotes, to take the policy out of force"
+        ))
         .effect("the policy is in force");
         reader.push(finding);
     }

@@ -4,7 +4,7 @@ use super::{Refused, Renderer, dispatch_name, host, verdict};
 use crate::model::{Chain, Element, Field, Name, Rule, Set, SetKey, SetShape, Statement, Verdict};
 use crate::reason::hash;
 use moat_ir::{AtomKind, Bound, Clause, Direction, OutcomeCell, Program, ProgramId, Why};
-use moat_sets::{AddrSet, Family};
+use moat_sets::{AddrSet, Family, IdSet};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -22,10 +22,14 @@ impl Renderer<'_> {
         let name: Name = format!("{}{direction}{version}_{text}", self.prefix()).into();
         self.groups.insert((id, family), name.clone());
         let cells = bound.outcomes(program);
-        let peers = Peers::new(bound, &cells, family);
+        let peers = Peers::new(bound, &self.pods, &cells, family);
         let n_elements = peers.exact.len() + peers.ranges.len();
         let rules = if n_elements > self.settings.elements_max {
-            self.refused.push(Refused { program: id, policies: policies(bound, program), n_elements });
+            self.refused.push(Refused {
+                program: id,
+                policies: policies(bound, program),
+                n_elements,
+            });
             let end = if self.staged {
                 Verdict::Return
             } else {
@@ -77,8 +81,50 @@ impl Renderer<'_> {
 
 /// The field with the other end's address.
 fn peer_field(direction: Direction, family: Family) -> Field {
-    let other = if direction == Direction::Ingress { Direction::Egress } else { Direction::Ingress };
+    let other =
+        if direction == Direction::Ingress { Direction::Egress } else { Direction::Ingress };
     dispatch_name(other, family).1
+}
+
+/// The pods that packets can come from or go to by an address of their own, by where a peer set has them.
+pub(super) struct PodTable {
+    /// For each pod atom, its pods' addresses with the address atom that each lies in.
+    by_atom: Vec<Vec<(Element, u32)>>,
+    /// For each address atom, the pod atoms with pods in it.
+    within: BTreeMap<u32, Vec<u32>>,
+}
+
+impl PodTable {
+    pub(super) fn new(bound: &Bound) -> Self {
+        let first = bound.atoms.first_pod();
+        let mut by_atom = Vec::with_capacity((bound.atoms.len() - first) as usize);
+        let mut within: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for atom in first..bound.atoms.len() {
+            let mut found = Vec::new();
+            if let Some(AtomKind::Pods { class, family }) = bound.atoms.get(atom) {
+                for &pod in &bound.class(class).pods {
+                    let info = bound.pod(pod);
+                    // Who shares its node's network is known by its node's address only.
+                    if info.host_network || info.finished {
+                        continue;
+                    }
+                    for &address in &info.addresses {
+                        let owned = bound.pod_by_address.get(&address) == Some(&pod);
+                        if owned && Family::of(address) == family {
+                            let around = bound.atoms.of_address(address);
+                            found.push((host(address), around));
+                            let inside = within.entry(around).or_default();
+                            if inside.last() != Some(&atom) {
+                                inside.push(atom);
+                            }
+                        }
+                    }
+                }
+            }
+            by_atom.push(found);
+        }
+        Self { by_atom, within }
+    }
 }
 
 /// Which cell each address of a family belongs to.
@@ -92,43 +138,38 @@ struct Peers {
 }
 
 impl Peers {
-    fn new(bound: &Bound, cells: &[OutcomeCell], family: Family) -> Self {
-        let mut of_atom = vec![0; bound.atoms.len() as usize];
-        let mut widths = vec![0u128; cells.len()];
-        let mut addresses = vec![AddrSet::empty(); cells.len()];
-        for (at, cell) in cells.iter().enumerate() {
-            for atom in cell.peers.iter() {
-                if let Some(slot) = of_atom.get_mut(atom as usize) {
-                    *slot = at;
-                }
-            }
-            addresses[at] = bound.atoms.addresses(&cell.peers);
-            widths[at] = width(&addresses[at], family);
-        }
+    fn new(bound: &Bound, table: &PodTable, cells: &[OutcomeCell], family: Family) -> Self {
+        let addresses: Vec<AddrSet> =
+            cells.iter().map(|cell| bound.atoms.addresses(&cell.peers)).collect();
+        let widths: Vec<u128> = addresses.iter().map(|set| width(set, family)).collect();
         // The first of the widest, so that the same input always gives the same ruleset.
         let rest = (0..cells.len()).rev().max_by_key(|&at| widths[at]).unwrap_or(0);
         let mut ranges = BTreeMap::new();
         for (at, set) in addresses.iter().enumerate().filter(|(at, _)| *at != rest) {
             ranges.extend(self::ranges(set, family).map(|range| (range, at)));
         }
-        let mut exact = BTreeMap::new();
-        for atom in bound.atoms.first_pod()..bound.atoms.len() {
-            let Some(AtomKind::Pods { class, family: own }) = bound.atoms.get(atom) else { continue };
-            if own != family {
-                continue;
+        let first = bound.atoms.first_pod();
+        let n_atoms = bound.atoms.len();
+        let mut of_address = vec![rest; first as usize];
+        // Only pods of other cells than the rest, and pods that lie in addresses of other cells, can differ from what is around them.
+        let mut candidates = IdSet::new();
+        for (at, cell) in cells.iter().enumerate().filter(|(at, _)| *at != rest) {
+            for atom in cell.peers.intersect(&IdSet::range(0, first)).iter() {
+                of_address[atom as usize] = at;
+                candidates.extend(table.within.get(&atom).into_iter().flatten().copied());
             }
-            let cell = of_atom[atom as usize];
-            for &pod in &bound.class(class).pods {
-                let info = bound.pod(pod);
-                // Who shares its node's network is known by its node's address only.
-                if info.host_network || info.finished {
-                    continue;
-                }
-                for &address in &info.addresses {
-                    let owned = bound.pod_by_address.get(&address) == Some(&pod);
-                    let around = of_atom[bound.atoms.of_address(address) as usize];
-                    if owned && Family::of(address) == family && around != cell {
-                        exact.insert(host(address), cell);
+            candidates.union_with(&cell.peers.intersect(&IdSet::range(first, n_atoms)));
+        }
+        let mut exact = BTreeMap::new();
+        for (at, cell) in cells.iter().enumerate() {
+            for atom in cell.peers.intersect(&candidates).iter() {
+                for (element, around) in &table.by_atom[(atom - first) as usize] {
+                    let own = match element {
+                        Element::V4(_) => Family::V4,
+                        _ => Family::V6,
+                    };
+                    if own == family && of_address[*around as usize] != at {
+                        exact.insert(element.clone(), at);
                     }
                 }
             }
@@ -141,11 +182,11 @@ impl Peers {
 fn width(set: &AddrSet, family: Family) -> u128 {
     match family {
         Family::V4 => set.v4().ranges().iter().map(|(low, high)| u128::from(high - low) + 1).sum(),
-        Family::V6 => set
-            .v6()
-            .ranges()
-            .iter()
-            .fold(0, |sum: u128, (low, high)| sum.saturating_add((high - low).saturating_add(1))),
+        Family::V6 => {
+            set.v6().ranges().iter().fold(0, |sum: u128, (low, high)| {
+                sum.saturating_add((high - low).saturating_add(1))
+            })
+        }
     }
 }
 
@@ -153,12 +194,12 @@ fn width(set: &AddrSet, family: Family) -> u128 {
 pub(super) fn ranges(set: &AddrSet, family: Family) -> impl Iterator<Item = Element> {
     let v4 = if family == Family::V4 { set.v4().ranges() } else { &[] };
     let v6 = if family == Family::V6 { set.v6().ranges() } else { &[] };
-    let v4 = v4.iter().map(|&(low, high)| {
-        Element::RangeV4(Ipv4Addr::from_bits(low), Ipv4Addr::from_bits(high))
-    });
-    let v6 = v6.iter().map(|&(low, high)| {
-        Element::RangeV6(Ipv6Addr::from_bits(low), Ipv6Addr::from_bits(high))
-    });
+    let v4 = v4
+        .iter()
+        .map(|&(low, high)| Element::RangeV4(Ipv4Addr::from_bits(low), Ipv4Addr::from_bits(high)));
+    let v6 = v6
+        .iter()
+        .map(|&(low, high)| Element::RangeV6(Ipv6Addr::from_bits(low), Ipv6Addr::from_bits(high)));
     v4.chain(v6).collect::<Vec<_>>().into_iter()
 }
 

@@ -139,6 +139,8 @@ pub(crate) struct Renderer<'a> {
     table: Table,
     reasons: Reasons,
     refused: Vec<Refused>,
+    /// Its pods by where peer sets have them.
+    pods: group::PodTable,
     /// Whether verdicts are only logged.
     staged: bool,
     /// Chains of programs that are made.
@@ -158,6 +160,7 @@ impl<'a> Renderer<'a> {
             table: Table { name: settings.table.clone(), ..Table::new("") },
             reasons: Reasons::new(),
             refused: Vec::new(),
+            pods: group::PodTable::new(bound),
             staged: false,
             groups: BTreeMap::new(),
         }
@@ -169,10 +172,15 @@ impl<'a> Renderer<'a> {
 
     /// The chains that packets enter, and what every packet passes first.
     fn base(&mut self) {
-        let hook = |hook| Some(Base { kind: BaseKind::Filter, hook, priority: PRIORITY, accept: true });
+        let hook =
+            |hook| Some(Base { kind: BaseKind::Filter, hook, priority: PRIORITY, accept: true });
         let jump = |chain: &str| verdict(Verdict::Jump(chain.into()));
         let goto = |chain: &str| verdict(Verdict::Goto(chain.into()));
-        self.chain("moat_forward", hook(Hook::Forward), vec![jump("common"), jump("from_pod"), goto("to_pod")]);
+        self.chain(
+            "moat_forward",
+            hook(Hook::Forward),
+            vec![jump("common"), jump("from_pod"), goto("to_pod")],
+        );
         // From a pod to its own node. What a node sends to its own pods is never denied, so there is no chain for output.
         let loopback = Statement::Match {
             field: Field::InputName,
@@ -187,7 +195,8 @@ impl<'a> Renderer<'a> {
             negate: false,
         };
         let states = States { established: true, related: true, ..States::default() };
-        let replies = Statement::Match { field: Field::CtState, negate: false, value: Value::States(states) };
+        let replies =
+            Statement::Match { field: Field::CtState, negate: false, value: Value::States(states) };
         // RFC 4861: without neighbour discovery there is no IPv6 at all.
         let neighbours = Statement::Match {
             field: Field::Icmpv6Type,
@@ -251,7 +260,13 @@ impl<'a> Renderer<'a> {
     }
 
     /// The map from local pod addresses to the chains of their programs; of staged programs, only those that are not `enforced` already.
-    fn dispatch(&mut self, direction: Direction, family: Family, node: &Node, enforced: Option<&Bound>) {
+    fn dispatch(
+        &mut self,
+        direction: Direction,
+        family: Family,
+        node: &Node,
+        enforced: Option<&Bound>,
+    ) {
         let (map, field) = dispatch_name(direction, family);
         let map: Name = format!("{}{map}", self.prefix()).into();
         let key = if family == Family::V4 { SetKey::V4 } else { SetKey::V6 };
@@ -291,10 +306,13 @@ impl<'a> Renderer<'a> {
                 Family::V4 => ("local4", SetKey::V4),
                 Family::V6 => ("local6", SetKey::V6),
             };
-            let own = self.table.sets.entry(set.into()).or_insert_with(|| {
-                Set::new(SetShape { key, interval: true, map: false })
-            });
-            own.elements = group::ranges(&node.pod_addresses, family).map(|range| (range, None)).collect();
+            let own = self
+                .table
+                .sets
+                .entry(set.into())
+                .or_insert_with(|| Set::new(SetShape { key, interval: true, map: false }));
+            own.elements =
+                group::ranges(&node.pod_addresses, family).map(|range| (range, None)).collect();
             let (_, field) = dispatch_name(direction, family);
             let inside = Statement::Lookup { key: vec![field], set: set.into(), negate: false };
             let rule = Rule::new(vec![inside, Statement::Verdict(Verdict::Goto(closed.clone()))]);

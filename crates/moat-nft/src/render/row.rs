@@ -89,9 +89,11 @@ impl Row {
                 rules.push(Rule::new([is(number), port].into_iter().chain(end).collect()));
             }
         } else {
-            let mut set = Set::new(SetShape { key: SetKey::ProtocolPort, interval: false, map: true });
+            let mut set =
+                Set::new(SetShape { key: SetKey::ProtocolPort, interval: false, map: true });
             let element = |&(number, port): &(u8, u16)| Element::ProtocolPort(number, port);
-            set.elements = self.exact.iter().map(|(point, at)| (element(point), goto(*at))).collect();
+            set.elements =
+                self.exact.iter().map(|(point, at)| (element(point), goto(*at))).collect();
             let map: Name = name.into();
             sets.insert(map.clone(), set);
             let key = vec![Field::Protocol, Field::DestinationPort];

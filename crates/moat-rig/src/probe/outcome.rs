@@ -41,7 +41,9 @@ pub(super) fn of_error(doing: &str, error: &io::Error) -> Outcome {
         Some(Errno::EHOSTUNREACH) => unreachable("the host cannot be reached, or a filter says so"),
         Some(Errno::EHOSTDOWN | Errno::ENONET) => unreachable("the host is unknown or isolated"),
         Some(Errno::EACCES) => unreachable("administratively prohibited"),
-        Some(Errno::ENOPROTOOPT | Errno::EPROTO) => unreachable("the host does not know the protocol"),
+        Some(Errno::ENOPROTOOPT | Errno::EPROTO) => {
+            unreachable("the host does not know the protocol")
+        }
         _ => Outcome::Failed(format!("{doing}: {error}")),
     }
 }

@@ -123,7 +123,8 @@ fn records(
     // Where nothing of either end is decided, there is nothing to log and no way to tell the target.
     if seen != wanted {
         let words = |marks: &[Mark]| {
-            let list: Vec<String> = marks.iter().map(|mark| mark_words(bound, answer, mark)).collect();
+            let list: Vec<String> =
+                marks.iter().map(|mark| mark_words(bound, answer, mark)).collect();
             if list.is_empty() { "nothing".to_owned() } else { list.join("; ") }
         };
         wrong.push(format!("the log should say {}, and says {}", words(&wanted), words(&seen)));
@@ -134,7 +135,9 @@ fn records(
 #[must_use]
 pub fn marks(bound: &Bound, answer: &Answer) -> Vec<Mark> {
     let mut marks = Vec::new();
-    for (direction, half) in [(Direction::Egress, &answer.egress), (Direction::Ingress, &answer.ingress)] {
+    for (direction, half) in
+        [(Direction::Egress, &answer.egress), (Direction::Ingress, &answer.ingress)]
+    {
         let Some(reason) = reason(direction, half) else { continue };
         let allow = reason.decision.allow;
         marks.push(Mark::Decided { direction, allow, reason: reason.id(bound) });

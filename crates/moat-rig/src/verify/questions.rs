@@ -145,7 +145,8 @@ pub fn questions(
                 continue;
             }
             for point in points(bound, &edges, from, to, scope) {
-                let flow = Flow { from: from.clone(), to: to.clone(), point, family: Family::of(*source) };
+                let flow =
+                    Flow { from: from.clone(), to: to.clone(), point, family: Family::of(*source) };
                 found.push(Question {
                     host: *host,
                     source: *source,
@@ -214,7 +215,12 @@ fn is_managed(bound: &Bound, end: &End) -> bool {
 
 /// The first and last port of every run that a program tells apart.
 fn program_points(program: &moat_ir::Program) -> BTreeSet<ServicePoint> {
-    program.stages.iter().flat_map(|stage| &stage.clauses).flat_map(|clause| clause.ports.edges()).collect()
+    program
+        .stages
+        .iter()
+        .flat_map(|stage| &stage.clauses)
+        .flat_map(|clause| clause.ports.edges())
+        .collect()
 }
 
 /// A port that is asked everywhere: hardly anyone declares it, so it tells allowed ports from all ports.
@@ -235,7 +241,9 @@ fn points(
         End::Pod(idx) => bound.class_of(*idx).program(direction),
         _ => None,
     };
-    for id in [program(to, Direction::Ingress), program(from, Direction::Egress)].into_iter().flatten() {
+    for id in
+        [program(to, Direction::Ingress), program(from, Direction::Egress)].into_iter().flatten()
+    {
         let own = edges.get(&id).into_iter().flatten().copied();
         points.extend(own.filter(|point| point.port > 0 && point.port < u16::MAX).take(EDGES_MAX));
     }

@@ -8,6 +8,7 @@ mod info;
 mod lint;
 mod reach;
 mod test;
+mod verify;
 
 use crate::args::{Args, Command};
 use crate::exit::Outcome;
@@ -29,5 +30,6 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Man => info::man(),
         Command::Version => info::version(),
         Command::Test(args) => test::run(&args),
+        Command::Verify(args) => verify::run(&args),
     }
 }

@@ -1,0 +1,142 @@
+//! Probes the network of a running world, and holds every answer and every log record against the engine.
+
+use super::judge::{Judgement, Observed, Outcome, judge};
+use super::questions::{HostId, Question, Scope, questions};
+use crate::live::Live;
+use crate::probe::{self, ListenHost, Listeners, Probe, Prober, Seen};
+use moat_ir::{Bound, Verdict};
+use moat_kernel::netns::Netns;
+use moat_sets::Protocol;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What probing found.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Verified {
+    /// Every question with what the network did, and the judgement.
+    pub answers: Vec<(Question, Observed, Judgement)>,
+    /// Log records seen.
+    pub n_records: usize,
+    /// Log records that the kernel says it lost.
+    pub n_lost: u64,
+    /// How long probing took.
+    pub took: Duration,
+}
+
+/// The hosts of a world: who can ask, and who listens.
+struct Hosts {
+    ids: BTreeMap<HostId, usize>,
+    netns: Vec<Arc<Netns>>,
+    addresses: Vec<Vec<IpAddr>>,
+}
+
+impl Hosts {
+    fn new(live: &Live) -> Self {
+        let mut hosts = Self { ids: BTreeMap::new(), netns: Vec::new(), addresses: Vec::new() };
+        for (at, node) in live.net.nodes.iter().enumerate() {
+            hosts.add(HostId::Node(at), &node.netns, &node.addresses);
+        }
+        for (&idx, netns) in &live.net.pods {
+            hosts.add(HostId::Pod(idx), netns, &live.placed.bound.pod(idx).addresses);
+        }
+        hosts.add(HostId::Outside, &live.net.outside, &live.net.outside_addresses);
+        hosts
+    }
+
+    /// A pod that shares its node's network is the same host as its node.
+    fn add(&mut self, id: HostId, netns: &Arc<Netns>, addresses: &[IpAddr]) {
+        if let Some(known) = self.netns.iter().position(|own| Arc::ptr_eq(own, netns)) {
+            self.ids.insert(id, known);
+            return;
+        }
+        self.ids.insert(id, self.netns.len());
+        self.netns.push(netns.clone());
+        self.addresses.push(addresses.to_vec());
+    }
+}
+
+/// The questions of a running world within a scope.
+#[must_use]
+pub fn ask(live: &Live, scope: &Scope) -> Vec<Question> {
+    let placed = &live.placed;
+    let nodes: Vec<Vec<IpAddr>> =
+        live.net.nodes.iter().map(|node| node.addresses.clone()).collect();
+    questions(&placed.bound, &placed.services, &nodes, &placed.pods, &placed.outside, scope)
+}
+
+/// Asks the network every question. `progress` hears how many are answered.
+pub async fn verify(
+    live: &Live,
+    questions: Vec<Question>,
+    settings: &probe::Settings,
+    progress: impl Fn(usize) + Sync,
+) -> Result<Verified, Box<dyn std::error::Error + Send + Sync>> {
+    let start = Instant::now();
+    let hosts = Hosts::new(live);
+    let listeners = Listeners::start(&listening(live, &hosts))?;
+    let probes: Vec<Probe> = questions.iter().map(|question| probe_of(&hosts, question)).collect();
+    let bound = &live.placed.bound;
+    let open: Vec<bool> = questions.iter().map(|question| is_open(bound, question)).collect();
+    let prober = Prober::new(hosts.netns.clone());
+    let seen = prober.run(&probes, settings, |at, _| open.get(at) == Some(&true), progress).await;
+    drop(listeners);
+    let mut answers = Vec::with_capacity(questions.len());
+    for (question, seen) in questions.into_iter().zip(seen) {
+        let observed = Observed {
+            outcome: outcome(&seen),
+            answered_by: seen.answered_by,
+            records: Vec::new(),
+        };
+        let judgement = judge(bound, &question, &observed, false);
+        answers.push((question, observed, judgement));
+    }
+    Ok(Verified { answers, n_records: 0, n_lost: 0, took: start.elapsed() })
+}
+
+/// Every host listens on the ports that its pods declare; a port without listener answers by refusing.
+fn listening(live: &Live, hosts: &Hosts) -> Vec<ListenHost> {
+    let mut points: Vec<BTreeSet<(Protocol, u16)>> = vec![BTreeSet::new(); hosts.netns.len()];
+    for &idx in live.net.pods.keys() {
+        let Some(&at) = hosts.ids.get(&HostId::Pod(idx)) else { continue };
+        let declared = live.placed.bound.pod(idx).ports.iter();
+        points[at].extend(declared.map(|(_, protocol, number)| (*protocol, *number)));
+    }
+    let rows = points.into_iter().zip(&hosts.addresses).zip(&hosts.netns);
+    let rows = rows.map(|((points, addresses), netns)| ListenHost {
+        netns: netns.clone(),
+        addresses: addresses.clone(),
+        points: points.into_iter().collect(),
+        echo: Vec::new(),
+    });
+    rows.collect()
+}
+
+fn probe_of(hosts: &Hosts, question: &Question) -> Probe {
+    Probe {
+        from: hosts.ids.get(&question.host).copied().unwrap_or(0),
+        source: Some(question.source),
+        to: question.to,
+        protocol: question.point.protocol,
+        port: question.point.port,
+    }
+}
+
+/// Whether the engine allows it to every place where it may end up: a drop is worth a second look, on a busy machine.
+fn is_open(bound: &Bound, question: &Question) -> bool {
+    let allowed = |verdict| verdict == Verdict::Allowed;
+    question.targets.iter().all(|target| allowed(bound.decide(&target.flow).verdict))
+}
+
+fn outcome(seen: &Seen) -> Outcome {
+    match &seen.outcome {
+        probe::Outcome::Connected => Outcome::Connected,
+        probe::Outcome::Refused => Outcome::Refused,
+        probe::Outcome::Dropped => Outcome::Dropped,
+        probe::Outcome::Unreachable(why) | probe::Outcome::Failed(why) => {
+            Outcome::Broken(why.clone())
+        }
+        probe::Outcome::NotExercised(why) => Outcome::NotExercised((*why).to_owned()),
+    }
+}
