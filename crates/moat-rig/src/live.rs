@@ -4,7 +4,6 @@ use crate::net::{Net, NetError};
 use crate::placed::Placed;
 use crate::services;
 use core::fmt;
-use moat_ir::End;
 use moat_kernel::error::Error;
 use moat_kernel::netns::Netns;
 use moat_kernel::nft::{ApplyError, Nft, Ownership};
@@ -121,9 +120,7 @@ impl Live {
     /// Applies another state of the same world, each node in one transaction, and says what changed.
     pub async fn apply(&mut self, placed: Placed) -> Result<Vec<Applied>, LiveError> {
         let mut applied = Vec::with_capacity(self.nodes.len());
-        let lives =
-            |end: &End| matches!(end, End::Pod(idx) if placed.pods.binary_search(idx).is_ok());
-        let services = services::table(&placed.bound, &placed.services, lives);
+        let services = services::table(&placed.bound, &placed.services, &placed.pods);
         self.refused.clear();
         for (node, installed) in self.net.nodes.iter().zip(&mut self.nodes) {
             let start = Instant::now();

@@ -35,7 +35,8 @@ impl Logs {
         let mut readers = JoinSet::new();
         for node in &live.net.nodes {
             let groups = groups(live.settings());
-            let mut reader = LogReader::open_with(&node.netns, &groups, LogOptions::default()).await?;
+            let mut reader =
+                LogReader::open_with(&node.netns, &groups, LogOptions::default()).await?;
             let (sender, name) = (sender.clone(), node.name.clone());
             readers.spawn(async move {
                 // A log that ends is one that nobody can read any more; what it said is not lost.
@@ -58,7 +59,8 @@ impl Logs {
 }
 
 fn groups(settings: &Settings) -> Vec<u16> {
-    let mut groups: Vec<u16> = settings.log.allowed.into_iter().chain(settings.log.denied).collect();
+    let mut groups: Vec<u16> =
+        settings.log.allowed.into_iter().chain(settings.log.denied).collect();
     groups.dedup();
     groups
 }

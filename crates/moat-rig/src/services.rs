@@ -1,6 +1,6 @@
 //! Service addresses, translated in the kernel of each node as kube-proxy does it: before policies decide.
 
-use moat_ir::{Bound, End, ServiceInfo, ServicePortInfo};
+use moat_ir::{Bound, End, PodIdx, ServiceInfo, ServicePortInfo};
 use moat_nft::model::{
     Base, BaseKind, Chain, Element, Field, Hook, Name, Rule, Set, SetKey, SetShape, Statement,
     Table, Verdict,
@@ -35,10 +35,12 @@ pub fn backends(
     found
 }
 
-/// The table for all Services; `lives` says which backends are there.
+/// The table for all Services with these pods behind them.
 #[must_use]
-pub fn table(bound: &Bound, services: &[ServiceInfo], lives: impl Fn(&End) -> bool) -> Table {
+pub fn table(bound: &Bound, services: &[ServiceInfo], pods: &[PodIdx]) -> Table {
+    let lives = |end: &End| matches!(end, End::Pod(idx) if pods.binary_search(idx).is_ok());
     let mut table = Table::new(TABLE);
+    hairpin(&mut table, bound, pods);
     let nat = |hook| Some(Base { kind: BaseKind::Nat, hook, priority: -100, accept: true });
     let mut dispatch = Vec::new();
     for (name, key, field) in [
@@ -84,6 +86,31 @@ pub fn table(bound: &Bound, services: &[ServiceInfo], lives: impl Fn(&End) -> bo
         }
     }
     table
+}
+
+/// A pod that reaches itself through a Service must not see its own address as the sender's: it would drop the packet. As with
+/// kube-proxy, the node's address takes its place.
+fn hairpin(table: &mut Table, bound: &Bound, pods: &[PodIdx]) {
+    let mut rules = Vec::new();
+    let addresses = || pods.iter().flat_map(|&idx| bound.pod(idx).addresses.iter().copied());
+    for (name, key, fields) in [
+        ("own4", SetKey::PairV4, vec![Field::SourceV4, Field::DestinationV4]),
+        ("own6", SetKey::PairV6, vec![Field::SourceV6, Field::DestinationV6]),
+    ] {
+        let mut set = Set::new(SetShape { key, interval: false, map: false });
+        set.elements = addresses()
+            .filter_map(|address| match (address, key) {
+                (IpAddr::V4(own), SetKey::PairV4) => Some((Element::PairV4(own, own), None)),
+                (IpAddr::V6(own), SetKey::PairV6) => Some((Element::PairV6(own, own), None)),
+                _ => None,
+            })
+            .collect();
+        table.sets.insert(name.into(), set);
+        let own = Statement::Lookup { key: fields, set: name.into(), negate: false };
+        rules.push(Rule::new(vec![own, Statement::Masquerade]));
+    }
+    let base = Base { kind: BaseKind::Nat, hook: Hook::Postrouting, priority: 100, accept: true };
+    table.chains.insert("hairpin".into(), Chain { base: Some(base), rules });
 }
 
 /// One backend by chance, each as likely: the first with 1/n, the second of the rest with 1/(n-1), and so on.

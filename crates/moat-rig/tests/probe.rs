@@ -44,9 +44,9 @@ fn ip(v4: bool, net: u8, host: u8) -> IpAddr {
 
 /// Two namespaces with a link between, net 0.
 ///
-/// The left one asks; it has a second address in net 2, to which the right one has no way back. The right one listens, has the address
-/// 1 in net 1 besides, and is the router to nets that are unreachable (3), prohibited (4) and a black hole (5). To net 6 there is no
-/// route.
+/// The left one asks, as 1 of net 0, and 3 with IPv4; it has one more address, in net 2, to which the right one has no way back. The
+/// right one listens, has the address 1 in net 1 besides, and is the router to nets that are unreachable (3), prohibited (4) and a
+/// black hole (5). To net 6 there is no route.
 struct World {
     left: Arc<Netns>,
     right: Arc<Netns>,
@@ -114,6 +114,7 @@ async fn world() -> World {
         side.set_link_up("lo").await.unwrap();
         side.set_link_up(link).await.unwrap();
     }
+    address(&l, "l", ip(true, 0, 3), 32).await;
     for v4 in [true, false] {
         let (net, host) = width(v4);
         address(&l, "l", ip(v4, 0, 1), net).await;
@@ -256,11 +257,14 @@ async fn unreachable(world: Arc<World>) {
         (6, "no route to the network"),
     ];
     for (net, why) in why {
+        // A router tells one address only five times in short order that a route is unreachable (`ip_error` in net/ipv4/route.c), so
+        // the second net is asked from another address.
+        let source = |v4: bool| (v4 && net == 4).then(|| ip(v4, 0, 3));
         each(
             &world,
             &PATIENT,
             &ALL,
-            |v4, protocol| probe(ip(v4, net, 1), protocol, OPEN),
+            |v4, protocol| Probe { source: source(v4), ..probe(ip(v4, net, 1), protocol, OPEN) },
             |probe, seen| {
                 let Outcome::Unreachable(told) = &seen.outcome else {
                     panic!("{probe:?}: {:?}", seen.outcome)
@@ -311,7 +315,9 @@ async fn retried(world: Arc<World>) {
         let (host, way) = (ip(v4, 2, 1), ip(v4, 0, 1));
         let (failed, mut when_failed) = tokio::sync::mpsc::unbounded_channel();
         let mend = tokio::spawn(async move {
-            when_failed.recv().await.unwrap();
+            for _ in 0..2 * ALL.len() {
+                let () = when_failed.recv().await.unwrap();
+            }
             route(&right, host, width(v4).1, Ok(way)).await;
             right
         });
@@ -341,14 +347,20 @@ async fn retried(world: Arc<World>) {
             assert_eq!((&seen.outcome, seen.attempts), (&outcome, attempts), "{probe:?}");
         }
         let right = mend.await.unwrap();
-        unroute(&right, host, v4).await;
+        unroute(&right, host, way).await;
     }
 }
 
-async fn unroute(of: &Connection<Route>, host: IpAddr, v4: bool) {
-    match host {
-        IpAddr::V4(host) => of.del_route_v4(host, width(v4).1).await,
-        IpAddr::V6(host) => of.del_route_v6(host, width(v4).1).await,
+/// Takes such a route away again.
+async fn unroute(from: &Connection<Route>, host: IpAddr, way: IpAddr) {
+    match (host, way) {
+        (IpAddr::V4(host), IpAddr::V4(way)) => {
+            from.del_route(Ipv4Route::from_addr(host, 32).gateway(way)).await
+        }
+        (IpAddr::V6(host), IpAddr::V6(way)) => {
+            from.del_route(Ipv6Route::from_addr(host, 128).gateway(way)).await
+        }
+        _ => panic!("families are mixed"),
     }
     .unwrap();
 }
@@ -421,7 +433,7 @@ async fn sessions(world: Arc<World>) {
         }
         // Cut, twice.
         for _ in 0..2 {
-            unroute(&right, host, v4).await;
+            unroute(&right, host, way).await;
             assert_eq!(asks.ping(silence).await, Pulse::Silent);
             assert_eq!(listens.heard(silence).await, Pulse::Silent);
             route(&right, host, width(v4).1, Ok(way)).await;
@@ -432,7 +444,7 @@ async fn sessions(world: Arc<World>) {
         let refused =
             Session::open(Arc::clone(&world.left), None, closed, Mode::Echo, within).await;
         assert_eq!(refused.unwrap_err(), Outcome::Refused);
-        unroute(&right, host, v4).await;
+        unroute(&right, host, way).await;
         let dropped =
             Session::open(Arc::clone(&world.left), Some(host), to, Mode::Echo, silence).await;
         assert_eq!(dropped.unwrap_err(), Outcome::Dropped);

@@ -136,7 +136,6 @@ impl Ask {
         let socket =
             open::datagrams(socket).map_err(|error| outcome::failed("a UDP socket", &error))?;
         let payload = format!("probe {}\n", self.unique);
-        let interest = Interest::READABLE | Interest::ERROR;
         for sending in 1..=SENDINGS {
             match SockRef::from(&socket).send(payload.as_bytes()) {
                 Ok(_) => {}
@@ -146,11 +145,21 @@ impl Ask {
             let answer = async {
                 loop {
                     // An ICMP error makes a socket erroneous, not readable: `ready`, not `readable`.
-                    socket.ready(interest).await?;
+                    let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+                    let interest =
+                        if ready.is_error() { Interest::ERROR } else { Interest::READABLE };
                     let mut bytes = [0; 256];
                     // Reading reports a pending error before anything else (`ip(7)`).
                     match socket.try_io(interest, || (&*SockRef::from(&socket)).read(&mut bytes)) {
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            // The error itself may have been taken by a send, and its message still waits: the socket would stay
+                            // erroneous and never let the time-out come.
+                            if interest == Interest::ERROR
+                                && let Some(error) = open::queued_error(&socket)?
+                            {
+                                return Err(error);
+                            }
+                        }
                         Err(error) => return Err(error),
                         Ok(length) => {
                             let text = bytes.get(..length).unwrap_or_default();
@@ -202,9 +211,9 @@ impl Ask {
         Ok((best, None))
     }
 
-    /// When the wait after a sending is over.
+    /// When the wait after a sending is over: each is twice as long as the one before.
     fn end_of(&self, sending: u32, start: Instant) -> Instant {
-        start + self.limit * sending / SENDINGS
+        start + self.limit * ((1 << sending) - 1) / ((1 << SENDINGS) - 1)
     }
 }
 

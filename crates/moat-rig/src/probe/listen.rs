@@ -154,7 +154,9 @@ fn open_all(host: &ListenHost) -> Result<Vec<Opened>, (String, io::Error)> {
                     // Bound to the address, an answer comes from where it was asked.
                     let socket =
                         open::udp(at.ip()).and_then(|udp| udp.bind(&at.into()).map(|()| udp));
-                    opened.push(Opened::Udp(socket.map_err(told(at))?, at));
+                    let socket = socket.map_err(told(at))?;
+                    open::roomy(&socket);
+                    opened.push(Opened::Udp(socket, at));
                 }
                 Protocol::Sctp | Protocol::Other => {}
             }

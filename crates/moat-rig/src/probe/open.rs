@@ -1,9 +1,12 @@
 //! Opening sockets: the only step that must happen on a thread inside the namespace.
 
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 
@@ -67,10 +70,15 @@ pub(super) fn raw(what: Raw, at: IpAddr) -> io::Result<Socket> {
     };
     let socket = Socket::new(domain(at), Type::RAW, Some(protocol))?;
     socket.set_nonblocking(true)?;
-    // All answers of a host come through one socket: as much room as the administrator allows. Less is no error.
-    let _ = socket.set_recv_buffer_size(4 << 20);
+    // All answers to a host come through one socket.
+    roomy(&socket);
     socket.bind(&SocketAddr::new(at, 0).into())?;
     Ok(socket)
+}
+
+/// As much room for what arrives at once as the administrator allows (`net.core.rmem_max`); less is no error.
+pub(super) fn roomy(socket: &Socket) {
+    let _ = socket.set_recv_buffer_size(4 << 20);
 }
 
 /// For the runtime. A raw socket sends and receives with addresses as a UDP socket does; only its ports mean nothing.
@@ -98,4 +106,24 @@ pub(super) fn any(like: IpAddr) -> IpAddr {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     }
+}
+
+/// Takes one message off the error queue of a socket; `None` if there is none.
+pub(super) fn queued_error(socket: &UdpSocket) -> io::Result<Option<io::Error>> {
+    let mut bytes = [0; 256];
+    let mut parts = [io::IoSliceMut::new(&mut bytes)];
+    let mut room = nix::cmsg_space!([u8; 64]);
+    let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+    let message = match recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut room), flags) {
+        Ok(message) => message,
+        Err(Errno::EAGAIN) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let number = message.cmsgs()?.find_map(|part| match part {
+        ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _) => {
+            i32::try_from(error.ee_errno).ok()
+        }
+        _ => None,
+    });
+    Ok(number.map(io::Error::from_raw_os_error))
 }

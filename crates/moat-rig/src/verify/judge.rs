@@ -107,8 +107,8 @@ fn records(
         .filter(|(address, ..)| *address == target.address)
         .map(|(.., mark)| *mark)
         .collect();
-    // A datagram that got no answer is sent again, and each is a packet of its own; a connection has one first packet.
-    if question.point.protocol == Protocol::Udp {
+    // What got no answer is sent again, and each is a packet of its own; a TCP connection has one first packet.
+    if question.point.protocol != Protocol::Tcp {
         let mut once = Vec::new();
         for mark in seen {
             if !once.contains(&mark) {

@@ -2,4 +2,5 @@
 
 pub mod judge;
 pub mod questions;
+mod records;
 pub mod run;

@@ -1,8 +1,10 @@
 //! Probes the network of a running world, and holds every answer and every log record against the engine.
 
-use super::judge::{Judgement, Observed, Outcome, judge};
+use super::judge::{Judgement, Observed, Outcome, judge, marks};
 use super::questions::{HostId, Question, Scope, questions};
+use super::records::Records;
 use crate::live::Live;
+use crate::logs::Logs;
 use crate::probe::{self, ListenHost, Listeners, Probe, Prober, Seen};
 use moat_ir::{Bound, Verdict};
 use moat_kernel::netns::Netns;
@@ -80,19 +82,32 @@ pub async fn verify(
     let bound = &live.placed.bound;
     let open: Vec<bool> = questions.iter().map(|question| is_open(bound, question)).collect();
     let prober = Prober::new(hosts.netns.clone());
+    let logs = Logs::open(live).await?;
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let reader = tokio::spawn(Records::read(logs, stopped));
     let seen = prober.run(&probes, settings, |at, _| open.get(at) == Some(&true), progress).await;
+    let expected: usize =
+        questions.iter().zip(&seen).map(|(question, seen)| n_expected(bound, question, seen)).sum();
+    // The reader ends when it has as many as there should be, and waits a while for those that are missing.
+    let _ = stop.send(expected);
+    let records = reader.await?;
     drop(listeners);
     let mut answers = Vec::with_capacity(questions.len());
     for (question, seen) in questions.into_iter().zip(seen) {
         let observed = Observed {
             outcome: outcome(&seen),
             answered_by: seen.answered_by,
-            records: Vec::new(),
+            records: records.of(&question, &seen),
         };
-        let judgement = judge(bound, &question, &observed, false);
+        let judgement = judge(bound, &question, &observed, true);
         answers.push((question, observed, judgement));
     }
-    Ok(Verified { answers, n_records: 0, n_lost: 0, took: start.elapsed() })
+    Ok(Verified {
+        answers,
+        n_records: records.n_records,
+        n_lost: records.n_lost,
+        took: start.elapsed(),
+    })
 }
 
 /// Every host listens on the ports that its pods declare; a port without listener answers by refusing.
@@ -138,5 +153,17 @@ fn outcome(seen: &Seen) -> Outcome {
             Outcome::Broken(why.clone())
         }
         probe::Outcome::NotExercised(why) => Outcome::NotExercised((*why).to_owned()),
+    }
+}
+
+/// How many records the log must hold of a question before it can be judged.
+fn n_expected(bound: &Bound, question: &Question, seen: &Seen) -> usize {
+    match (&seen.outcome, question.targets.as_slice()) {
+        (probe::Outcome::NotExercised(_) | probe::Outcome::Failed(_), _) => 0,
+        (_, [only]) => marks(bound, &bound.decide(&only.flow)).len(),
+        // Which backend the kernel chose is what the records say; each leaves at least as many as the one with fewest.
+        (_, many) => {
+            many.iter().map(|at| marks(bound, &bound.decide(&at.flow)).len()).min().unwrap_or(0)
+        }
     }
 }

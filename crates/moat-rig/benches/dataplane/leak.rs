@@ -1,0 +1,242 @@
+//! Packets that every policy on the way denies, while the rules change under them as fast as they can.
+
+use crate::clock;
+use crate::site::Site;
+use crate::table::{Row, section};
+use crate::worlds::quiet;
+use moat_bench::World;
+use moat_ir::{End, Flow, Verdict};
+use moat_kernel::nft::{Nft, Ownership};
+use moat_load::Input;
+use moat_nft::model::{Op, Table};
+use moat_nft::plan::plan;
+use moat_nft::render::render;
+use moat_rig::placed::Placed;
+use moat_rig::verify::questions::Scope;
+use moat_sets::{Family, Protocol, ServicePoint};
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+const N_UPDATES: usize = 20_000;
+const N_RELOADS: usize = 4_000;
+/// No part of the bench takes longer than this.
+const AT_MOST: Duration = Duration::from_secs(25);
+const PORT: u16 = 9999;
+
+const PODS: &str = "
+{apiVersion: v1, kind: Namespace, metadata: {name: a}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: client, namespace: a, labels: {app: client}}, spec: {containers: [{name: c, image: i}]}, status: {podIPs: [{ip: 10.244.9.2}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: server, namespace: a, labels: {app: server}}, spec: {containers: [{name: c, image: i}]}, status: {podIPs: [{ip: 10.244.9.3}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: other, namespace: a, labels: {app: other}}, spec: {containers: [{name: c, image: i}]}, status: {podIPs: [{ip: 10.244.9.4}]}}
+";
+
+/// Policies, each list of which keeps the client from the server's port: the server does.
+const SERVER_DENIES: [&str; 8] = [
+    "{podSelector: {}, policyTypes: [Ingress]}",
+    "{podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {matchLabels: {app: other}}}]}]}",
+    "{podSelector: {matchLabels: {app: server}}, policyTypes: [Ingress], ingress: [{ports: [{port: 80}, {port: 81}, {port: 90}]}]}",
+    "{podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.244.9.2/32]}}]}]}",
+    "{podSelector: {}, policyTypes: [Ingress], ingress: [{ports: [{port: 9000, endPort: 9998, protocol: UDP}, {port: 10000, endPort: 65535, protocol: UDP}]}]}",
+    "{podSelector: {}, policyTypes: [Ingress, Egress], egress: [{}], ingress: [{from: [{podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [client]}]}}]}]}",
+    // Everyone but the client may, and a tier above says so of the client alone.
+    "CLUSTER {tier: Admin, priority: 5, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: client}}}}]}]}",
+    "CLUSTER {tier: Baseline, priority: 5, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: client}}}}]}]}",
+];
+
+/// The same, but the client may not send.
+const CLIENT_DENIES: [&str; 4] = [
+    "{podSelector: {}, policyTypes: [Egress]}",
+    "{podSelector: {matchLabels: {app: client}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: other}}}]}]}",
+    "{podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: 80}]}]}",
+    "{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.244.9.3/32]}}]}]}",
+];
+
+/// The rules under one list of policies, and both ends' addresses.
+fn state(policy: &str) -> (Table, IpAddr, IpAddr) {
+    let policy = match policy.strip_prefix("CLUSTER ") {
+        Some(spec) => format!(
+            "{{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {{name: p}}, spec: {spec}}}"
+        ),
+        None => format!(
+            "{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {{name: p, namespace: a}}, spec: {policy}}}"
+        ),
+    };
+    let text = format!("{PODS}---\n{policy}\n");
+    let world = World::read(&[Input::Text { name: "a.yaml".into(), text }]);
+    assert_eq!(world.lowered.diagnostics, [], "{policy}");
+    let scope = Scope { pods_per_class: usize::MAX, outside: 0, ..Scope::default() };
+    let placed = Placed::new(world.lowered, &[], 1, &scope);
+    let bound = &placed.bound;
+    let named = |name: &str| {
+        let at = bound.pods.iter().position(|pod| pod.name.as_ref() == name).unwrap();
+        u32::try_from(at).unwrap()
+    };
+    let (client, server) = (named("client"), named("server"));
+    let flow = Flow {
+        from: End::Pod(client),
+        to: End::Pod(server),
+        point: ServicePoint::new(Protocol::Udp, PORT),
+        family: Family::V4,
+    };
+    assert_eq!(bound.decide(&flow).verdict, Verdict::Denied, "{policy}");
+    let address = |pod| bound.pod(pod).addresses[0];
+    let node = placed.node(&placed.inventory.nodes[0].name);
+    (render(bound, &node, &quiet()).table, address(client), address(server))
+}
+
+pub(crate) fn run(runtime: &Runtime) {
+    section("packets that must be denied, while the rules change");
+    let server = SERVER_DENIES.map(state);
+    let both: Vec<_> = SERVER_DENIES.iter().chain(&CLIENT_DENIES).map(|text| state(text)).collect();
+    let (from, to) = (server[0].1, server[0].2);
+    let site = runtime.block_on(Site::new(from, to));
+    let tables = |states: &[(Table, IpAddr, IpAddr)]| -> Vec<Table> {
+        states.iter().map(|(table, ..)| table.clone()).collect()
+    };
+    let (server, both) = (tables(&server), tables(&both));
+    let in_place = |old: &Table, new: &Table| plan(Some(old), new);
+    let reload = |_: &Table, new: &Table| -> Vec<Op> {
+        [Op::DelTable].into_iter().chain(plan(None, new)).collect()
+    };
+    flood(
+        runtime,
+        &site,
+        "in place, the server's rules change",
+        &server,
+        N_UPDATES,
+        &in_place,
+        true,
+    );
+    flood(runtime, &site, "in place, which end denies changes", &both, N_UPDATES, &in_place, false);
+    flood(
+        runtime,
+        &site,
+        "delete table; add table: same policies",
+        &server,
+        N_RELOADS,
+        &reload,
+        false,
+    );
+}
+
+/// Numbers that look random and are the same in every run (SplitMix64, public domain).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % n as u64).unwrap()
+    }
+}
+
+fn flood(
+    runtime: &Runtime,
+    site: &Site,
+    what: &str,
+    states: &[Table],
+    n_updates: usize,
+    plan_of: &dyn Fn(&Table, &Table) -> Vec<Op>,
+    goal: bool,
+) {
+    let plans: Vec<Vec<Vec<Op>>> =
+        states.iter().map(|old| states.iter().map(|new| plan_of(old, new)).collect()).collect();
+    let to = SocketAddr::new(site.to, PORT);
+    let receiver = site.server.run(|| UdpSocket::bind(to).unwrap()).unwrap();
+    receiver.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let sender =
+        site.client.run(|| UdpSocket::bind(SocketAddr::new(site.from, 0)).unwrap()).unwrap();
+    sender.connect(to).unwrap();
+    let (stop, sent, step) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let leaks = scope.spawn(|| count(&receiver, &stop));
+        let (nft, mut generation) = runtime.block_on(async {
+            let nft = Nft::open(&site.node, "moat", Ownership::Plain).unwrap();
+            let first = plan(None, &states[0]);
+            let generation = nft.apply(&first, None).await.unwrap();
+            (nft, generation)
+        });
+        scope.spawn(|| {
+            clock::pin(0);
+            while !stop.load(Ordering::Relaxed) {
+                sender.send(&step.load(Ordering::Relaxed).to_ne_bytes()).unwrap();
+                sent.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        clock::pin(1);
+        let mut dice = Dice(1);
+        let mut walk: Vec<(usize, usize)> = Vec::with_capacity(n_updates);
+        let mut now = 0;
+        let start = Instant::now();
+        runtime.block_on(async {
+            for _ in 0..n_updates {
+                let mut next = dice.below(states.len());
+                if next == now {
+                    next = (now + 1) % states.len();
+                }
+                step.store(walk.len() as u64, Ordering::Relaxed);
+                walk.push((now, next));
+                generation = nft.apply(&plans[now][next], Some(generation)).await.unwrap();
+                now = next;
+                if start.elapsed() > AT_MOST {
+                    break;
+                }
+            }
+        });
+        let took = start.elapsed();
+        clock::unpin();
+        stop.store(true, Ordering::Relaxed);
+        let leaks = leaks.join().unwrap();
+        runtime.block_on(nft.apply(&[Op::DelTable], None)).unwrap();
+        let mut by_step: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        for &leak in &leaks {
+            *by_step.entry(walk[leak as usize]).or_default() += 1;
+        }
+        if std::env::var_os("MOAT_BENCH_LEAKS").is_some() {
+            for ((old, new), n) in &by_step {
+                println!("  {n} between state {old} and state {new}");
+            }
+        }
+        Row {
+            what: format!("leaked: {what}"),
+            value: leaks.len().to_string(),
+            goal: if goal { "0".to_owned() } else { String::new() },
+            met: goal.then_some(leaks.is_empty()),
+            note: format!(
+                "{} updates in {:.1} s, {} packets denied, {} kinds of steps leaked",
+                walk.len(),
+                took.as_secs_f64(),
+                sent.load(Ordering::Relaxed) - leaks.len() as u64,
+                by_step.len()
+            ),
+            ..Row::default()
+        }
+        .print();
+    });
+}
+
+/// The steps during which packets were sent that arrived.
+fn count(receiver: &UdpSocket, stop: &AtomicBool) -> Vec<u64> {
+    let mut leaks = Vec::new();
+    let mut buffer = [0; 8];
+    loop {
+        match receiver.recv(&mut buffer) {
+            Ok(_) => leaks.push(u64::from_ne_bytes(buffer)),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                if stop.load(Ordering::Relaxed) {
+                    return leaks;
+                }
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

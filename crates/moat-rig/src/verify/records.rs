@@ -1,0 +1,101 @@
+//! The log records of a run of probes, by the packet that they are about.
+
+use super::questions::Question;
+use crate::logs::Logs;
+use crate::probe::Seen;
+use moat_kernel::nflog::{LogRecord, Transport};
+use moat_nft::reason::Mark;
+use moat_sets::Protocol;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+use tokio::sync::oneshot::Receiver;
+use tokio::time::{Instant, timeout_at};
+
+/// Records by who sent the packet: its address, protocol number and source port (or the identifier of an echo request).
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    by_sender: BTreeMap<(u128, u8, u16), Vec<(IpAddr, u16, Mark)>>,
+    /// How many there are.
+    pub(super) n_records: usize,
+    /// How many the kernel says it lost.
+    pub(super) n_lost: u64,
+}
+
+/// How long missing records are waited for after the last probe: the kernel sends what waits every 50 ms.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Records {
+    /// Reads until there are as many as `stopped` says, or the rest does not come.
+    pub(super) async fn read(mut logs: Logs, mut stopped: Receiver<usize>) -> Self {
+        let mut records = Self::default();
+        let expected = loop {
+            tokio::select! {
+                expected = &mut stopped => break expected.unwrap_or(0),
+                logged = logs.next() => match logged {
+                    Some(logged) => records.add(&logged.records, logged.n_lost),
+                    None => break 0,
+                },
+            }
+        };
+        let end = Instant::now() + PATIENCE;
+        while records.n_records + usize::try_from(records.n_lost).unwrap_or(0) < expected {
+            match timeout_at(end, logs.next()).await {
+                Ok(Some(logged)) => records.add(&logged.records, logged.n_lost),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        // What arrives with the last expected one, a record too many, is in the same batch or the next.
+        let last = Instant::now() + Duration::from_millis(100);
+        while let Ok(Some(logged)) = timeout_at(last, logs.next()).await {
+            records.add(&logged.records, logged.n_lost);
+        }
+        records
+    }
+
+    fn add(&mut self, records: &[LogRecord], n_lost: u64) {
+        self.n_lost += n_lost;
+        for record in records {
+            let Some(mark) = Mark::parse(&record.prefix) else { continue };
+            let (sender, port) = match record.transport {
+                Transport::Tcp { source, destination, .. }
+                | Transport::Ports { source, destination } => (source, destination),
+                Transport::Icmp { id, .. } => (id.unwrap_or(0), 0),
+                Transport::Unknown => (0, 0),
+            };
+            let key = (bits(record.source), record.protocol, sender);
+            self.by_sender.entry(key).or_default().push((record.destination, port, mark));
+            self.n_records += 1;
+        }
+    }
+
+    /// The records of a question's packets.
+    pub(super) fn of(&self, question: &Question, seen: &Seen) -> Vec<(IpAddr, u16, Mark)> {
+        let protocol = match (question.point.protocol, question.to) {
+            (Protocol::Tcp, _) => 6,
+            (Protocol::Udp, _) => 17,
+            (Protocol::Sctp, _) => 132,
+            (Protocol::Other, IpAddr::V4(_)) => 1,
+            (Protocol::Other, IpAddr::V6(_)) => 58,
+        };
+        let all = self.by_sender.get(&(bits(question.source), protocol, seen.source_port));
+        let is_for = |address: IpAddr, port: u16| {
+            question.targets.iter().any(|target| {
+                target.address == address && (target.flow.point.port == port || port == 0)
+            })
+        };
+        all.into_iter()
+            .flatten()
+            .copied()
+            .filter(|(address, port, _)| is_for(*address, *port))
+            .collect()
+    }
+}
+
+/// One number for an address of either family; IPv4 ones are mapped (RFC 4291), so that no two are equal.
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
