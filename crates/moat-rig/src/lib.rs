@@ -6,5 +6,6 @@ pub mod net;
 pub mod place;
 pub mod placed;
 pub mod probe;
+pub mod recheck;
 pub mod services;
 pub mod verify;

@@ -1,9 +1,11 @@
 //! The packet logs of all nodes of a running world.
 
 use crate::live::Live;
-use moat_kernel::nflog::{LogOptions, LogReader, LogRecord};
+use moat_flow::{Icmp, Packet, TcpFlags};
+use moat_kernel::nflog::{LogOptions, LogReader, LogRecord, Transport};
 use moat_nft::render::Settings;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
 
@@ -63,4 +65,33 @@ fn groups(settings: &Settings) -> Vec<u16> {
         settings.log.allowed.into_iter().chain(settings.log.denied).collect();
     groups.dedup();
     groups
+}
+
+/// A record as flow records are made from; `read` is the time since 1970 at which it was read, for packets that the kernel did not
+/// stamp.
+#[must_use]
+pub fn packet(node: &Arc<str>, record: &LogRecord, read: Duration) -> Packet {
+    let (mut ports, mut icmp, mut tcp_flags) = ((None, None), None, None);
+    match record.transport {
+        Transport::Tcp { source, destination, flags } => {
+            ports = (Some(source), Some(destination));
+            tcp_flags = Some(TcpFlags(flags));
+        }
+        Transport::Ports { source, destination } => ports = (Some(source), Some(destination)),
+        Transport::Icmp { kind, code, id } => icmp = Some(Icmp { kind, code, id }),
+        Transport::Unknown => {}
+    }
+    Packet {
+        time: u64::try_from(record.timestamp.unwrap_or(read).as_nanos()).unwrap_or(u64::MAX),
+        node: node.clone(),
+        prefix: record.prefix.as_str().into(),
+        source: record.source,
+        destination: record.destination,
+        protocol: record.protocol,
+        source_port: ports.0,
+        destination_port: ports.1,
+        icmp,
+        length: record.length,
+        tcp_flags,
+    }
 }

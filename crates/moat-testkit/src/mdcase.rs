@@ -14,6 +14,7 @@ use moat_load::Input;
 use moat_model::Value;
 use moat_sets::{Family, Protocol};
 use std::net::IpAddr;
+use std::path::Path;
 
 /// A fenced block.
 #[derive(Clone, Debug)]
@@ -111,6 +112,43 @@ pub fn run(suite: &Suite, subject: &str) -> Report {
         );
     }
     report
+}
+
+/// The suites of `corpus/cases`, by name.
+#[must_use]
+pub fn corpus() -> Vec<Suite> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../corpus/cases"));
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ext| ext == "md"));
+    paths.sort();
+    assert!(!paths.is_empty());
+    paths
+        .iter()
+        .map(|path| {
+            let name = format!("corpus/cases/{}", path.file_name().unwrap().to_string_lossy());
+            parse(&name, &std::fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+/// The worlds that a suite asks about, each with the title of its case: the objects as they are at every `expect`.
+#[must_use]
+pub fn worlds(suite: &Suite) -> Vec<(String, Vec<Json>)> {
+    let mut worlds = Vec::new();
+    for case in &suite.cases {
+        let mut state = State::default();
+        let (mut report, mut found) = (Report::default(), Failures::new());
+        for block in suite.base.iter().chain(&case.blocks) {
+            if block.kind == "expect" {
+                worlds.push((format!("{}: {}", suite.path, case.title), state.json()));
+            } else if block.kind != "diagnostics" {
+                state.run(block, "decide", &mut report, &mut found);
+            }
+        }
+    }
+    worlds.dedup_by(|a, b| a.1 == b.1);
+    worlds
 }
 
 /// The objects of a case.

@@ -8,20 +8,11 @@
 )]
 
 use moat_testkit::mdcase::{self, Report};
-use std::path::Path;
 
 fn run(subject: &str) -> Report {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../corpus/cases"));
-    let mut paths: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|ext| ext == "md"));
-    paths.sort();
-    assert!(!paths.is_empty());
     let mut sum = Report::default();
-    for path in paths {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let name = format!("corpus/cases/{}", path.file_name().unwrap().to_string_lossy());
-        sum.add(mdcase::run(&mdcase::parse(&name, &text), subject));
+    for suite in mdcase::corpus() {
+        sum.add(mdcase::run(&suite, subject));
     }
     println!(
         "{subject}: {} cases, {} checks, {} skipped, {} failures",

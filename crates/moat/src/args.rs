@@ -359,6 +359,9 @@ pub(crate) struct Demo {
     /// Write the demo's manifests into this directory, to try other commands on them
     #[arg(long, value_name = "DIR")]
     pub(crate) write: Option<String>,
+    /// Ask the engine alone and send no packet
+    #[arg(long)]
+    pub(crate) no_packets: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -13,7 +13,7 @@ use moat_nft::model::{
     Base, BaseKind, Chain, Element, Hook, Name, Rule, Set, SetKey, SetShape, Table, Verdict,
 };
 use nlink::netlink::MessageBuilder;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// `NFPROTO_INET`
@@ -23,35 +23,86 @@ fn kind(message: u8) -> u16 {
     message::SUBSYSTEM << 8 | u16::from(message)
 }
 
-/// What is read of the kernel and cannot be said in the model.
-fn odd(table: &str, place: &str, why: impl core::fmt::Display) -> Error {
-    Error::other(
-        format!("read table {table} as one of this program"),
-        format!("{place} has {why}; someone else may have changed it"),
-    )
+/// An installed table, with what the model cannot say of it.
+///
+/// In place of that stands what no wanted table has ([`STRANGE_SHAPE`], [`STRANGE_BASE`], a rule that does nothing), so that a plan
+/// replaces it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// The table.
+    pub table: Table,
+    /// What the model cannot say, in words: `rule 2 of chain c (handle 3) has ...`.
+    pub strange: Vec<String>,
+    /// Whether some of it cannot be removed by itself, only with the table.
+    pub whole: bool,
+    /// Chains that have to be deleted and made anew, although nothing of the table shows it.
+    pub remake: BTreeSet<Name>,
+}
+
+/// The shape of a set that the model cannot say; ranges are of one field, so no wanted set has it.
+const STRANGE_SHAPE: SetShape = SetShape { key: SetKey::PairV6, interval: true, map: true };
+
+/// The base of a chain that the model cannot say: translation is impossible there, so no wanted chain has it.
+const STRANGE_BASE: Base =
+    Base { kind: BaseKind::Nat, hook: Hook::Forward, priority: i32::MIN, accept: false };
+
+impl Found {
+    fn strange(&mut self, place: &str, why: impl core::fmt::Display) {
+        self.strange.push(format!("{place} has {why}"));
+    }
+
+    /// The table, if the model says all of it.
+    pub(super) fn known(self) -> Result<Table> {
+        match self.strange.first() {
+            None => Ok(self.table),
+            Some(first) => Err(Error::other(
+                format!("read table {} as one of this program", self.table.name),
+                format!("{first}; someone else may have changed it"),
+            )),
+        }
+    }
 }
 
 /// Reads a table; `None` if there is none of that name.
-pub(super) async fn dump(talk: &Talk, name: &str) -> Result<Option<Table>> {
-    let Some(uses) = uses(talk, name).await? else { return Ok(None) };
-    let mut table = Table::new(name);
-    chains(talk, &mut table).await?;
-    rules(talk, &mut table).await?;
-    let counts = sets(talk, &mut table).await?;
-    for (set_name, set) in &mut table.sets {
-        elements(talk, name, set_name, set, counts.get(set_name).copied()).await?;
+pub(super) async fn dump(talk: &Talk, name: &str) -> Result<Option<Found>> {
+    let table = Table::new(name);
+    let mut found = Found { table, strange: Vec::new(), whole: false, remake: BTreeSet::new() };
+    let Some(uses) = uses(talk, name, &mut found).await? else { return Ok(None) };
+    chains(talk, &mut found).await?;
+    rules(talk, &mut found).await?;
+    let counts = sets(talk, &mut found).await?;
+    let names: Vec<Name> = found.table.sets.keys().cloned().collect();
+    for set_name in names {
+        let Some(set) = found.table.sets.get_mut(&set_name) else { continue };
+        if set.shape() == STRANGE_SHAPE {
+            continue;
+        }
+        let count = counts.get(&set_name).copied();
+        if let Some(why) = elements(talk, name, &set_name, set, count).await? {
+            *set = Set::new(STRANGE_SHAPE);
+            found.strange(&format!("set {set_name}"), why);
+        }
     }
     // The kernel counts chains and sets, and whatever else may be in a table: objects and flowtables.
-    let n_known = table.chains.len() + table.sets.len();
-    if uses != u32::try_from(n_known).unwrap_or(u32::MAX) {
-        return Err(odd(name, "it", "an object or a flowtable"));
+    let n_known = found.table.chains.len() + found.table.sets.len();
+    if !found.whole && uses != u32::try_from(n_known).unwrap_or(u32::MAX) {
+        found.strange("it", "an object or a flowtable");
+        found.whole = true;
     }
-    Ok(Some(table))
+    Ok(Some(found))
+}
+
+/// Whether a step can name it; others may use more characters.
+fn nameable(name: &str) -> bool {
+    (1..256).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Whether there is a table of that name.
 pub(super) async fn exists(talk: &Talk, name: &str) -> Result<bool> {
-    uses(talk, name).await.map(|uses| uses.is_some())
+    let table = Table::new(name);
+    let mut found = Found { table, strange: Vec::new(), whole: false, remake: BTreeSet::new() };
+    uses(talk, name, &mut found).await.map(|uses| uses.is_some())
 }
 
 /// The attributes of a question about a table.
@@ -61,11 +112,12 @@ fn about(table: &str) -> MessageBuilder {
     to
 }
 
-async fn uses(talk: &Talk, name: &str) -> Result<Option<u32>> {
+async fn uses(talk: &Talk, name: &str, found: &mut Found) -> Result<Option<u32>> {
     let mut uses = None;
     talk.dump(kind(message::GET_TABLE), INET, &[], |item| {
         let Some((family, item)) = item else {
             uses = None;
+            found.strange.clear();
             return Ok(());
         };
         let (mut is, mut n, mut flags) = (false, 0, 0);
@@ -80,7 +132,8 @@ async fn uses(talk: &Talk, name: &str) -> Result<Option<u32>> {
         if is && family == INET {
             uses = Some(n);
             if flags & !(TABLE_OWNER | TABLE_PERSIST) != 0 {
-                return Err(odd(name, "it", format!("flags {flags}, such as dormant")));
+                found.strange("it", format!("flags {flags}, such as dormant"));
+                found.whole = true;
             }
         }
         Ok(())
@@ -93,21 +146,21 @@ fn number(value: &[u8]) -> u32 {
     value.try_into().map_or(u32::MAX, u32::from_be_bytes)
 }
 
-async fn chains(talk: &Talk, table: &mut Table) -> Result<()> {
-    let name = table.name.clone();
+async fn chains(talk: &Talk, found: &mut Found) -> Result<()> {
+    let name = found.table.name.clone();
+    let n_before = found.strange.len();
     talk.dump(kind(message::GET_CHAIN), INET, &[], |item| {
         let Some((family, item)) = item else {
-            table.chains.clear();
+            found.table.chains.clear();
+            found.remake.clear();
+            found.strange.truncate(n_before);
             return Ok(());
         };
         let mut read = ReadChain::default();
         for (kind, value) in attributes(item) {
             match kind {
                 1 => text(value).unwrap_or("").clone_into(&mut read.of),
-                3 => {
-                    let text = text(value).map_err(|why| odd(&name, "a chain", why))?;
-                    text.clone_into(&mut read.name);
-                }
+                3 => text(value).unwrap_or("").clone_into(&mut read.name),
                 4 => read.hook = Some(value),
                 5 => read.policy = Some(number(value)),
                 7 => read.kind = text(value).ok(),
@@ -119,9 +172,20 @@ async fn chains(talk: &Talk, table: &mut Table) -> Result<()> {
             }
         }
         if family == INET && read.of == *name {
-            let base =
-                read.base().map_err(|why| odd(&name, &format!("chain {}", read.name), why))?;
-            table.chains.insert(read.name.as_str().into(), Chain { base, rules: Vec::new() });
+            if !nameable(&read.name) {
+                found.strange("it", format!("a chain of the name {:?}", read.name));
+                found.whole = true;
+            }
+            let base = read.base().unwrap_or_else(|why| {
+                found.strange(&format!("chain {}", read.name), why);
+                if read.hook.is_some() {
+                    return Some(STRANGE_BASE);
+                }
+                found.remake.insert(read.name.as_str().into());
+                None
+            });
+            let chain = Chain { base, rules: Vec::new() };
+            found.table.chains.insert(read.name.as_str().into(), chain);
         }
         Ok(())
     })
@@ -173,12 +237,14 @@ impl ReadChain<'_> {
     }
 }
 
-async fn rules(talk: &Talk, table: &mut Table) -> Result<()> {
-    let name = table.name.clone();
+async fn rules(talk: &Talk, found: &mut Found) -> Result<()> {
+    let name = found.table.name.clone();
+    let n_before = found.strange.len();
     let about = about(&name);
     talk.dump(kind(message::GET_RULE), INET, crate::talk::bytes(&about), |item| {
         let Some((family, item)) = item else {
-            table.chains.values_mut().for_each(|chain| chain.rules.clear());
+            found.table.chains.values_mut().for_each(|chain| chain.rules.clear());
+            found.strange.truncate(n_before);
             return Ok(());
         };
         let (mut of, mut chain, mut handle) = ("", "", 0);
@@ -193,12 +259,17 @@ async fn rules(talk: &Talk, table: &mut Table) -> Result<()> {
         if family != INET || of != &*name {
             return Ok(());
         }
-        let Some(found) = table.chains.get_mut(chain) else {
-            return Err(odd(&name, &format!("chain {chain}"), "been made just now"));
-        };
-        let nth = found.rules.len() + 1;
-        let place = || format!("rule {nth} of chain {chain} (handle {handle})");
-        found.rules.push(rule(item).map_err(|why| odd(&name, &place(), why))?);
+        // A chain that was made since the chains were read makes a new generation, and so a new reading of it all.
+        let Some(of) = found.table.chains.get_mut(chain) else { return Ok(()) };
+        let nth = of.rules.len() + 1;
+        match rule(item) {
+            Ok(rule) => of.rules.push(rule),
+            Err(why) => {
+                // No wanted rule is empty, so the chain's rules are replaced.
+                of.rules.push(Rule::default());
+                found.strange(&format!("rule {nth} of chain {chain} (handle {handle})"), why);
+            }
+        }
         Ok(())
     })
     .await
@@ -227,13 +298,15 @@ fn comment(userdata: &[u8]) -> core::result::Result<&str, String> {
 }
 
 /// Reads the sets without their elements, and how many elements each has, where the kernel says so (6.14 and later).
-async fn sets(talk: &Talk, table: &mut Table) -> Result<BTreeMap<Name, usize>> {
-    let name = table.name.clone();
+async fn sets(talk: &Talk, found: &mut Found) -> Result<BTreeMap<Name, usize>> {
+    let name = found.table.name.clone();
+    let n_before = found.strange.len();
     let about = about(&name);
     let mut counts = BTreeMap::new();
     talk.dump(kind(message::GET_SET), INET, crate::talk::bytes(&about), |item| {
         let Some((family, item)) = item else {
-            table.sets.clear();
+            found.table.sets.clear();
+            found.strange.truncate(n_before);
             counts.clear();
             return Ok(());
         };
@@ -260,23 +333,35 @@ async fn sets(talk: &Talk, table: &mut Table) -> Result<BTreeMap<Name, usize>> {
         if family != INET || of != &*name {
             return Ok(());
         }
-        let place = format!("set {set_name}");
-        if let Some(strange) = strange {
-            return Err(odd(&name, &place, format!("attribute {strange}, such as a timeout")));
-        }
         let map = flags & SET_MAP != 0;
-        if flags & !(SET_MAP | SET_INTERVAL) != 0 || (data != if map { DATA_VERDICT } else { 0 }) {
-            return Err(odd(&name, &place, format!("flags {flags} or data of another kind")));
-        }
-        let Some(key) = key_of(key, len) else {
-            return Err(odd(&name, &place, "a key of another type"));
+        let key = key_of(key, len);
+        let why = if let Some(strange) = strange {
+            Some(format!("attribute {strange}, such as a timeout"))
+        } else if flags & !(SET_MAP | SET_INTERVAL) != 0
+            || (data != if map { DATA_VERDICT } else { 0 })
+        {
+            Some(format!("flags {flags} or data of another kind"))
+        } else if key.is_none() {
+            Some("a key of another type".to_owned())
+        } else {
+            None
         };
-        let shape = SetShape { key, interval: flags & SET_INTERVAL != 0, map };
+        if !nameable(set_name) {
+            found.strange("it", format!("a set of the name {set_name:?}"));
+            found.whole = true;
+        }
+        let shape = match (key, why) {
+            (Some(key), None) => SetShape { key, interval: flags & SET_INTERVAL != 0, map },
+            (_, why) => {
+                found.strange(&format!("set {set_name}"), why.unwrap_or_default());
+                STRANGE_SHAPE
+            }
+        };
         let set_name = Name::from(set_name);
         if let Some(count) = count {
             counts.insert(set_name.clone(), count);
         }
-        table.sets.insert(set_name, Set::new(shape));
+        found.table.sets.insert(set_name, Set::new(shape));
         Ok(())
     })
     .await?;
@@ -301,20 +386,24 @@ fn key_of(kind: u32, len: u32) -> Option<SetKey> {
 ///
 /// A hash table that has just grown is moved to a larger one in the background, and a dump that spans the move leaves elements
 /// out or has them twice (`nft_rhash_walk` counts how many to skip). So it is read until it has as many as the kernel counts,
-/// or where the kernel does not say, until it has as many as the time before. Ranges are in a tree, which does not move.
+/// or where the kernel does not say, until it has as many as the time before. Ranges are in a tree, which does not move. Returns what
+/// the model cannot say of them.
 async fn elements(
     talk: &Talk,
     table: &str,
     name: &Name,
     set: &mut Set,
     mut count: Option<usize>,
-) -> Result<()> {
+) -> Result<Option<String>> {
     const PAUSES: u32 = 12;
     for n_before in 0..PAUSES {
-        set.elements = elements_once(talk, table, name, set).await?;
+        match elements_once(talk, table, name, set).await? {
+            Ok(elements) => set.elements = elements,
+            Err(why) => return Ok(Some(why)),
+        }
         let n_read = set.elements.len();
         if set.interval || count == Some(n_read) || (count.is_none() && n_read < 2) {
-            return Ok(());
+            return Ok(None);
         }
         count = count.max(Some(n_read));
         tokio::time::sleep(Duration::from_millis(1 << n_before.min(8))).await;
@@ -327,19 +416,18 @@ async fn elements_once(
     table: &str,
     name: &Name,
     set: &Set,
-) -> Result<BTreeMap<Element, Option<Verdict>>> {
+) -> Result<core::result::Result<BTreeMap<Element, Option<Verdict>>, String>> {
     let mut about = about(table);
     about.append_attr_str(2, name);
     let fresh = || Reader::new(set.key, set.interval, set.map);
-    let mut reader = fresh();
-    let wrong = |why: String| odd(table, &format!("set {name}"), why);
-    talk.dump(kind(message::GET_ELEMENTS), INET, crate::talk::bytes(&about), |item| match item {
-        Some((_, item)) => reader.read(item).map_err(wrong),
-        None => {
-            reader = fresh();
-            Ok(())
+    let (mut reader, mut wrong) = (fresh(), None);
+    talk.dump(kind(message::GET_ELEMENTS), INET, crate::talk::bytes(&about), |item| {
+        match item {
+            Some((_, item)) => wrong = wrong.take().or_else(|| reader.read(item).err()),
+            None => (reader, wrong) = (fresh(), None),
         }
+        Ok(())
     })
     .await?;
-    reader.finish().map_err(wrong)
+    Ok(wrong.map_or_else(|| reader.finish(), Err))
 }

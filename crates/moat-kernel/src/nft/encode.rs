@@ -46,6 +46,9 @@ pub(crate) const RULE_COMMENT: u8 = 0;
 /// than the rest.
 const ELEMENTS_LEN: usize = 60_000;
 
+/// 20 bytes for the end of the batch, 28 for its begin with the generation.
+pub(crate) const AROUND: usize = 48;
+
 /// A message and the step it is of.
 pub(crate) struct Step {
     pub(crate) op: usize,

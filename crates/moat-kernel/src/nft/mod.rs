@@ -15,6 +15,7 @@ pub(crate) mod wire {
     pub(crate) use super::element::{attributes, text};
 }
 
+pub use dump::Found;
 pub use watch::{Changed, Watch};
 
 use crate::error::{Attempt, Error, Result};
@@ -161,8 +162,7 @@ impl Nft {
     ) -> core::result::Result<u32, ApplyError> {
         let steps = encode::to_messages(&self.table, self.ownership, ops)
             .map_err(|(op, what)| ApplyError::Unsayable { op, what })?;
-        // 20 bytes for the end of the batch, 28 for its begin with the generation.
-        let size = steps.iter().map(|step| step.len).sum::<usize>() + 48;
+        let size = steps.iter().map(|step| step.len).sum::<usize>() + encode::AROUND;
         if size > self.limit {
             return Err(ApplyError::TooLarge { size, limit: self.limit });
         }
@@ -205,13 +205,25 @@ impl Nft {
         self.conn.generation().await.to(|| "read the generation of the ruleset".to_owned())
     }
 
+    /// The size in bytes of the steps when they are sent, with what a transaction begins and ends with.
+    pub fn size(&self, ops: &[Op]) -> core::result::Result<usize, ApplyError> {
+        let steps = encode::to_messages(&self.table, self.ownership, ops)
+            .map_err(|(op, what)| ApplyError::Unsayable { op, what })?;
+        Ok(steps.iter().map(|step| step.len).sum::<usize>() + encode::AROUND)
+    }
+
     /// The installed table; `None` if there is none. What the model cannot say is an error that names the place.
     pub async fn dump(&self) -> Result<Option<Table>> {
+        self.find().await?.0.map(Found::known).transpose()
+    }
+
+    /// The installed table, whatever is in it, and the generation of the ruleset that it is of.
+    pub async fn find(&self) -> Result<(Option<Found>, u32)> {
         for _ in 1..TRIES {
             let before = self.generation().await?;
-            let table = dump::dump(&self.talk, &self.table).await;
+            let found = dump::dump(&self.talk, &self.table).await;
             if self.generation().await? == before {
-                return table;
+                return Ok((found?, before));
             }
         }
         Err(Error::other(

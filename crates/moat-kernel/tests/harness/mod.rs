@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a case fails by panicking")]
 
 pub mod net;
+pub mod policy;
 pub mod tables;
 
 use std::panic::catch_unwind;

@@ -101,9 +101,9 @@ pub(crate) fn run(runtime: &Runtime) {
         states.iter().map(|(table, ..)| table.clone()).collect()
     };
     let (server, both) = (tables(&server), tables(&both));
-    let in_place = |old: &Table, new: &Table| plan(Some(old), new);
-    let reload = |_: &Table, new: &Table| -> Vec<Op> {
-        [Op::DelTable].into_iter().chain(plan(None, new)).collect()
+    let in_place = |old: &Table, new: &Table| vec![plan(Some(old), new)];
+    let reload = |_: &Table, new: &Table| -> Vec<Vec<Op>> {
+        vec![[Op::DelTable].into_iter().chain(plan(None, new)).collect()]
     };
     flood(
         runtime,
@@ -115,6 +115,37 @@ pub(crate) fn run(runtime: &Runtime) {
         true,
     );
     flood(runtime, &site, "in place, which end denies changes", &both, N_UPDATES, &in_place, false);
+    let one = |old: &Table, new: &Table| -> Vec<Vec<Op>> {
+        let [make, switch, remove] = phases(old, new);
+        vec![[make, switch].concat(), remove]
+    };
+    let two = |old: &Table, new: &Table| -> Vec<Vec<Op>> {
+        let [make, switch, remove] = phases(old, new);
+        vec![make, [switch, remove].concat()]
+    };
+    let three = |old: &Table, new: &Table| -> Vec<Vec<Op>> { phases(old, new).to_vec() };
+    flood(runtime, &site, "make and switch; remove", &server, N_UPDATES, &one, true);
+    flood(runtime, &site, "make; switch and remove", &server, N_UPDATES, &two, true);
+    flood(runtime, &site, "make; switch; remove", &server, N_UPDATES, &three, true);
+    flood(
+        runtime,
+        &site,
+        "make; switch; remove: which end denies changes",
+        &both,
+        N_UPDATES,
+        &three,
+        false,
+    );
+    let versions: Vec<Table> = (0..).zip(&both).map(|(at, table)| versioned(table, at)).collect();
+    flood(
+        runtime,
+        &site,
+        "the same with dispatch maps of each version",
+        &versions,
+        N_UPDATES,
+        &three,
+        false,
+    );
     flood(
         runtime,
         &site,
@@ -124,6 +155,45 @@ pub(crate) fn run(runtime: &Runtime) {
         &reload,
         false,
     );
+}
+
+/// The same rules with dispatch maps whose names nobody else has, so that the switch is a rule and not elements.
+fn versioned(table: &Table, version: usize) -> Table {
+    let mut table = table.clone();
+    for name in ["eg4", "eg6", "in4", "in6"] {
+        let own: moat_nft::model::Name = format!("{name}_{version}").into();
+        let set = table.sets.remove(name).unwrap();
+        table.sets.insert(own.clone(), set);
+        for chain in table.chains.values_mut() {
+            for rule in &mut chain.rules {
+                for statement in &mut rule.statements {
+                    if let moat_nft::model::Statement::Vmap { map, .. } = statement
+                        && map.as_ref() == name
+                    {
+                        *map = own.clone();
+                    }
+                }
+            }
+        }
+    }
+    table
+}
+
+/// A plan in three transactions: make what is new beside what is there, switch to it, and remove what is left over.
+fn phases(old: &Table, new: &Table) -> [Vec<Op>; 3] {
+    let (mut make, mut switch, mut remove) = (Vec::new(), Vec::new(), Vec::new());
+    for op in plan(Some(old), new) {
+        let phase = match &op {
+            Op::AddChain(..) | Op::AddSet(..) => &mut make,
+            Op::AddElements(name, _) if !old.sets.contains_key(name) => &mut make,
+            Op::AddRule(name, _) if !old.chains.contains_key(name) => &mut make,
+            Op::FlushChain(name) if !new.chains.contains_key(name) => &mut remove,
+            Op::DelChain(..) | Op::DelSet(..) => &mut remove,
+            _ => &mut switch,
+        };
+        phase.push(op);
+    }
+    [make, switch, remove]
 }
 
 /// Numbers that look random and are the same in every run (SplitMix64, public domain).
@@ -145,10 +215,10 @@ fn flood(
     what: &str,
     states: &[Table],
     n_updates: usize,
-    plan_of: &dyn Fn(&Table, &Table) -> Vec<Op>,
+    plan_of: &dyn Fn(&Table, &Table) -> Vec<Vec<Op>>,
     goal: bool,
 ) {
-    let plans: Vec<Vec<Vec<Op>>> =
+    let plans: Vec<Vec<Vec<Vec<Op>>>> =
         states.iter().map(|old| states.iter().map(|new| plan_of(old, new)).collect()).collect();
     let to = SocketAddr::new(site.to, PORT);
     let receiver = site.server.run(|| UdpSocket::bind(to).unwrap()).unwrap();
@@ -185,7 +255,9 @@ fn flood(
                 }
                 step.store(walk.len() as u64, Ordering::Relaxed);
                 walk.push((now, next));
-                generation = nft.apply(&plans[now][next], Some(generation)).await.unwrap();
+                for ops in &plans[now][next] {
+                    generation = nft.apply(ops, Some(generation)).await.unwrap();
+                }
                 now = next;
                 if start.elapsed() > AT_MOST {
                     break;

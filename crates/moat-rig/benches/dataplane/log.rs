@@ -20,7 +20,7 @@ const PORT: u64 = 20_000;
 
 pub(crate) fn run(runtime: &Runtime) {
     let cluster = Cluster::dense(10_000, 1_000, 100);
-    let (from, to) = cluster.pair(Protocol::Udp, PORT as u16);
+    let (from, to) = cluster.pair(&[Protocol::Udp], PORT as u16);
     let rendered = cluster.render(&Settings::default());
     let ends = (cluster.address(from), cluster.address(to));
     section("log: new connections, both ends local, so that each has two records");

@@ -77,7 +77,7 @@ pub(crate) fn added(all: &[Vec<f64>], at: usize) -> f64 {
 
 pub(crate) fn established(runtime: &Runtime) {
     let cluster = Cluster::dense(250, 130, 250);
-    let (from, to) = cluster.pair(Protocol::Tcp, 8080);
+    let (from, to) = cluster.pair(&[Protocol::Tcp, Protocol::Udp], 8080);
     let (from, to) = (cluster.address(from), cluster.address(to));
     let mut pods: Vec<IpAddr> =
         cluster.node().pods.iter().map(|&pod| cluster.address(pod)).collect();
@@ -125,9 +125,9 @@ const N_PEERS: u32 = 1000;
 
 pub(crate) fn new_connections(runtime: &Runtime) {
     let cluster = Cluster::dense(10_000, 1_000, 100);
-    let (client, server) = cluster.pair(Protocol::Tcp, 8080);
+    let (client, server) = cluster.pair(&[Protocol::Tcp], 8080);
     // The datagrams need pods of which both open the port to UDP too.
-    let udp = cluster.pair(Protocol::Udp, 8080);
+    let udp = cluster.pair(&[Protocol::Tcp, Protocol::Udp], 8080);
     for (kind, (client, server)) in [("TCP", (client, server)), ("UDP", udp)] {
         let (from, to) = (cluster.address(client), cluster.address(server));
         let mut one_end = cluster.node();

@@ -43,13 +43,11 @@ impl Cluster {
     pub(crate) fn dense(n_pods: usize, n_policies: usize, per_node: usize) -> Self {
         let n_namespaces = moat_bench::namespaces(n_pods);
         let World { mut lowered, .. } = World::text(n_pods, n_namespaces * 12);
-        let first = n_policies.div_ceil(12);
-        lowered.policies.retain(|policy| {
-            let name = &policy.id.namespace;
-            name.strip_prefix("ns-")
-                .and_then(|at| at.parse::<usize>().ok())
-                .is_some_and(|at| at < first)
-        });
+        let mut namespaces: Vec<_> =
+            lowered.inventory.pods.iter().map(|pod| pod.namespace.clone()).collect();
+        namespaces.dedup();
+        namespaces.truncate(n_policies.div_ceil(12));
+        lowered.policies.retain(|policy| namespaces.contains(&policy.id.namespace));
         lowered.policies.truncate(n_policies);
         for (at, pod) in lowered.inventory.pods.iter_mut().enumerate() {
             pod.node = Some(node(at / per_node));
@@ -75,16 +73,17 @@ impl Cluster {
         self.placed.ruleset(self.node, settings)
     }
 
-    /// Two pods of the node between which a port is open; both isolated, as far apart in the policies as there are any.
-    pub(crate) fn pair(&self, protocol: Protocol, port: u16) -> (PodIdx, PodIdx) {
+    /// Two pods of the node between which a port is open to all of these protocols, of different namespaces if there are such.
+    pub(crate) fn pair(&self, protocols: &[Protocol], port: u16) -> (PodIdx, PodIdx) {
         let bound = self.bound();
         let pods = self.node().pods;
-        // From the middle, as is fair to layouts that look pods up one by one.
-        let from_middle = || pods[pods.len() / 2..].iter().chain(&pods[..pods.len() / 2]).copied();
         let mut found = None;
-        for from in from_middle() {
-            for to in from_middle().filter(|to| *to != from) {
-                if self.decided(from, to, protocol, port) != Verdict::Allowed {
+        for &from in &pods {
+            for &to in pods.iter().filter(|to| **to != from) {
+                let open = |&protocol: &Protocol| {
+                    self.decided(from, to, protocol, port) == Verdict::Allowed
+                };
+                if !protocols.iter().all(open) {
                     continue;
                 }
                 if bound.pod(from).namespace != bound.pod(to).namespace {

@@ -125,6 +125,8 @@ impl Ask {
             {
                 Ok((Outcome::Connected, None))
             }
+            // An error that did not end it.
+            Ok(Err(_)) if stream.peer_addr().is_ok() => Ok((Outcome::Connected, None)),
             Ok(Err(error)) => Err(outcome::of_error("connect", &error)),
             Err(_) if stream.peer_addr().is_ok() => Ok((Outcome::Connected, None)),
             Err(_) => Err(Outcome::Dropped),
@@ -226,9 +228,15 @@ fn is_full(error: &io::Error) -> bool {
 async fn first_line(stream: &TcpStream) -> io::Result<Option<(IpAddr, u16)>> {
     let mut text = Vec::new();
     loop {
-        stream.readable().await?;
+        let ready = stream.ready(Interest::READABLE | Interest::ERROR).await?;
+        if ready.is_error()
+            && let Some(error) = open::queued_error(stream)?
+        {
+            return Err(error);
+        }
+        let interest = if ready.is_error() { Interest::ERROR } else { Interest::READABLE };
         let mut bytes = [0; 128];
-        match stream.try_read(&mut bytes) {
+        match stream.try_io(interest, || (&*SockRef::from(stream)).read(&mut bytes)) {
             Ok(0) => return Ok(parse_line(&text)),
             Ok(length) => {
                 text.extend(bytes.get(..length).unwrap_or_default());

@@ -130,14 +130,13 @@ impl Listeners {
     }
 }
 
-/// Lifts the limits on ICMP errors in the calling thread's namespace: by default a host tells a peer only once a second that a port is
-/// closed (`icmp(7)`, `icmp_ratelimit`; Documentation/networking/ip-sysctl.rst).
+/// Takes all types of ICMP off the limits in the calling thread's namespace: by default a host tells a peer only once a second that a
+/// port is closed (`icmp_ratemask` in Documentation/networking/ip-sysctl.rst). A rate without limit would not do: it empties the bucket
+/// that the limit on errors of routes draws from (`inet_peer_xrlim_allow`, `ip_error`).
 fn unlimit() -> bool {
-    // The counts for all peers together are of the namespace only in newer kernels, and not there to write in others.
-    let _ = fs::write("/proc/sys/net/ipv4/icmp_msgs_per_sec", "1000000");
-    let _ = fs::write("/proc/sys/net/ipv4/icmp_msgs_burst", "1000000");
-    let v4 = fs::write("/proc/sys/net/ipv4/icmp_ratelimit", "0");
-    let v6 = fs::write("/proc/sys/net/ipv6/icmp/ratelimit", "0");
+    let v4 = fs::write("/proc/sys/net/ipv4/icmp_ratemask", "0");
+    // Leaves a type that does not exist.
+    let v6 = fs::write("/proc/sys/net/ipv6/icmp/ratemask", "255");
     // A kernel without IPv6 has nothing to lift.
     v4.is_ok() && v6.map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true)
 }

@@ -6,7 +6,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 
@@ -39,10 +39,12 @@ pub(super) fn tcp(of: IpAddr) -> io::Result<Socket> {
 }
 
 /// A TCP socket that leaves nothing behind: closing it resets the connection, so no port waits in TIME_WAIT (`socket(7)`, SO_LINGER).
+/// It queues ICMP errors, because one that arrives within `connect` does nothing else: the socket is in use then (`tcp_v4_err` in
+/// net/ipv4/tcp_ipv4.c), and between namespaces of one machine that is when they arrive.
 pub(super) fn tcp_abrupt(of: IpAddr) -> io::Result<Socket> {
     let socket = tcp(of)?;
     socket.set_linger(Some(Duration::ZERO))?;
-    Ok(socket)
+    told(socket, of)
 }
 
 /// A UDP socket of the family of an address.
@@ -52,7 +54,10 @@ pub(super) fn udp(of: IpAddr) -> io::Result<Socket> {
 
 /// A UDP socket that hears of every ICMP error, not only of closed ports (`ip(7)`, IP_RECVERR).
 pub(super) fn udp_told(of: IpAddr) -> io::Result<Socket> {
-    let socket = udp(of)?;
+    told(udp(of)?, of)
+}
+
+fn told(socket: Socket, of: IpAddr) -> io::Result<Socket> {
     if of.is_ipv4() {
         setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
     } else {
@@ -109,7 +114,7 @@ pub(super) fn any(like: IpAddr) -> IpAddr {
 }
 
 /// Takes one message off the error queue of a socket; `None` if there is none.
-pub(super) fn queued_error(socket: &UdpSocket) -> io::Result<Option<io::Error>> {
+pub(super) fn queued_error(socket: &impl AsRawFd) -> io::Result<Option<io::Error>> {
     let mut bytes = [0; 256];
     let mut parts = [io::IoSliceMut::new(&mut bytes)];
     let mut room = nix::cmsg_space!([u8; 64]);

@@ -72,12 +72,12 @@ impl Packet {
             return None;
         }
         let body = body(bytes)?;
-        let chunk = match bytes.get(HEADER)? {
-            &INIT => Chunk::Init { tag: word(body, 0)? },
-            &INIT_ACK => {
+        let chunk = match *bytes.get(HEADER)? {
+            INIT => Chunk::Init { tag: word(body, 0)? },
+            INIT_ACK => {
                 Chunk::InitAck { says: find(COOKIE, body.get(INIT_FIXED..)?).unwrap_or_default() }
             }
-            &ABORT => Chunk::Abort { says: find(USER_ABORT, body).unwrap_or_default() },
+            ABORT => Chunk::Abort { says: find(USER_ABORT, body).unwrap_or_default() },
             _ => return None,
         };
         Some(Self { from: half(bytes, 0)?, to: half(bytes, 2)?, tag: word(bytes, 4)?, chunk })

@@ -98,7 +98,15 @@ fn records(
             target.address == *address && (portless || target.flow.point.port == *port)
         })
     };
-    let chosen = answers.iter().find(|(target, _)| is_for(target)).or(answers.first());
+    // A pod that reaches itself leaves no record, and its own answer says so.
+    let answered = |target: &Target| {
+        observed.answered_by.is_some_and(|(address, _)| target.address == address)
+    };
+    let chosen = answers
+        .iter()
+        .find(|(target, _)| is_for(target))
+        .or_else(|| answers.iter().find(|(target, _)| answered(target)))
+        .or(answers.first());
     let Some((target, answer)) = chosen else { return };
     let expected = marks(bound, answer);
     let mut seen: Vec<Mark> = observed

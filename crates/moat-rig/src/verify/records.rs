@@ -1,13 +1,14 @@
 //! The log records of a run of probes, by the packet that they are about.
 
 use super::questions::Question;
-use crate::logs::Logs;
+use crate::logs::{Logged, Logs};
 use crate::probe::Seen;
 use moat_kernel::nflog::{LogRecord, Transport};
 use moat_nft::reason::Mark;
 use moat_sets::Protocol;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot::Receiver;
 use tokio::time::{Instant, timeout_at};
@@ -16,8 +17,8 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug, Default)]
 pub(super) struct Records {
     by_sender: BTreeMap<(u128, u8, u16), Vec<(IpAddr, u16, Mark)>>,
-    /// How many there are.
-    pub(super) n_records: usize,
+    /// All of them with their node, as they came.
+    pub(super) all: Vec<(Arc<str>, LogRecord)>,
     /// How many the kernel says it lost.
     pub(super) n_lost: u64,
 }
@@ -33,29 +34,29 @@ impl Records {
             tokio::select! {
                 expected = &mut stopped => break expected.unwrap_or(0),
                 logged = logs.next() => match logged {
-                    Some(logged) => records.add(&logged.records, logged.n_lost),
+                    Some(logged) => records.add(logged),
                     None => break 0,
                 },
             }
         };
         let end = Instant::now() + PATIENCE;
-        while records.n_records + usize::try_from(records.n_lost).unwrap_or(0) < expected {
+        while records.all.len() + usize::try_from(records.n_lost).unwrap_or(0) < expected {
             match timeout_at(end, logs.next()).await {
-                Ok(Some(logged)) => records.add(&logged.records, logged.n_lost),
+                Ok(Some(logged)) => records.add(logged),
                 Ok(None) | Err(_) => break,
             }
         }
         // What arrives with the last expected one, a record too many, is in the same batch or the next.
         let last = Instant::now() + Duration::from_millis(100);
         while let Ok(Some(logged)) = timeout_at(last, logs.next()).await {
-            records.add(&logged.records, logged.n_lost);
+            records.add(logged);
         }
         records
     }
 
-    fn add(&mut self, records: &[LogRecord], n_lost: u64) {
-        self.n_lost += n_lost;
-        for record in records {
+    fn add(&mut self, logged: Logged) {
+        self.n_lost += logged.n_lost;
+        for record in &logged.records {
             let Some(mark) = Mark::parse(&record.prefix) else { continue };
             let (sender, port) = match record.transport {
                 Transport::Tcp { source, destination, .. }
@@ -65,8 +66,8 @@ impl Records {
             };
             let key = (bits(record.source), record.protocol, sender);
             self.by_sender.entry(key).or_default().push((record.destination, port, mark));
-            self.n_records += 1;
         }
+        self.all.extend(logged.records.into_iter().map(|record| (logged.node.clone(), record)));
     }
 
     /// The records of a question's packets.

@@ -8,6 +8,7 @@ use crate::logs::Logs;
 use crate::probe::{self, ListenHost, Listeners, Probe, Prober, Seen};
 use moat_ir::{Bound, Verdict};
 use moat_kernel::netns::Netns;
+use moat_kernel::nflog::LogRecord;
 use moat_sets::Protocol;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,8 +20,8 @@ use std::time::{Duration, Instant};
 pub struct Verified {
     /// Every question with what the network did, and the judgement.
     pub answers: Vec<(Question, Observed, Judgement)>,
-    /// Log records seen.
-    pub n_records: usize,
+    /// All log records, each with its node.
+    pub log: Vec<(Arc<str>, LogRecord)>,
     /// Log records that the kernel says it lost.
     pub n_lost: u64,
     /// How long probing took.
@@ -68,16 +69,29 @@ pub fn ask(live: &Live, scope: &Scope) -> Vec<Question> {
     questions(&placed.bound, &placed.services, &nodes, &placed.pods, &placed.outside, scope)
 }
 
+/// Who listens while questions are asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Listening<'a> {
+    /// Every pod on the ports that it declares, for as long as it takes.
+    Declared,
+    /// These.
+    Held(&'a Listeners),
+}
+
 /// Asks the network every question. `progress` hears how many are answered.
 pub async fn verify(
     live: &Live,
     questions: Vec<Question>,
     settings: &probe::Settings,
+    listening: Listening<'_>,
     progress: impl Fn(usize) + Sync,
 ) -> Result<Verified, Box<dyn std::error::Error + Send + Sync>> {
     let start = Instant::now();
     let hosts = Hosts::new(live);
-    let listeners = Listeners::start(&listening(live, &hosts))?;
+    let listeners = match listening {
+        Listening::Declared => Some(Listeners::start(&declared(live, &hosts))?),
+        Listening::Held(_) => None,
+    };
     let probes: Vec<Probe> = questions.iter().map(|question| probe_of(&hosts, question)).collect();
     let bound = &live.placed.bound;
     let open: Vec<bool> = questions.iter().map(|question| is_open(bound, question)).collect();
@@ -102,16 +116,11 @@ pub async fn verify(
         let judgement = judge(bound, &question, &observed, true);
         answers.push((question, observed, judgement));
     }
-    Ok(Verified {
-        answers,
-        n_records: records.n_records,
-        n_lost: records.n_lost,
-        took: start.elapsed(),
-    })
+    Ok(Verified { answers, log: records.all, n_lost: records.n_lost, took: start.elapsed() })
 }
 
 /// Every host listens on the ports that its pods declare; a port without listener answers by refusing.
-fn listening(live: &Live, hosts: &Hosts) -> Vec<ListenHost> {
+fn declared(live: &Live, hosts: &Hosts) -> Vec<ListenHost> {
     let mut points: Vec<BTreeSet<(Protocol, u16)>> = vec![BTreeSet::new(); hosts.netns.len()];
     for &idx in live.net.pods.keys() {
         let Some(&at) = hosts.ids.get(&HostId::Pod(idx)) else { continue };

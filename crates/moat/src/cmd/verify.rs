@@ -11,7 +11,7 @@ use moat_rig::placed::Placed;
 use moat_rig::probe;
 use moat_rig::verify::judge::{self, Judgement, Observed};
 use moat_rig::verify::questions::{Question, Scope};
-use moat_rig::verify::run::{Verified, ask, verify};
+use moat_rig::verify::run::{Listening, Verified, ask, verify};
 use moat_sets::Protocol;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -39,7 +39,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
             retry_dropped: Some(Duration::from_millis(u64::from(args.timeout) * 8)),
             ..probe::Settings::default()
         };
-        let found = verify(&live, questions, &settings, |done| progress.at(done)).await;
+        let found =
+            verify(&live, questions, &settings, Listening::Declared, |done| progress.at(done))
+                .await;
         let found = found.map_err(environment)?;
         drop(progress);
         let mut report = report(&live, &found);
@@ -95,7 +97,7 @@ pub(crate) fn report(live: &Live, found: &Verified) -> Report {
         n_pods: live.net.pods.len(),
         n_nodes: live.net.nodes.len(),
         n_outside: live.net.outside_addresses.len(),
-        n_records: found.n_records,
+        n_records: found.log.len(),
         n_lost: found.n_lost,
         notes: live.placed.notes.clone(),
         probe_ms: milliseconds(found.took),

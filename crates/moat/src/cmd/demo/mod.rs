@@ -1,4 +1,6 @@
-//! `moat demo`: the main job on a small built-in world.
+//! `moat demo`: the main job on a small built-in world, with real packets.
+
+mod stage;
 
 use crate::args::{Common, Demo, DialectName};
 use crate::exit::{Ended, Failure, Outcome};
@@ -11,13 +13,20 @@ use moat_ir::{HalfReason, Verdict};
 use moat_load::Input;
 use moat_report::Style;
 use moat_sets::Protocol;
+use stage::{Seen, Stage};
 
 const FILES: [(&str, &str); 5] = [
-    ("demo/00-world.yaml", include_str!("../../demo/00-world.yaml")),
-    ("demo/10-allow-only-8080.yaml", include_str!("../../demo/10-allow-only-8080.yaml")),
-    ("demo/20-default-deny-ingress.yaml", include_str!("../../demo/20-default-deny-ingress.yaml")),
-    ("demo/30-allow-from-web1.yaml", include_str!("../../demo/30-allow-from-web1.yaml")),
-    ("demo/31-allow-nginx1-of-web1.yaml", include_str!("../../demo/31-allow-nginx1-of-web1.yaml")),
+    ("demo/00-world.yaml", include_str!("../../../demo/00-world.yaml")),
+    ("demo/10-allow-only-8080.yaml", include_str!("../../../demo/10-allow-only-8080.yaml")),
+    (
+        "demo/20-default-deny-ingress.yaml",
+        include_str!("../../../demo/20-default-deny-ingress.yaml"),
+    ),
+    ("demo/30-allow-from-web1.yaml", include_str!("../../../demo/30-allow-from-web1.yaml")),
+    (
+        "demo/31-allow-nginx1-of-web1.yaml",
+        include_str!("../../../demo/31-allow-nginx1-of-web1.yaml"),
+    ),
 ];
 
 /// What is asked after every step.
@@ -64,22 +73,70 @@ pub(crate) fn run(args: &Demo) -> Outcome {
     if let Some(dir) = &args.write {
         return write(dir);
     }
+    // Before the process has a second thread: the kernel refuses it after.
+    let sandbox = if args.no_packets { None } else { Some(super::verify::sandbox()) };
     let style = style();
     let mut text = String::new();
+    let stage = match &sandbox {
+        Some(Ok(())) => Some(Stage::build(&world(&[0])?)?),
+        Some(Err(_)) => {
+            let word = style.bad("NO PACKET IS SENT:");
+            let _ = writeln!(
+                text,
+                "{word} this machine does not let the demo make network namespaces.\nWhat follows is what the engine says alone.\n"
+            );
+            None
+        }
+        None => None,
+    };
+    if let Some(stage) = &stage {
+        let _ = writeln!(text, "{}\n", style.dim(&stage.words()));
+    }
+    print(&text)?;
+    told(stage, style)?;
+    match sandbox {
+        Some(Err(refused)) => Err(refused),
+        _ => Ok(Ended::Yes),
+    }
+}
+
+/// The steps, each printed as it is done.
+fn told(mut stage: Option<Stage>, style: Style) -> Result<(), Failure> {
     let mut before: Vec<Verdict> = Vec::new();
     for (idx, (title, remark, files)) in STEPS.iter().enumerate() {
+        let mut text = String::new();
         let world = world(files)?;
         let services = world.services();
         let names = Names::new(&world.bound, &services, "default");
         let _ = writeln!(text, "{}\n{remark}\n", style.bold(&format!("{}. {title}", idx + 1)));
-        let mut now = Vec::new();
-        for (at, (from, to, port)) in QUESTIONS.iter().enumerate() {
-            let answer = ask(&world, &names, from, to, *port)?;
-            let changed = before.get(at).is_some_and(|before| *before != answer.verdict);
-            row(&mut text, &world, (from, to, *port), &answer, changed, style);
-            now.push(answer.verdict);
+        let mut answers = Vec::new();
+        for (from, to, port) in &QUESTIONS {
+            answers.push(ask(&world, &names, from, to, *port)?);
         }
-        before = now;
+        let applied = match &mut stage {
+            Some(stage) => Some(stage.apply(&world)?),
+            None => None,
+        };
+        let seen = match &stage {
+            Some(stage) => Some(stage.probe(&answers)?),
+            None => None,
+        };
+        for (at, (question, answer)) in QUESTIONS.iter().zip(&answers).enumerate() {
+            let changed = before.get(at).is_some_and(|before| *before != answer.verdict);
+            let seen = seen.as_ref().and_then(|seen| seen.get(at));
+            row(&mut text, &world, *question, answer, (changed, seen), style);
+        }
+        if let Some(applied) = applied {
+            let _ = writeln!(text, "\n{}", style.dim(&applied));
+        }
+        before = answers.iter().map(|answer| answer.verdict).collect();
+        text.push('\n');
+        print(&text)?;
+    }
+    let mut text = String::new();
+    if let Some(stage) = &stage {
+        let _ = writeln!(text, "{}\n", style.bold("What the kernel logged in the last step"));
+        text.push_str(&stage.log(style));
         text.push('\n');
     }
     let _ = writeln!(text, "{}\n", style.bold("Why is web1/other kept out now?"));
@@ -89,10 +146,9 @@ pub(crate) fn run(args: &Demo) -> Outcome {
     let answer = ask(&world, &names, "web1/other", "web2/nginx2", 80)?;
     text.push_str(&moat_report::explain::render(&world.bound, &answer, &[], style));
     text.push_str(
-        "\nTry it on your own manifests:\n  moat explain -f DIR FROM TO:PORT\n  moat reach -f DIR\n  moat demo --write DIR   writes these files\n",
+        "\nTry it on your own manifests:\n  moat explain -f DIR FROM TO:PORT\n  moat reach -f DIR\n  moat verify -f DIR      real packets, as here\n  moat demo --write DIR   writes these files\n",
     );
-    print(&text)?;
-    Ok(Ended::Yes)
+    print(&text)
 }
 
 fn write(dir: &str) -> Outcome {
@@ -142,7 +198,7 @@ fn row(
     world: &World,
     (from, to, port): (&str, &str, u16),
     answer: &Explanation,
-    changed: bool,
+    (changed, seen): (bool, Option<&Seen>),
     style: Style,
 ) {
     let word = match answer.verdict {
@@ -153,7 +209,8 @@ fn row(
     let mark = if changed { style.bold("*") } else { " ".to_owned() };
     let _ = writeln!(
         text,
-        " {mark} {word}  {:<55} {}",
+        " {mark} {word}  {}{:<56} {}",
+        seen.map_or_else(String::new, |seen| seen.words(style)),
         format!("{from} -> {to}:{port}"),
         style.dim(&reason(world, answer))
     );

@@ -1,0 +1,721 @@
+//! What goes wrong: writers that die, others that edit, tables that are full, packets in a flood while rules change.
+//!
+//! `MOAT_FAULTS=n` does everything n times as often; `MOAT_LEAKS=n` sets the number of updates under a flood.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a case fails by panicking")]
+
+mod harness;
+
+use harness::net::{Net, address, forward};
+use harness::policy::{DENIED, Policy, end, gates, goto, probes, rule, table};
+use harness::{Dice, block_on, main as run};
+use moat_kernel::conntrack::Conntrack;
+use moat_kernel::keeper::{Gates, Keeper};
+use moat_kernel::link::sysctls;
+use moat_kernel::netns::Netns;
+use moat_kernel::nflog::{LogOptions, LogReader};
+use moat_kernel::nft::{ApplyError, Nft, Ownership};
+use moat_nft::interp::{self, Fate};
+use moat_nft::model::{
+    Chain, Element, Hook, Log, Op, Rule as ModelRule, Statement, Table, Verdict,
+};
+use moat_nft::plan::plan;
+use nlink::netlink::nftables::{Family, Object, Rule};
+use nlink::netlink::{Connection, Nftables};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().collect();
+    if let Some(at) = words.iter().position(|word| word == "--writer") {
+        return writer(&words[at + 1..]);
+    }
+    run(&[
+        ("a_killed_writer_leaves_old_or_new", a_killed_writer_leaves_old_or_new),
+        ("a_killed_owner_is_followed", a_killed_owner_is_followed),
+        ("foreign_edits_are_repaired", foreign_edits_are_repaired),
+        ("an_owned_table_cannot_be_edited", an_owned_table_cannot_be_edited),
+        ("what_is_refused_is_closed", what_is_refused_is_closed),
+        ("what_is_too_large_goes_in_parts", what_is_too_large_goes_in_parts),
+        ("writers_at_the_same_time", writers_at_the_same_time),
+        ("connections_are_full", connections_are_full),
+        ("a_log_overrun_changes_no_verdict", a_log_overrun_changes_no_verdict),
+        ("no_packet_leaks", no_packet_leaks),
+    ])
+}
+
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+}
+
+fn times(n: usize) -> usize {
+    n * number("MOAT_FAULTS").unwrap_or(1)
+}
+
+async fn open(netns: &Netns, ownership: Ownership) -> Keeper {
+    Keeper::open(netns, "moat", ownership, gates()).await.unwrap()
+}
+
+async fn dump(netns: &Netns) -> Option<Table> {
+    Nft::open(netns, "moat", Ownership::Plain).unwrap().dump().await.unwrap()
+}
+
+/// Two policies with all kinds of differences: groups of other names, or the same groups with other peers and rules.
+fn two(same_names: bool) -> [Table; 2] {
+    let of = |version, allow, first: u32| {
+        table(&Policy { version, allow, peers: (0x0a01_0000 + first, 1200), same_names })
+    };
+    [of("a", false, 0), of("b", true, 700)]
+}
+
+fn fates(table: &Table) -> Vec<Fate> {
+    probes().iter().map(|probe| interp::run(table, Hook::Forward, probe)).collect()
+}
+
+/// A process that changes the policy as fast as it can, until it is killed.
+fn writer(words: &[String]) -> ExitCode {
+    let [owned, same, limit] = words else { return ExitCode::FAILURE };
+    block_on(async {
+        let owned = if owned == "owned" { Ownership::Owned } else { Ownership::Plain };
+        let mut keeper = open(&Netns::current().unwrap(), owned).await;
+        keeper.limit(limit.parse().unwrap());
+        let tables = two(same == "same");
+        println!("begin");
+        std::io::stdout().flush().unwrap();
+        loop {
+            for table in &tables {
+                keeper.set(table).await.unwrap();
+            }
+        }
+    })
+}
+
+/// Starts a writer in a namespace and waits until it writes.
+fn start(netns: &Netns, owned: &str, same: &str, limit: usize) -> Child {
+    let command = || {
+        Command::new("/proc/self/exe")
+            .args(["--writer", owned, same, &limit.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let mut child = netns.run(command).unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "begin\n");
+    child
+}
+
+/// Kills writers at random moments; what they leave is judged as one of the two policies, and taken over.
+async fn kill_writers(dice: &mut Dice, n: usize, owned: bool) {
+    let (word, ownership) =
+        if owned { ("owned", Ownership::Owned) } else { ("plain", Ownership::Plain) };
+    let (mut n_exact, mut n_between) = ([0, 0], 0);
+    for same in [false, true] {
+        let netns = Netns::new().unwrap();
+        let tables = two(same);
+        let judged = tables.each_ref().map(fates);
+        assert_ne!(judged[0], judged[1]);
+        let mut keeper = open(&netns, ownership).await;
+        keeper.set(&tables[0]).await.unwrap();
+        drop(keeper);
+        for round in 0..n {
+            let limit = *dice.pick(&[6_000, 20_000, usize::MAX]);
+            let mut child = start(&netns, word, if same { "same" } else { "other" }, limit);
+            std::thread::sleep(Duration::from_micros(dice.below(6_000)));
+            child.kill().unwrap();
+            child.wait().unwrap();
+
+            let left = dump(&netns).await.expect("a table");
+            match tables.iter().position(|table| *table == left) {
+                Some(at) => n_exact[at] += 1,
+                None => {
+                    n_between += 1;
+                    let now = fates(&left);
+                    assert!(judged.contains(&now), "round {round}: judged neither old nor new");
+                }
+            }
+            let mut next = open(&netns, ownership).await;
+            assert_eq!(next.installed(), Some(&left));
+            assert_eq!(next.is_owned(), owned);
+            let wanted = dice.pick(&tables).clone();
+            let applied = next.set(&wanted).await.unwrap();
+            assert_eq!(applied.n_transactions == 0, left == wanted);
+            assert!(!applied.rebuilt && applied.recreated.is_empty() && applied.closed.is_empty());
+            assert_eq!(dump(&netns).await, Some(wanted));
+            next.close();
+        }
+    }
+    let [a, b] = n_exact;
+    println!(
+        "  {} killed: {a} left the one policy, {b} the other, {n_between} a point between",
+        2 * n
+    );
+    assert!(a > 0 && b > 0 && n_between > 0);
+}
+
+fn a_killed_writer_leaves_old_or_new() {
+    block_on(kill_writers(&mut Dice(1), times(100), false));
+}
+
+fn a_killed_owner_is_followed() {
+    block_on(async {
+        let netns = Netns::new().unwrap();
+        if Nft::open(&netns, "moat", Ownership::Owned).unwrap().ownership() == Ownership::Plain {
+            println!("  not exercised: tables that persist, which came with Linux 6.9");
+            return;
+        }
+        kill_writers(&mut Dice(2), times(30), true).await;
+    });
+}
+
+/// What others do to the table, and a word of how that is reported.
+const EDITS: [(&str, &str); 9] = [
+    ("delete the table", "table moat is gone"),
+    ("flush the ruleset", "table moat is gone"),
+    ("add a rule", "chain from_pod has 1 rule added"),
+    ("add a strange rule", "rule 3 of chain from_pod"),
+    ("delete an element", "set in4 lacks 1 element (10.0.0.2)"),
+    ("flush a chain", "chain moat_forward was emptied of 3 rules"),
+    ("add a chain", "chain mine was added"),
+    ("add an object", "it has an object or a flowtable"),
+    ("change a verdict", "set in4 lacks 1 element (10.0.0.2) and has 1 element (10.0.0.2) added"),
+];
+
+/// Does one of them; says whether the kernel let it happen.
+async fn edit(netns: &Netns, what: &str) -> bool {
+    let foreign = Connection::<Nftables>::new_in(netns.as_fd()).unwrap();
+    let nft = Nft::open(netns, "moat", Ownership::Plain).unwrap();
+    let element = |to| vec![(Element::V4([10, 0, 0, 2].into()), to)];
+    let ops = match what {
+        "delete the table" => vec![Op::DelTable],
+        "flush the ruleset" => return foreign.flush_ruleset().await.is_ok(),
+        "add a rule" => vec![Op::AddRule("from_pod".into(), rule(vec![end(Verdict::Accept)]))],
+        "add a strange rule" => {
+            let rule = Rule::new("moat", "from_pod").family(Family::Inet).match_mark(7).accept();
+            return foreign.transaction().add_rule(rule).commit(&foreign).await.is_ok();
+        }
+        "delete an element" => vec![Op::DelElements("in4".into(), element(None))],
+        "flush a chain" => vec![Op::FlushChain("moat_forward".into())],
+        "add a chain" => vec![
+            Op::AddChain("mine".into(), None),
+            Op::AddRule("mine".into(), rule(vec![goto("closed_ingress")])),
+        ],
+        "add an object" => {
+            let object = Object::counter("moat", "n").family(Family::Inet);
+            return foreign.transaction().add_object(&object).commit(&foreign).await.is_ok();
+        }
+        _ => vec![
+            Op::DelElements("in4".into(), element(None)),
+            Op::AddElements("in4".into(), element(Some(Verdict::Accept))),
+        ],
+    };
+    match nft.apply(&ops, None).await {
+        Ok(_) => true,
+        Err(ApplyError::Refused { errno: 1, .. }) => false,
+        Err(error) => panic!("{what}: {error}"),
+    }
+}
+
+fn foreign_edits_are_repaired() {
+    block_on(async {
+        let netns = Netns::new().unwrap();
+        let [wanted, _] = two(false);
+        let mut keeper = open(&netns, Ownership::Plain).await;
+        keeper.set(&wanted).await.unwrap();
+        let mut longest = Duration::ZERO;
+        for _ in 0..times(3) {
+            for (what, says) in EDITS {
+                let from = Instant::now();
+                assert!(edit(&netns, what).await, "{what}");
+                let repaired = timeout(Duration::from_secs(1), keeper.watch()).await;
+                let repaired = repaired.unwrap_or_else(|_| panic!("{what}: not noticed")).unwrap();
+                longest = longest.max(from.elapsed());
+                assert_eq!(dump(&netns).await.as_ref(), Some(&wanted), "{what}");
+                let words = &repaired.applied.foreign;
+                assert!(words.iter().any(|line| line.starts_with(says)), "{what}: {words:?}");
+                assert_eq!(repaired.applied.rebuilt, what == "add an object");
+                assert!(repaired.applied.recreated.is_empty(), "{what}");
+                assert!(repaired.process.is_some(), "{what}");
+            }
+        }
+        println!("  noticed and repaired within {longest:.1?}");
+        // What others do to their own tables is nothing to repair; nor is what the keeper does itself.
+        let other = Nft::open(&netns, "other", Ownership::Plain).unwrap();
+        other.apply(&[Op::AddTable], None).await.unwrap();
+        let [_, next] = two(false);
+        keeper.set(&next).await.unwrap();
+        assert!(timeout(Duration::from_millis(50), keeper.watch()).await.is_err());
+        // An edit that nobody watched is found by the next change.
+        assert!(edit(&netns, "delete an element").await);
+        let applied = keeper.set(&next).await.unwrap();
+        assert_eq!(applied.foreign, ["set in4 lacks 1 element (10.0.0.2)"]);
+        assert_eq!(dump(&netns).await, Some(next));
+    });
+}
+
+fn an_owned_table_cannot_be_edited() {
+    block_on(async {
+        let netns = Netns::new().unwrap();
+        let [wanted, _] = two(false);
+        let mut keeper = open(&netns, Ownership::Owned).await;
+        keeper.set(&wanted).await.unwrap();
+        if !keeper.is_owned() {
+            println!("  not exercised: tables that persist, which came with Linux 6.9");
+            return;
+        }
+        for (what, _) in EDITS {
+            assert!(!edit(&netns, what).await, "{what}");
+            assert_eq!(dump(&netns).await.as_ref(), Some(&wanted), "{what}");
+        }
+        let second = Keeper::open(&netns, "moat", Ownership::Owned, gates()).await;
+        assert_eq!(second.unwrap_err().errno(), Some(1));
+    });
+}
+
+/// A table of many groups, some of which the kernel refuses.
+fn many_groups(bad: &[(usize, &str)]) -> Table {
+    let mut table = table(&Policy::denying("a", (0x0a01_0000, 4)));
+    let mut chain = |name: &str, rules: Vec<ModelRule>| {
+        table.chains.insert(name.into(), Chain { base: None, rules });
+    };
+    for n in 0..40 {
+        let name = format!("many{n}");
+        let fault = bad.iter().find(|(at, _)| *at == n).map(|(_, fault)| *fault);
+        let rules = match fault {
+            Some("nested") => {
+                for depth in 0..20 {
+                    let next = rule(vec![goto(&format!("{name}_{}", depth + 1))]);
+                    chain(
+                        &format!("{name}_{depth}"),
+                        if depth < 19 { vec![next] } else { Vec::new() },
+                    );
+                }
+                vec![rule(vec![goto(&format!("{name}_0"))])]
+            }
+            Some("endless") => vec![rule(vec![end(Verdict::Jump(name.as_str().into()))])],
+            Some("comment") => {
+                vec![ModelRule {
+                    comment: Some("x".repeat(300).into()),
+                    ..rule(vec![end(Verdict::Drop)])
+                }]
+            }
+            Some("missing") => vec![rule(vec![goto("nowhere")])],
+            _ => vec![rule(vec![end(Verdict::Accept)])],
+        };
+        chain(&name, rules);
+        let own = (
+            Element::V4([10, 0, 1, u8::try_from(n).unwrap()].into()),
+            Some(Verdict::Goto(name.as_str().into())),
+        );
+        table.sets.get_mut("in4").unwrap().elements.extend([own]);
+    }
+    table
+}
+
+fn what_is_refused_is_closed() {
+    block_on(async {
+        let faults =
+            [(3, "nested"), (11, "comment"), (12, "endless"), (30, "missing"), (38, "nested")];
+        for n_bad in 0..=faults.len() {
+            let netns = Netns::new().unwrap();
+            let mut keeper = open(&netns, Ownership::Plain).await;
+            if n_bad % 2 == 0 {
+                keeper.set(&many_groups(&[])).await.unwrap();
+            }
+            let wanted = many_groups(&faults[..n_bad]);
+            let applied = keeper.set(&wanted).await.unwrap();
+            let mut closed: Vec<&str> = applied.closed.iter().map(|group| &*group.chain).collect();
+            closed.sort_by_key(|name| name.trim_start_matches("many").parse::<usize>().unwrap());
+            let expected: Vec<String> =
+                faults[..n_bad].iter().map(|(at, _)| format!("many{at}")).collect();
+            assert_eq!(closed, expected);
+            for group in applied.closed.iter().take(if n_bad == faults.len() { 9 } else { 0 }) {
+                println!("  {}: {}", group.chain, group.words.lines().next().unwrap_or(""));
+            }
+            let is = dump(&netns).await.unwrap();
+            for (key, to) in &wanted.sets["in4"].elements {
+                let bad = applied
+                    .closed
+                    .iter()
+                    .any(|group| group.elements.iter().any(|(_, own)| own == key));
+                let closed = Some(Verdict::Goto("closed_ingress".into()));
+                assert_eq!(is.sets["in4"].elements.get(key), Some(if bad { &closed } else { to }));
+            }
+            for (name, chain) in &is.chains {
+                assert_eq!(wanted.chains.get(name), Some(chain));
+            }
+            // The same again asks the kernel nothing; and what is mended is opened.
+            assert_eq!(keeper.set(&wanted).await.unwrap().n_transactions, 0);
+            let applied = keeper.set(&many_groups(&[])).await.unwrap();
+            assert!(applied.closed.is_empty() && applied.foreign.is_empty(), "{applied:?}");
+            assert_eq!(dump(&netns).await, Some(many_groups(&[])));
+        }
+        // What all pods share cannot be closed for some.
+        let netns = Netns::new().unwrap();
+        let mut keeper = open(&netns, Ownership::Plain).await;
+        let good = many_groups(&[]);
+        keeper.set(&good).await.unwrap();
+        let mut bad = good.clone();
+        bad.chains.get_mut("common").unwrap().rules.push(rule(vec![goto("nowhere")]));
+        assert!(matches!(keeper.set(&bad).await, Err(ApplyError::Refused { errno: 2, .. })));
+        assert_eq!(dump(&netns).await, Some(good));
+    });
+}
+
+fn what_is_too_large_goes_in_parts() {
+    block_on(async {
+        for same_names in [false, true] {
+            let netns = Netns::new().unwrap();
+            let mut keeper = open(&netns, Ownership::Plain).await;
+            let large = |version, first| {
+                table(&Policy { version, allow: false, peers: (first, 60_000), same_names })
+            };
+            let (one, other) = (large("a", 0x0a01_0000), large("b", 0x0a02_0000));
+            // What a process has at least, on a host with the usual `net.core.wmem_max`.
+            keeper.limit(400_000);
+            let gates = Gates::new();
+            for (what, wanted) in [("first load", &one), ("change", &other)] {
+                let from = Instant::now();
+                let applied = keeper.set(wanted).await.unwrap();
+                println!(
+                    "  {what} of 60000 elements: {} transactions, {:.1?}",
+                    applied.n_transactions,
+                    from.elapsed()
+                );
+                assert!(applied.foreign.is_empty() && applied.recreated.is_empty());
+                assert!(applied.n_transactions > 3);
+                assert!(dump(&netns).await.as_ref() == Some(wanted), "{what}");
+            }
+            keeper.limit(6_000);
+            let small = two(same_names);
+            for wanted in small.iter().chain(&small) {
+                let applied = keeper.set(wanted).await.unwrap();
+                assert!(applied.n_transactions > 2);
+                assert!(dump(&netns).await.as_ref() == Some(wanted));
+            }
+            // Where nothing can be closed and one rule is larger than a transaction, it is said.
+            let mut keeper = Keeper::open(&netns, "bare", Ownership::Plain, gates).await.unwrap();
+            keeper.limit(150);
+            let mut bare = small[0].clone();
+            bare.name = "bare".into();
+            assert!(matches!(
+                keeper.set(&bare).await,
+                Err(ApplyError::TooLarge { limit: 150, .. })
+            ));
+        }
+    });
+}
+
+fn writers_at_the_same_time() {
+    let netns = Netns::new().unwrap();
+    let tables = two(false);
+    let n = times(150);
+    let (n_again, done) = (AtomicU64::new(0), AtomicU64::new(0));
+    // Without a pause between changes nobody could ever read a table in one piece.
+    let pause = |dice: &mut Dice| std::thread::sleep(Duration::from_micros(dice.below(8000)));
+    std::thread::scope(|scope| {
+        for name in ["first", "second"] {
+            let (netns, tables, n_again, done) = (&netns, &tables, &n_again, &done);
+            scope.spawn(move || {
+                block_on(async {
+                    let mut keeper =
+                        Keeper::open(netns, name, Ownership::Plain, gates()).await.unwrap();
+                    let mut dice = Dice(name.len() as u64);
+                    for round in 0..n {
+                        pause(&mut dice);
+                        let mut wanted = tables[round % 2].clone();
+                        wanted.name = name.into();
+                        let applied = keeper.set(&wanted).await.unwrap();
+                        assert_eq!(applied.foreign, Vec::<String>::new());
+                        n_again.fetch_add(applied.n_again as u64, Ordering::Relaxed);
+                        done.fetch_add(1, Ordering::Relaxed);
+                    }
+                    assert_eq!(
+                        keeper.installed().map(|table| table.chains.len()),
+                        Some(tables[1].chains.len())
+                    );
+                });
+            });
+        }
+        // Two of one table: each change is whole, whoever has the last word.
+        for seed in 0..2 {
+            let (netns, tables, n_again) = (&netns, &tables, &n_again);
+            scope.spawn(move || {
+                block_on(async {
+                    let mut keeper = open(netns, Ownership::Plain).await;
+                    let mut dice = Dice(seed);
+                    for round in 0..n {
+                        pause(&mut dice);
+                        let applied = keeper.set(&tables[round % 2]).await.unwrap();
+                        n_again.fetch_add(applied.n_again as u64, Ordering::Relaxed);
+                    }
+                });
+            });
+        }
+    });
+    let left = block_on(dump(&netns)).unwrap();
+    assert!(tables.contains(&left));
+    let n_again = n_again.into_inner();
+    println!("  {} changes by four writers, {n_again} begun again", 4 * n);
+    assert!(n_again > 0, "they never met");
+    assert_eq!(done.into_inner(), 2 * n as u64);
+}
+
+fn connections_are_full() {
+    block_on(async {
+        let net = Net::new().await;
+        let conntrack = Conntrack::open(&net.node).unwrap();
+        let nft = Nft::open(&net.node, "t", Ownership::Plain).unwrap();
+        let states = moat_nft::model::States { new: true, ..Default::default() };
+        let field = moat_nft::model::Field::CtState;
+        let value = moat_nft::model::Value::States(states);
+        let tracked = Statement::Match { field, negate: false, value };
+        nft.apply(&forward(vec![rule(vec![tracked, Statement::Counter])]), None).await.unwrap();
+        if let Err(refused) = sysctls(&net.node, &[("net.netfilter.nf_conntrack_max", "64")]) {
+            println!("  not exercised: conntrack table full: {refused}");
+            return;
+        }
+        let (_, most) = conntrack.count().await.unwrap();
+        if most != 64 {
+            println!("  not exercised: conntrack table full: the limit stays {most}");
+            return;
+        }
+        let socket = net.pods[0].run(|| UdpSocket::bind("0.0.0.0:0").unwrap()).unwrap();
+        for port in 1..500 {
+            let _ = socket.send_to(b"x", (address(1, false), port));
+        }
+        let (n, most) = conntrack.count().await.unwrap();
+        println!("  {n} connections of {most}");
+        assert!(n >= most);
+    });
+}
+
+fn a_log_overrun_changes_no_verdict() {
+    const N: u32 = 20_000;
+    block_on(async {
+        let net = Net::new().await;
+        let nft = Nft::open(&net.node, "t", Ownership::Plain).unwrap();
+        let log = |prefix: &str| {
+            Statement::Log(Log {
+                prefix: prefix.into(),
+                group: 7,
+                snaplen: 96,
+                queue_threshold: 64,
+            })
+        };
+        let field = moat_nft::model::Field::DestinationPort;
+        let port = moat_nft::model::Value::Port(9);
+        let to_9 = Statement::Match { field, negate: false, value: port };
+        let rules = vec![
+            rule(vec![to_9, log("allowed"), end(Verdict::Accept)]),
+            rule(vec![log("denied"), end(Verdict::Drop)]),
+        ];
+        nft.apply(&forward(rules), None).await.unwrap();
+        let options =
+            LogOptions { room: 64 << 10, wait: Duration::from_millis(10), ..LogOptions::default() };
+        let mut reader = LogReader::open_with(&net.node, &[7], options).await.unwrap();
+        let [allowed, denied] = [9, 10].map(|port| {
+            let to = SocketAddr::new(address(1, false), port);
+            let socket = net.pods[1].run(|| UdpSocket::bind(to).unwrap()).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            socket
+        });
+        let socket = net.pods[0].run(|| UdpSocket::bind("0.0.0.0:0").unwrap()).unwrap();
+        let send = |port| while socket.send_to(b"x", (address(1, false), port)).is_err() {};
+        let mut n_arrived = 0;
+        for sent in 1..=N {
+            send(9);
+            send(10);
+            // A socket's room is small; each packet is there before the next is looked for.
+            if sent % 50 == 0 {
+                let until = Instant::now() + Duration::from_secs(5);
+                while n_arrived < sent {
+                    n_arrived += u32::from(allowed.recv(&mut [0; 8]).is_ok());
+                    assert!(Instant::now() < until, "{n_arrived} of {sent} arrived");
+                }
+            }
+        }
+        assert!(denied.recv(&mut [0; 8]).is_err(), "a denied packet arrived");
+        let (mut n_read, mut n_lost, mut n_sent, mut overflowed) = (0, 0, 2 * N, false);
+        loop {
+            match timeout(Duration::from_millis(100), reader.next()).await {
+                Ok(batch) => {
+                    let batch = batch.unwrap();
+                    n_read += u32::try_from(batch.records.len()).unwrap();
+                    n_lost += u32::try_from(batch.n_lost).unwrap();
+                    overflowed |= batch.overflowed;
+                }
+                Err(_) if n_read + n_lost == n_sent && n_sent > 2 * N => break,
+                Err(_) => {
+                    assert!(n_sent < 2 * N + 50, "{n_read} read and {n_lost} lost of {n_sent}");
+                    send(10);
+                    n_sent += 1;
+                }
+            }
+        }
+        println!(
+            "  {N} allowed arrived, {N} denied did not; {n_read} records read, {n_lost} counted as lost"
+        );
+        assert!(overflowed && n_lost > 0 && n_arrived == N);
+    });
+}
+
+/// Packets from the first pod to the second until told to stop, and how many of them arrived.
+struct Flood {
+    stop: AtomicBool,
+    n_sent: AtomicU64,
+}
+
+impl Flood {
+    /// Sends while something is done; returns how many were sent and how many arrived.
+    fn during(net: &Net, work: impl FnOnce(&Self)) -> (u64, u64) {
+        let to = SocketAddr::new(address(1, false), 9);
+        let target = net.pods[1].run(|| UdpSocket::bind(to).unwrap()).unwrap();
+        target.set_nonblocking(true).unwrap();
+        let socket = net.pods[0].run(|| UdpSocket::bind("0.0.0.0:0").unwrap()).unwrap();
+        socket.connect(to).unwrap();
+        let flood = Self { stop: AtomicBool::new(false), n_sent: AtomicU64::new(0) };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !flood.stop.load(Ordering::Relaxed) {
+                    flood.n_sent.fetch_add(u64::from(socket.send(b"x").is_ok()), Ordering::Relaxed);
+                }
+            });
+            flood.wait(1000);
+            work(&flood);
+            flood.wait(1000);
+            flood.stop.store(true, Ordering::Relaxed);
+        });
+        let mut n_arrived = 0;
+        // What is on its way arrives in order; a packet of the target to itself is the last.
+        net.pods[1]
+            .run(|| UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"last", to).unwrap_or(0))
+            .unwrap();
+        let mut buffer = [0; 8];
+        while let Ok(n) = target.recv(&mut buffer) {
+            n_arrived += u64::from(buffer.get(..n) != Some(b"last"));
+        }
+        (flood.n_sent.into_inner(), n_arrived)
+    }
+
+    /// Waits until so many more packets are sent.
+    fn wait(&self, n: u64) {
+        let until = self.n_sent.load(Ordering::Relaxed) + n;
+        while self.n_sent.load(Ordering::Relaxed) < until {
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn no_packet_leaks() {
+    let n_updates = number("MOAT_LEAKS").unwrap_or_else(|| times(20_000));
+    let n_restarts = times(100);
+    let net = block_on(Net::new());
+    let logs = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut reader = logs.block_on(LogReader::open(&net.node, &[DENIED])).unwrap();
+    let denying = |version, first, same_names| {
+        table(&Policy { version, allow: false, peers: (first, 8), same_names })
+    };
+    // Other peers; other groups; other rules in the same groups.
+    let policies = [
+        denying("a", 0x0a01_0000, false),
+        denying("a", 0x0a01_0004, false),
+        denying("b", 0x0a01_0000, false),
+        denying("c", 0x0a01_0000, true),
+        denying("d", 0x0a01_0002, true),
+    ];
+    let open_all = table(&Policy { allow: true, ..Policy::denying("e", (0x0a01_0000, 8)) });
+    let set = async |keeper: &mut Keeper, table: &Table| {
+        let applied = keeper.set(table).await.unwrap();
+        assert!(applied.closed.is_empty() && applied.recreated.is_empty() && !applied.rebuilt);
+        applied.n_transactions
+    };
+
+    let (n_sent, n_arrived) = block_on(async {
+        let mut keeper = open(&net.node, Ownership::Plain).await;
+        set(&mut keeper, &open_all).await;
+        Flood::during(&net, |_| {})
+    });
+    println!("  allowed: {n_arrived} of {n_sent} arrived");
+    assert!(n_arrived > 100, "the flood does not reach the target");
+
+    let mut dice = Dice(9);
+    let mut n_transactions = 0;
+    let from = Instant::now();
+    let deny = async |keeper: &mut Keeper| set(keeper, &policies[0]).await;
+    block_on(async { deny(&mut open(&net.node, Ownership::Plain).await).await });
+    let (n_sent, n_arrived) = Flood::during(&net, |_| {
+        block_on(async {
+            let mut keeper = open(&net.node, Ownership::Plain).await;
+            for _ in 0..n_updates {
+                n_transactions += set(&mut keeper, dice.pick(&policies)).await;
+            }
+        });
+    });
+    println!(
+        "  {n_updates} updates, {n_transactions} transactions, in {:.1?}: {n_arrived} of {n_sent} denied packets arrived",
+        from.elapsed()
+    );
+    assert_eq!(n_arrived, 0);
+    assert!(n_transactions > n_updates / 2);
+
+    let (n_sent, n_arrived) = Flood::during(&net, |flood| {
+        for _ in 0..n_restarts {
+            block_on(async {
+                let mut keeper = open(&net.node, Ownership::Plain).await;
+                set(&mut keeper, dice.pick(&policies)).await;
+                flood.wait(10);
+                keeper.close();
+            });
+        }
+    });
+    println!("  {n_restarts} restarts: {n_arrived} of {n_sent} denied packets arrived");
+    assert_eq!(n_arrived, 0);
+
+    // The flood was judged by the policies' own rules, of all of them.
+    let mut denied: BTreeMap<String, usize> = BTreeMap::new();
+    logs.block_on(async {
+        while let Ok(batch) = timeout(Duration::from_millis(300), reader.next()).await {
+            for record in batch.unwrap().records {
+                *denied.entry(record.prefix).or_default() += 1;
+            }
+        }
+    });
+    println!("  records of it: {denied:?}");
+    assert!(
+        ["a", "b", "c", "d"].iter().all(|version| denied.contains_key(&format!("deny:{version}")))
+    );
+
+    for (what, naive) in
+        [("table deleted and made anew", true), ("groups made and entered at once", false)]
+    {
+        let n = n_updates / 10;
+        block_on(async { deny(&mut open(&net.node, Ownership::Plain).await).await });
+        let (n_sent, n_arrived) = Flood::during(&net, |_| {
+            block_on(async {
+                let nft = Nft::open(&net.node, "moat", Ownership::Plain).unwrap();
+                let mut now = policies[0].clone();
+                for round in 0..n {
+                    let next = &policies[if round % 2 == 0 { 2 } else { 0 }];
+                    let ops = if naive {
+                        [vec![Op::DelTable], plan(None, next)].concat()
+                    } else {
+                        plan(Some(&now), next)
+                    };
+                    nft.apply(&ops, None).await.unwrap();
+                    now = next.clone();
+                }
+            });
+        });
+        println!(
+            "  for comparison, {what} {n} times: {n_arrived} of {n_sent} denied packets arrived"
+        );
+    }
+}
