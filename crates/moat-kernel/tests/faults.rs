@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -130,9 +131,9 @@ async fn kill_writers(dice: &mut Dice, n: usize, owned: bool) {
             let mut child = start(&netns, word, if same { "same" } else { "other" }, limit);
             std::thread::sleep(Duration::from_micros(dice.below(6_000)));
             child.kill().unwrap();
-            child.wait().unwrap();
+            assert_eq!(child.wait().unwrap().signal(), Some(9), "it ended by itself");
 
-            let left = dump(&netns).await.expect("a table");
+            let left = dump(&netns).await.unwrap();
             match tables.iter().position(|table| *table == left) {
                 Some(at) => n_exact[at] += 1,
                 None => {
@@ -152,12 +153,46 @@ async fn kill_writers(dice: &mut Dice, n: usize, owned: bool) {
             next.close();
         }
     }
+    kill_first_loads(dice, n, ownership).await;
     let [a, b] = n_exact;
     println!(
         "  {} killed: {a} left the one policy, {b} the other, {n_between} a point between",
         2 * n
     );
     assert!(a > 0 && b > 0 && n_between > 0);
+}
+
+/// Kills writers that find no table: what they leave is nothing, closed, or one of the policies.
+async fn kill_first_loads(dice: &mut Dice, n: usize, ownership: Ownership) {
+    let tables = two(false);
+    let judged = tables.each_ref().map(fates);
+    let (mut n_none, mut n_closed) = (0, 0);
+    for _ in 0..n {
+        let netns = Netns::new().unwrap();
+        let word = if ownership == Ownership::Owned { "owned" } else { "plain" };
+        let mut child = start(&netns, word, "other", 5_000);
+        std::thread::sleep(Duration::from_micros(dice.below(4_000)));
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9), "it ended by itself");
+        match dump(&netns).await {
+            None => n_none += 1,
+            Some(left) => {
+                let now = fates(&left);
+                if now.iter().all(|fate| !fate.accepted) {
+                    n_closed += 1;
+                } else {
+                    assert!(judged.contains(&now), "judged neither closed, old nor new");
+                }
+            }
+        }
+        let mut next = open(&netns, ownership).await;
+        next.set(&tables[1]).await.unwrap();
+        assert_eq!(dump(&netns).await.as_ref(), Some(&tables[1]));
+    }
+    println!(
+        "  {n} killed at the first load or after: {n_none} left nothing, {n_closed} all closed"
+    );
+    assert!(n_closed > 0);
 }
 
 fn a_killed_writer_leaves_old_or_new() {
@@ -571,6 +606,16 @@ fn a_log_overrun_changes_no_verdict() {
 struct Flood {
     stop: AtomicBool,
     n_sent: AtomicU64,
+    n_arrived: AtomicU64,
+}
+
+/// Reads the packets that are there.
+fn count(target: &UdpSocket) -> u64 {
+    let mut n = 0;
+    while target.recv(&mut [0; 8]).is_ok() {
+        n += 1;
+    }
+    n
 }
 
 impl Flood {
@@ -581,11 +626,18 @@ impl Flood {
         target.set_nonblocking(true).unwrap();
         let socket = net.pods[0].run(|| UdpSocket::bind("0.0.0.0:0").unwrap()).unwrap();
         socket.connect(to).unwrap();
-        let flood = Self { stop: AtomicBool::new(false), n_sent: AtomicU64::new(0) };
+        let flood = Self {
+            stop: AtomicBool::new(false),
+            n_sent: AtomicU64::new(0),
+            n_arrived: AtomicU64::new(0),
+        };
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !flood.stop.load(Ordering::Relaxed) {
-                    flood.n_sent.fetch_add(u64::from(socket.send(b"x").is_ok()), Ordering::Relaxed);
+                    let n_sent = (0..32).filter(|_| socket.send(b"x").is_ok()).count();
+                    flood.n_sent.fetch_add(n_sent as u64, Ordering::Relaxed);
+                    // Read now, for the socket has room for a few hundred only.
+                    flood.n_arrived.fetch_add(count(&target), Ordering::Relaxed);
                 }
             });
             flood.wait(1000);
@@ -593,16 +645,13 @@ impl Flood {
             flood.wait(1000);
             flood.stop.store(true, Ordering::Relaxed);
         });
-        let mut n_arrived = 0;
-        // What is on its way arrives in order; a packet of the target to itself is the last.
-        net.pods[1]
-            .run(|| UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"last", to).unwrap_or(0))
-            .unwrap();
-        let mut buffer = [0; 8];
-        while let Ok(n) = target.recv(&mut buffer) {
-            n_arrived += u64::from(buffer.get(..n) != Some(b"last"));
+        // What is on its way is in order on one processor only, so it is waited for as long as anything may be under way.
+        let until = Instant::now() + Duration::from_millis(100);
+        while Instant::now() < until {
+            flood.n_arrived.fetch_add(count(&target), Ordering::Relaxed);
+            std::thread::yield_now();
         }
-        (flood.n_sent.into_inner(), n_arrived)
+        (flood.n_sent.into_inner(), flood.n_arrived.into_inner())
     }
 
     /// Waits until so many more packets are sent.

@@ -2,6 +2,7 @@
 
 use crate::net::{Net, NetError};
 use crate::placed::Placed;
+use crate::probe::Prober;
 use crate::services;
 use core::fmt;
 use moat_kernel::error::Error;
@@ -11,7 +12,7 @@ use moat_nft::model::{Op, Table};
 use moat_nft::plan::plan;
 use moat_nft::reason::Reasons;
 use moat_nft::render::{Refused, Settings};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// A world that runs.
@@ -29,6 +30,8 @@ pub struct Live {
     pub refused: Vec<Refused>,
     settings: Settings,
     nodes: Vec<Installed>,
+    /// Who asks; the same from run to run, because a source port that an earlier run used may still be known to connection tracking.
+    pub(crate) prober: OnceLock<Prober>,
 }
 
 /// What a node has installed.
@@ -112,6 +115,7 @@ impl Live {
             refused: Vec::new(),
             settings,
             nodes,
+            prober: OnceLock::new(),
         };
         live.apply(placed).await?;
         Ok(live)

@@ -93,6 +93,7 @@ Examples:
   moat test policy-tests.yaml -f k8s/
   moat test policy-tests.yaml -f k8s/ -o junit > report.xml
   moat test policy-tests.yaml -f k8s/ --mutate
+  moat test policy-tests.yaml -f k8s/ --live     the same flows as real packets through this kernel
 
 Exit codes: 0 all pass, 1 a test fails (or, with --mutate, a rule is untested), 2 bad input.")]
     Test(Test),
@@ -278,6 +279,9 @@ pub(crate) struct Test {
     /// List the rules whose removal no test notices
     #[arg(long)]
     pub(crate) mutate: bool,
+    /// Send every flow that the tests ask about as a real packet, too, in network namespaces of this process
+    #[arg(long)]
+    pub(crate) live: bool,
     /// The form of the report
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: TestOutput,

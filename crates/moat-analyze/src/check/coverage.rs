@@ -1,12 +1,15 @@
 //! Which rules and isolations decided about a flow of some test.
 
-use moat_ir::{Answer, Bound, Direction, HalfReason, PolicyIdx, RuleIdx, SymbolicIr};
+use moat_ir::{Answer, Bound, Direction, Flow, HalfReason, PolicyIdx, RuleIdx, SymbolicIr};
+use rustc_hash::FxHashSet;
 
 /// What tests have touched so far.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Recorder {
     rules: Vec<bool>,
     isolations: Vec<bool>,
+    /// The flows that were asked about, where somebody wants them.
+    asked: Option<Vec<Flow>>,
 }
 
 impl Recorder {
@@ -16,11 +19,29 @@ impl Recorder {
         Self {
             rules: vec![false; symbolic.rules.len()],
             isolations: vec![false; symbolic.policies.len()],
+            asked: None,
         }
     }
 
+    /// The same, and keeps the flows that are asked about.
+    #[must_use]
+    pub fn keeping(self) -> Self {
+        Self { asked: Some(Vec::new()), ..self }
+    }
+
+    /// The flows that were asked about, each once, in the order of the tests.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Flow> {
+        let mut seen = FxHashSet::default();
+        let asked = self.asked.iter().flatten();
+        asked.filter(|flow| seen.insert(*flow)).cloned().collect()
+    }
+
     /// Notes who decided.
-    pub(super) fn record(&mut self, bound: &Bound, answer: &Answer) {
+    pub(super) fn record(&mut self, bound: &Bound, flow: &Flow, answer: &Answer) {
+        if let Some(asked) = &mut self.asked {
+            asked.push(flow.clone());
+        }
         for half in [&answer.egress, &answer.ingress] {
             match &half.reason {
                 HalfReason::Rules(rules) => {

@@ -128,7 +128,7 @@ impl<'r, 'b> Runner<'r, 'b> {
                     for &point in points {
                         let flow = Flow { from: from.clone(), to: to.clone(), point, family };
                         let answer = self.bound.decide(&flow);
-                        self.recorder.record(self.bound, &answer);
+                        self.recorder.record(self.bound, &flow, &answer);
                         if !fits(part, &answer) {
                             let ports = PortSet::point(point);
                             let ends = (source, destination.name.as_str());
@@ -157,7 +157,7 @@ impl<'r, 'b> Runner<'r, 'b> {
             let answer = self.bound.decide(&flow);
             let fit = fits(part, &answer);
             if fit || part != Part::Must {
-                self.recorder.record(self.bound, &answer);
+                self.recorder.record(self.bound, &flow, &answer);
             }
             if fit && part == Part::Must {
                 return;
@@ -177,7 +177,7 @@ impl<'r, 'b> Runner<'r, 'b> {
             }
         }
         if let Some((ports, flow, answer)) = bad {
-            self.recorder.record(self.bound, &answer);
+            self.recorder.record(self.bound, &flow, &answer);
             let ports = if is_every_port(&ports) { PortSet::all() } else { ports };
             let ends = (source, destination.name.as_str());
             join(&mut self.failures, part, ends, ports, flow, answer);

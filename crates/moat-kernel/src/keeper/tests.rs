@@ -2,11 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failure is the test's answer")]
 
-#[allow(
-    dead_code,
-    unreachable_pub,
-    reason = "a part of the generator of random tables is used here"
-)]
 #[path = "../../../moat-nft/tests/tables/mod.rs"]
 mod tables;
 

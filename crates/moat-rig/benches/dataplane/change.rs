@@ -7,13 +7,15 @@ use moat_bench::{change_label, change_policy};
 use moat_compile::{Dialect, bind, compile};
 use moat_kernel::netns::Netns;
 use moat_kernel::nft::{Nft, Ownership};
+use moat_nft::model::{Element, Table};
 use moat_nft::plan::plan;
 use moat_nft::render::Settings;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-const N_CHANGES: usize = 60;
+const N_CHANGES: usize = 40;
 
 pub(crate) fn run(runtime: &Runtime) {
     load(runtime);
@@ -44,20 +46,25 @@ fn changes(runtime: &Runtime, what: &str, mut cluster: Cluster) {
         let mut now = cluster.render(&settings).table;
         nft.apply(&plan(None, &now), None).await.unwrap();
         let (n_chains, n_elements) = size(&now);
+        let (peer_at, peer) = peer(&cluster, &now);
         let n_programs = cluster.bound().programs.len();
         section(&format!(
             "one change, event to kernel commit, {n_pods} pods, {n_policies} policies ({what}), {} pods here; \
              {n_programs} programs, {n_chains} chains, {n_elements} elements",
             cluster.node().pods.len()
         ));
-        for kind in ["a pod's label", "a policy"] {
+        for kind in ["a peer pod's address", "a pod's label", "a policy"] {
             let mut parts: [Vec<f64>; 5] = Default::default();
             let (mut wall, mut cpu, mut n_ops) = (Vec::new(), Vec::new(), 0);
             for step in 0..N_CHANGES {
-                if kind == "a policy" {
-                    change_policy(&mut cluster.lowered, step);
-                } else {
-                    change_label(&mut cluster.lowered, step);
+                match kind {
+                    "a policy" => change_policy(&mut cluster.lowered, step),
+                    "a pod's label" => change_label(&mut cluster.lowered, step),
+                    // As when it is made anew: one that is in use here, and back.
+                    _ => {
+                        let own = if step % 2 == 0 { [192, 0, 2, 1].into() } else { peer };
+                        cluster.lowered.inventory.pods[peer_at].addresses = vec![own];
+                    }
                 }
                 let (start, start_cpu) = (Instant::now(), clock::process());
                 let mut last = start_cpu;
@@ -109,6 +116,20 @@ fn changes(runtime: &Runtime, what: &str, mut cluster: Cluster) {
             }
         }
     });
+}
+
+/// A pod of another node whose address is in a map of peers.
+fn peer(cluster: &Cluster, table: &Table) -> (usize, IpAddr) {
+    let known = |address: &IpAddr| match address {
+        IpAddr::V4(own) => table.sets.iter().any(|(name, set)| {
+            name.ends_with("_pods") && set.elements.contains_key(&Element::V4(*own))
+        }),
+        IpAddr::V6(_) => false,
+    };
+    let pods = cluster.lowered.inventory.pods.iter().enumerate();
+    pods.filter(|(_, pod)| pod.node.as_deref() != Some(cluster.node))
+        .find_map(|(at, pod)| Some((at, *pod.addresses.iter().find(|own| known(own))?)))
+        .expect("a node's pods have peers elsewhere")
 }
 
 /// The first load of a node that has about a hundred thousand elements.

@@ -115,17 +115,7 @@ pub(crate) fn run(runtime: &Runtime) {
         true,
     );
     flood(runtime, &site, "in place, which end denies changes", &both, N_UPDATES, &in_place, false);
-    let one = |old: &Table, new: &Table| -> Vec<Vec<Op>> {
-        let [make, switch, remove] = phases(old, new);
-        vec![[make, switch].concat(), remove]
-    };
-    let two = |old: &Table, new: &Table| -> Vec<Vec<Op>> {
-        let [make, switch, remove] = phases(old, new);
-        vec![make, [switch, remove].concat()]
-    };
     let three = |old: &Table, new: &Table| -> Vec<Vec<Op>> { phases(old, new).to_vec() };
-    flood(runtime, &site, "make and switch; remove", &server, N_UPDATES, &one, true);
-    flood(runtime, &site, "make; switch and remove", &server, N_UPDATES, &two, true);
     flood(runtime, &site, "make; switch; remove", &server, N_UPDATES, &three, true);
     flood(
         runtime,

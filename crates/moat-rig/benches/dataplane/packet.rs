@@ -123,6 +123,11 @@ pub(crate) fn established(runtime: &Runtime) {
 
 const N_PEERS: u32 = 1000;
 
+/// The goals of 0.35 us without log and 1 us with all logged were set on a machine on which the baseline took so long; where it takes
+/// longer, so may the rules.
+const FIRST_PACKET: f64 = 1.28e-6;
+const CONNECT: f64 = 12.7e-6;
+
 pub(crate) fn new_connections(runtime: &Runtime) {
     let cluster = Cluster::dense(10_000, 1_000, 100);
     let (client, server) = cluster.pair(&[Protocol::Tcp], 8080);
@@ -180,17 +185,21 @@ pub(crate) fn new_connections(runtime: &Runtime) {
                 );
                 added += per_record * n_records;
             }
+            let base = median(&all[0]);
+            let reference = if kind == "TCP" { CONNECT } else { FIRST_PACKET };
             let goal = match at {
-                2 | 3 => Some(0.35e-6),
-                4 | 5 => Some(1e-6),
+                2 | 3 => Some(1.0 + 0.35e-6 / reference),
+                4 | 5 => Some(1.0 + 1e-6 / reference),
                 _ => None,
             };
+            // With what it took to read the records.
+            let ratio = if at < 4 { ratio(&all, at) } else { 1.0 + added / base };
             Row {
                 what: format!("{what}: {}", lane.name),
-                value: show(if at == 0 { median(&all[0]) } else { added }),
-                ratio: Some(ratio(&all, at)),
-                goal: goal.map_or_else(String::new, |goal| format!("at most {}", show(goal))),
-                met: goal.map(|goal| added <= goal),
+                value: show(if at == 0 { base } else { added }),
+                ratio: Some(ratio),
+                goal: goal.map_or_else(String::new, |goal| format!("at most {goal:.3}")),
+                met: goal.map(|goal| ratio <= goal),
                 note,
             }
             .print();

@@ -1,12 +1,19 @@
 //! What each part of the rules costs: the same ruleset with parts left out or put elsewhere.
 
+use crate::clock;
 use crate::layout;
 use crate::packet::{Lane, added, ratio, turns};
 use crate::site::Sockets;
 use crate::table::{Row, section};
-use crate::worlds::{Cluster, quiet};
-use moat_nft::model::{Rule, Statement, Table, Value, Verdict};
+use crate::worlds::{Cluster, quiet, size};
+use moat_kernel::netns::Netns;
+use moat_kernel::nft::{Nft, Ownership};
+use moat_nft::model::{
+    Element, Name, Op, Rule, Set, SetKey, SetShape, Statement, Table, Value, Verdict,
+};
+use moat_nft::plan::plan;
 use moat_sets::Protocol;
+use std::collections::BTreeMap;
 use tokio::runtime::Runtime;
 
 pub(crate) fn run(runtime: &Runtime) {
@@ -39,6 +46,7 @@ pub(crate) fn run(runtime: &Runtime) {
                 no_kill(table);
             }),
         ),
+        ("ours with a set per row instead of a map", changed(rows)),
         ("only the common chain", changed(|table| keep(table, 1))),
         ("only the common chain and egress", changed(|table| keep(table, 2))),
         (
@@ -69,6 +77,82 @@ pub(crate) fn run(runtime: &Runtime) {
             }
             .print();
         }
+    }
+    let mut elements = Vec::new();
+    element(runtime, "map of verdicts", &ours, &mut elements);
+    element(runtime, "set per row", &changed(rows), &mut elements);
+    elements.iter().for_each(Row::print);
+}
+
+/// What one element costs: with a verdict the kernel looks at all of the table again, without one it does not.
+fn element(runtime: &Runtime, what: &str, table: &Table, row: &mut Vec<Row>) {
+    let large =
+        |(_, set): &(&Name, &Set)| (set.elements.len(), set.key == SetKey::V4 && !set.interval);
+    let (name, set) = table.sets.iter().filter(|own| large(own).1).max_by_key(large).unwrap();
+    let verdict = set.elements.values().next().cloned().unwrap();
+    let elements = vec![(Element::V4([192, 0, 2, 1].into()), verdict)];
+    let [add, remove] = [
+        vec![Op::AddElements(name.clone(), elements.clone())],
+        vec![Op::DelElements(name.clone(), elements)],
+    ];
+    let netns = Netns::new().unwrap();
+    let took = runtime.block_on(async {
+        let nft = Nft::open(&netns, &table.name, Ownership::Plain).unwrap();
+        let mut generation = nft.apply(&plan(None, table), None).await.unwrap();
+        let mut all = Vec::new();
+        for _ in 0..50 {
+            for (ops, adds) in [(&add, true), (&remove, false)] {
+                let start = clock::process();
+                generation = nft.apply(ops, Some(generation)).await.unwrap();
+                if adds {
+                    all.push((clock::process() - start).as_secs_f64());
+                }
+            }
+        }
+        clock::median(&all)
+    });
+    let (n_chains, n_elements) = size(table);
+    row.push(Row {
+        what: format!("one element added, kernel and netlink: {what}"),
+        value: clock::show(took),
+        note: format!("{n_chains} chains, {n_elements} elements"),
+        ..Row::default()
+    });
+}
+
+/// A plain set for each row of a group, instead of a map from peers to rows.
+fn rows(table: &mut Table) {
+    let maps: Vec<Name> =
+        table.sets.keys().filter(|name| name.ends_with("_pods")).cloned().collect();
+    for map in maps {
+        let old = table.sets.remove(&map).unwrap();
+        let mut by_verdict: BTreeMap<Verdict, Set> = BTreeMap::new();
+        for (element, verdict) in old.elements {
+            let shape = SetShape { key: old.key, interval: false, map: false };
+            let set = by_verdict.entry(verdict.unwrap()).or_insert_with(|| Set::new(shape));
+            set.elements.insert(element, None);
+        }
+        let sets: Vec<(Name, Verdict, Set)> = (0..)
+            .zip(by_verdict)
+            .map(|(at, (verdict, set))| (format!("{map}_{at}").into(), verdict, set))
+            .collect();
+        for chain in table.chains.values_mut() {
+            let asks = |rule: &Rule| match &rule.statements[..] {
+                [Statement::Vmap { key, map: own }] if *own == map => Some(key.clone()),
+                _ => None,
+            };
+            let found =
+                chain.rules.iter().enumerate().find_map(|(at, rule)| Some((at, asks(rule)?)));
+            if let Some((at, key)) = found {
+                let rule = |(name, verdict, _): &(Name, Verdict, Set)| {
+                    let set = name.clone();
+                    let lookup = Statement::Lookup { key: key.clone(), set, negate: false };
+                    Rule::new(vec![lookup, Statement::Verdict(verdict.clone())])
+                };
+                chain.rules.splice(at..=at, sets.iter().map(rule));
+            }
+        }
+        table.sets.extend(sets.into_iter().map(|(name, _, set)| (name, set)));
     }
 }
 

@@ -42,7 +42,8 @@ impl Reader {
         let counts = Arc::new(Counts::default());
         let ids: Vec<ReasonId> = reasons.keys().copied().collect();
         let (own, node, groups) = (counts.clone(), node.clone(), groups.to_vec());
-        let thread = std::thread::spawn(move || read(&own, &node, &groups, &ids));
+        let thread = std::thread::Builder::new().name("reader".into());
+        let thread = thread.spawn(move || read(&own, &node, &groups, &ids)).unwrap();
         while !counts.ready.load(Ordering::Acquire) {
             std::thread::yield_now();
         }

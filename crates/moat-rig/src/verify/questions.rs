@@ -274,3 +274,37 @@ fn sample(questions: &mut Vec<Question>, most: usize) {
     }
     questions.truncate(most);
 }
+
+/// A flow of the engine as a question to the network, or why it cannot be one.
+pub fn of_flow(bound: &Bound, flow: &Flow) -> Result<Question, &'static str> {
+    let address = |end: &End| match end {
+        End::Pod(idx) => {
+            let own = bound.pod(*idx).addresses.iter().copied();
+            own.into_iter().find(|address| Family::of(*address) == flow.family)
+        }
+        End::Address(address) => Some(*address),
+        End::Domain(_) => None,
+    };
+    let (Some(source), Some(to)) = (address(&flow.from), address(&flow.to)) else {
+        return Err("a domain name, or a pod without an address of the family, has no packets");
+    };
+    if !usable(source) || !usable(to) {
+        return Err("no host can have such an address");
+    }
+    if flow.point.protocol != Protocol::Other && flow.point.port == 0 {
+        return Err("no socket can use port 0");
+    }
+    let host = match flow.from {
+        End::Pod(idx) => HostId::Pod(idx),
+        _ => HostId::Outside,
+    };
+    Ok(Question {
+        host,
+        source,
+        from: flow.from.clone(),
+        to,
+        point: flow.point,
+        targets: vec![Target { address: to, flow: flow.clone() }],
+        service: None,
+    })
+}

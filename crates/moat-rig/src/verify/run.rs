@@ -95,7 +95,7 @@ pub async fn verify(
     let probes: Vec<Probe> = questions.iter().map(|question| probe_of(&hosts, question)).collect();
     let bound = &live.placed.bound;
     let open: Vec<bool> = questions.iter().map(|question| is_open(bound, question)).collect();
-    let prober = Prober::new(hosts.netns.clone());
+    let prober = live.prober.get_or_init(|| Prober::new(hosts.netns.clone()));
     let logs = Logs::open(live).await?;
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let reader = tokio::spawn(Records::read(logs, stopped));

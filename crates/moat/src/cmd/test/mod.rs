@@ -1,5 +1,6 @@
 //! `moat test SPEC... -f DIR`: policy unit tests.
 
+mod live;
 mod mutate;
 mod spec;
 
@@ -22,6 +23,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
             "put one of them into a file",
         ));
     }
+    if args.live {
+        // Before the process has a second thread: the kernel refuses it after.
+        super::verify::sandbox()?;
+    }
     let files = moat_load::load(&inputs(&args.specs));
     let mut findings = files.diagnostics.clone();
     let tests = spec::tests(&files.documents, &mut findings);
@@ -32,11 +37,15 @@ pub(crate) fn run(args: &Args) -> Outcome {
             "write a list under `tests:`; `moat test --help` shows one",
         ));
     }
-    let world = World::read(&args.common)?.complete()?;
+    let mut world = World::read(&args.common)?.complete()?;
+    let placed = args.live.then(|| live::place(&mut world));
     let services = world.services();
     let names = Names::new(&world.bound, &services, &args.common.namespace);
     let progress = Progress::new("testing");
     let mut recorder = Recorder::new(&world.symbolic);
+    if args.live {
+        recorder = recorder.keeping();
+    }
     let mut failures = Vec::with_capacity(tests.len());
     let mut errors: Vec<Diagnostic> = Vec::new();
     for test in &tests {
@@ -72,8 +81,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
         TestOutput::Yaml => moat_report::yaml::render(&value(&report)),
         TestOutput::Junit => junit(&report),
     })?;
+    let proven = match placed {
+        Some(placed) => live::prove(placed, &recorder.asked(), args.output)?,
+        None => true,
+    };
     let complete = mutation.as_ref().is_none_or(|mutation| mutation.n_survivors() == 0);
-    Ok(if passed && complete { Ended::Yes } else { Ended::No })
+    Ok(if passed && complete && proven { Ended::Yes } else { Ended::No })
 }
 
 /// Ends the command when the tests themselves are wrong.
