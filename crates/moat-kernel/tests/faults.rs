@@ -513,6 +513,8 @@ fn connections_are_full() {
         let value = moat_nft::model::Value::States(states);
         let tracked = Statement::Match { field, negate: false, value };
         nft.apply(&forward(vec![rule(vec![tracked, Statement::Counter])]), None).await.unwrap();
+        let (n, most) = conntrack.count().await.unwrap();
+        assert!(n < most && most > 64, "{n} connections of {most}");
         if let Err(refused) = sysctls(&net.node, &[("net.netfilter.nf_conntrack_max", "64")]) {
             println!("  not exercised: conntrack table full: {refused}");
             return;

@@ -110,6 +110,18 @@ Examples:
 
 Exit codes: 0 all agree, 1 some disagree, 2 bad input, 3 the kernel or its settings do not let this process make namespaces.")]
     Verify(Verify),
+    /// Show recorded flows with the rule that decided, or replay them against other policies
+    #[command(after_help = "\
+FILE holds one flow record a line (schema moat.dev/flow/v1), as `moat verify --record` writes them.
+
+Examples:
+  moat verify -f k8s/ --record flows.jsonl
+  moat flows flows.jsonl --verdict denied --to shop/db
+  moat flows flows.jsonl --policy shop/default-deny --summary
+  moat flows flows.jsonl --replay -f proposed/     which of these flows would fare otherwise?
+
+Exit codes: 0 done (with --replay: no verdict changes), 1 with --replay: verdicts change, 2 bad input.")]
+    Flows(Flows),
     /// Report what is wrong with manifests and policies
     #[command(after_help = "\
 Examples:
@@ -315,9 +327,62 @@ pub(crate) struct Verify {
     /// Milliseconds without an answer after which a packet counts as dropped
     #[arg(long, value_name = "MS", default_value_t = 400, value_parser = clap::value_parser!(u32).range(20..=60_000))]
     pub(crate) timeout: u32,
+    /// Write what the kernel logged to this file, one flow record a line, for `moat flows`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<String>,
     /// The form of the report
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: DataOutput,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Flows {
+    /// Recorded flows, or - for standard input
+    #[arg(value_name = "FILE|-")]
+    pub(crate) file: String,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Only this verdict: allowed, denied; of staged policies would-allow, would-deny
+    #[arg(long, value_name = "VERDICT")]
+    pub(crate) verdict: Option<String>,
+    /// Only from here: ns/pod, ns/web-*, a namespace, a node, an address, a CIDR, or outside
+    #[arg(long, value_name = "WHO")]
+    pub(crate) from: Option<String>,
+    /// Only to there: the same, with :PORT or :PORT/PROTOCOL
+    #[arg(long, value_name = "WHO[:PORT]")]
+    pub(crate) to: Option<String>,
+    /// Only what this direction decided
+    #[arg(long, value_name = "DIRECTION")]
+    pub(crate) direction: Option<String>,
+    /// Only this protocol
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(crate) protocol: Option<String>,
+    /// Only this destination port
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<String>,
+    /// Only from then on: 5m, 1h30m, or a time such as 2026-11-21T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only what this policy decided: ns/name
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) policy: Option<String>,
+    /// Count by source, destination, port and policy, those denied most first
+    #[arg(long, conflicts_with = "replay")]
+    pub(crate) summary: bool,
+    /// List flows whose verdict would change under the policies of -f
+    #[arg(long, requires = "files")]
+    pub(crate) replay: bool,
+    /// The form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: FlowsOutput,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FlowsOutput {
+    #[default]
+    Text,
+    /// One record a line; with --summary and --replay one object
+    Jsonl,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -5,7 +5,7 @@ use crate::services::backends;
 use moat_ir::{AtomKind, Bound, Direction, End, Flow, Management, PodIdx, ServiceInfo};
 use moat_sets::{Family, Protocol, ServicePoint};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 /// How much is asked.
@@ -276,35 +276,75 @@ fn sample(questions: &mut Vec<Question>, most: usize) {
 }
 
 /// A flow of the engine as a question to the network, or why it cannot be one.
+///
+/// An address that no host can have, or a port that no socket can use, stands for many that are treated alike; another of them takes
+/// its place.
 pub fn of_flow(bound: &Bound, flow: &Flow) -> Result<Question, &'static str> {
     let address = |end: &End| match end {
         End::Pod(idx) => {
-            let own = bound.pod(*idx).addresses.iter().copied();
-            own.into_iter().find(|address| Family::of(*address) == flow.family)
+            let mut own = bound.pod(*idx).addresses.iter().copied();
+            own.find(|address| Family::of(*address) == flow.family)
         }
-        End::Address(address) => Some(*address),
+        End::Address(address) => stand_in(bound, *address),
         End::Domain(_) => None,
     };
     let (Some(source), Some(to)) = (address(&flow.from), address(&flow.to)) else {
-        return Err("a domain name, or a pod without an address of the family, has no packets");
+        return Err("a domain name, or addresses that no host can have");
     };
-    if !usable(source) || !usable(to) {
-        return Err("no host can have such an address");
-    }
+    let end = |end: &End, address| match end {
+        End::Pod(idx) => End::Pod(*idx),
+        _ => End::Address(address),
+    };
+    let mut asked = flow.clone();
+    (asked.from, asked.to) = (end(&flow.from, source), end(&flow.to, to));
     if flow.point.protocol != Protocol::Other && flow.point.port == 0 {
-        return Err("no socket can use port 0");
+        asked.point.port = 1;
     }
-    let host = match flow.from {
+    if bound.decide(&asked) != bound.decide(flow) {
+        return Err("only port 0, which no socket can use");
+    }
+    let host = match asked.from {
         End::Pod(idx) => HostId::Pod(idx),
         _ => HostId::Outside,
     };
     Ok(Question {
         host,
         source,
-        from: flow.from.clone(),
+        from: asked.from.clone(),
         to,
-        point: flow.point,
-        targets: vec![Target { address: to, flow: flow.clone() }],
+        point: asked.point,
+        targets: vec![Target { address: to, flow: asked }],
         service: None,
     })
+}
+
+/// An address that a host can have and that every policy treats as this one.
+fn stand_in(bound: &Bound, address: IpAddr) -> Option<IpAddr> {
+    let free = |address: &IpAddr| {
+        usable(*address)
+            && !bound.pod_by_address.contains_key(address)
+            && !bound.node_by_address.contains_key(address)
+    };
+    if usable(address) {
+        return Some(address);
+    }
+    let Some(AtomKind::Addresses { low, high }) = bound.atoms.get(bound.atoms.of_address(address))
+    else {
+        return None;
+    };
+    match (low, high) {
+        (IpAddr::V4(low), IpAddr::V4(high)) => (1..=255u32)
+            .map(|first| Ipv4Addr::from_bits((first << 24) + 1))
+            .chain([low, high])
+            .filter(|own| (low..=high).contains(own))
+            .map(IpAddr::V4)
+            .find(free),
+        (IpAddr::V6(low), IpAddr::V6(high)) => (0x2001..=0x20ff_u16)
+            .map(|first| Ipv6Addr::new(first, 0x0db8, 0, 0, 0, 0, 0, 7))
+            .chain([low, high])
+            .filter(|own| (low..=high).contains(own))
+            .map(IpAddr::V6)
+            .find(free),
+        _ => None,
+    }
 }

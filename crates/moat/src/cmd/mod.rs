@@ -7,6 +7,7 @@ mod flows;
 mod info;
 mod lint;
 mod reach;
+mod recorded;
 mod test;
 mod verify;
 
@@ -30,6 +31,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Man => info::man(),
         Command::Version => info::version(),
         Command::Test(args) => test::run(&args),
+        Command::Flows(args) => recorded::run(&args),
         Command::Verify(args) => verify::run(&args),
     }
 }

@@ -1,5 +1,6 @@
 //! `moat verify -f DIR`: real packets against the engine's word.
 
+use super::recorded;
 use crate::args::{DataOutput, ProtocolName, Verify as Args};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::out::Progress;
@@ -23,6 +24,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let scope = scope(args);
     let n_nodes = usize::from(args.nodes);
     let placed = Placed::new(world.lowered.clone(), &world.sources(), n_nodes, &scope);
+    if placed.pods.is_empty() {
+        return Err(Failure::with_help(
+            "nothing to verify: no pod or workload among the manifests",
+            "give the manifests of workloads beside those of policies",
+        ));
+    }
     let n_all = placed.bound.pods.iter().filter(|pod| !pod.finished).count();
     let start = Instant::now();
     let report = runtime()?.block_on(async {
@@ -44,6 +51,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
                 .await;
         let found = found.map_err(environment)?;
         drop(progress);
+        if let Some(file) = &args.record {
+            recorded::write(file, &live, &found.log)?;
+        }
         let mut report = report(&live, &found);
         report.n_left_out = n_all.saturating_sub(report.n_pods);
         report.build_ms = milliseconds(built);

@@ -1,11 +1,12 @@
 //! The demo's world in real network namespaces.
 
+use crate::cmd::recorded::paint;
 use crate::cmd::verify::{environment, runtime};
 use crate::exit::Failure;
 use crate::world::World;
 use core::fmt::Write as _;
 use moat_analyze::explain::Explanation;
-use moat_flow::{Epochs, Ink, Look, Ruleset, attribute, line};
+use moat_flow::{Epochs, Look, Ruleset, attribute, line};
 use moat_ir::{End, PodIdx};
 use moat_nft::render::Settings as Rules;
 use moat_report::Style;
@@ -137,13 +138,7 @@ impl Stage {
 
     /// The log of the last probes, a line each.
     pub(super) fn log(&self, style: Style) -> String {
-        let paint = |ink: Ink, text: &str| match ink {
-            Ink::Good => style.good(text),
-            Ink::Bad => style.bad(text),
-            Ink::Doubt => style.doubt(text),
-            Ink::Dim => style.dim(text),
-            Ink::Bold => style.bold(text),
-        };
+        let paint = paint(style);
         let look = Look::new(style.width, &paint);
         let mut epochs = Epochs::new(1);
         epochs.push(Ruleset::new(self.live.placed.bound.clone(), &self.live.reasons), None);

@@ -46,8 +46,10 @@ pub(super) fn prove(
                 End::Pod(idx) => placed.pods.binary_search(idx).is_ok(),
                 _ => true,
             });
-            let far = [&flow.from, &flow.to].into_iter().filter_map(|end| match end {
-                End::Address(address) if !bound.node_by_address.contains_key(address) => Some(*address),
+            let asked = question.targets.iter().map(|target| &target.flow);
+            let ends = asked.flat_map(|flow| [flow.from.clone(), flow.to.clone()]);
+            let far = ends.filter_map(|end| match end {
+                End::Address(ref address) if !bound.node_by_address.contains_key(address) => Some(*address),
                 _ => None,
             });
             let own = matches!(flow.from, End::Address(from) if bound.node_by_address.contains_key(&from));
