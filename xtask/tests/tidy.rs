@@ -115,7 +115,7 @@ fn every_file_is_part_of_its_crate() {
         let own_target =
             ["src", "tests", "benches", "examples"].iter().any(|target| dir.ends_with(target))
                 && (matches!(stem, "lib" | "main") || !dir.ends_with("src"));
-        if own_target || name.contains("/tests/") && stem == "main" {
+        if own_target || is_test(name) && stem == "main" {
             continue;
         }
         // `a/b.rs` and `a/b/mod.rs` are declared in `a/mod.rs`, `a.rs`, `a/lib.rs` or `a/main.rs`; what tests share, in

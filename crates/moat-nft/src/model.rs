@@ -223,6 +223,10 @@ pub enum Value {
 }
 
 /// States of connection tracking.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "a set of four named bits, any of which may be set"
+)]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct States {
     /// No connection, and none could begin with this packet.

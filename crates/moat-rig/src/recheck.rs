@@ -36,18 +36,15 @@ impl Live {
                 let Some(flow) = flow(&self.placed.bound, &entry) else { continue };
                 all.n_seen += 1;
                 let is_cut = entry.mark & kill == kill;
-                match self.placed.bound.decide(&flow).verdict {
-                    Verdict::Denied if !is_cut => {
-                        if conntrack.set_mark(&entry.original, entry.zone, kill, kill).await? {
-                            all.cut.push(flow);
-                        }
-                    }
-                    Verdict::Allowed if is_cut => {
-                        if conntrack.set_mark(&entry.original, entry.zone, 0, kill).await? {
-                            all.resumed.push(flow);
-                        }
-                    }
-                    _ => {}
+                let bits = match self.placed.bound.decide(&flow).verdict {
+                    Verdict::Denied if !is_cut => kill,
+                    Verdict::Allowed if is_cut => 0,
+                    _ => continue,
+                };
+                // One that has ended meanwhile needs nothing.
+                if conntrack.set_mark(&entry.original, entry.zone, bits, kill).await? {
+                    let list = if bits == kill { &mut all.cut } else { &mut all.resumed };
+                    list.push(flow);
                 }
             }
         }

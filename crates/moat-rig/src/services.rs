@@ -60,7 +60,7 @@ pub fn table(bound: &Bound, services: &[ServiceInfo], pods: &[PodIdx]) -> Table 
         for (port_at, port) in service.ports.iter().enumerate() {
             for &address in &service.addresses {
                 let family = Family::of(address);
-                let backends = backends(bound, port, family, &lives);
+                let backends = backends(bound, port, family, lives);
                 let number = match port.protocol {
                     Protocol::Tcp => 6,
                     Protocol::Udp => 17,

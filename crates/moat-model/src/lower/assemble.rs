@@ -1,12 +1,13 @@
 //! All documents together: identities, lists, namespaces only mentioned, workloads that already have pods.
 
 use super::kinds::{self, Role};
+use super::owners::settle_pods;
 use super::workload::{Identity, template_path};
 use super::{
     Fate, Lowered, NULL, Options, ReadObject, cluster_policy, meta, network, policy, workload,
 };
 use crate::diagnostic::{Diagnostic, Severity, codes};
-use crate::inventory::{Endpoint, Inventory, Namespace, Phase, Pod, PodKind, Taint, TaintScope};
+use crate::inventory::{Endpoint, Inventory, Namespace, Pod, PodKind, Taint, TaintScope};
 use crate::policy::{PolicyId, PolicyKind};
 use crate::read::Reader;
 use crate::value::{Data, SourceId, Span, Value};
@@ -58,6 +59,15 @@ pub(super) fn assemble<'v>(
         });
     }
     assembly.finish()
+}
+
+/// Which verdicts a policy of a namespace can change; one without a namespace, all.
+fn scope_of(namespace: &Arc<str>) -> TaintScope {
+    if namespace.is_empty() {
+        TaintScope::Everything
+    } else {
+        TaintScope::Namespace(namespace.clone())
+    }
 }
 
 impl Assembly<'_> {
@@ -285,12 +295,11 @@ impl Assembly<'_> {
                             .to_owned(),
                         );
                     }
-                    let scope = if namespace.is_empty() {
-                        TaintScope::Everything
-                    } else {
-                        TaintScope::Namespace(namespace.clone())
-                    };
-                    self.taint(scope, span, format!("the API server would refuse {label}"));
+                    self.taint(
+                        scope_of(&namespace),
+                        span,
+                        format!("the API server would refuse {label}"),
+                    );
                 }
             }
             Role::Service => {
@@ -364,12 +373,11 @@ impl Assembly<'_> {
     fn set_staged_apart(&mut self) {
         for id in std::mem::take(&mut self.staged) {
             let Some(policy) = self.policies.remove(&id) else { continue };
-            let scope = if id.namespace.is_empty() {
-                TaintScope::Everything
-            } else {
-                TaintScope::Namespace(id.namespace.clone())
-            };
-            self.taint(scope, policy.span, format!("{id} is staged: it is not in force"));
+            self.taint(
+                scope_of(&id.namespace),
+                policy.span,
+                format!("{id} is staged: it is not in force"),
+            );
             self.out.staged.push(policy);
         }
     }
@@ -432,74 +440,4 @@ fn keep_last<T, K: Ord>(items: &mut Vec<T>, key: impl Fn(&T) -> K) {
     items.reverse();
     items.sort_by_key(&key);
     items.dedup_by_key(|item| key(item));
-}
-
-/// Fills in node addresses, follows owners, and drops workloads whose real pods are here.
-fn settle_pods(
-    pods: BTreeMap<(Arc<str>, PodKind, Arc<str>), Pod>,
-    nodes: &[crate::inventory::Node],
-) -> Vec<Pod> {
-    let owner_of: BTreeMap<(Arc<str>, Arc<str>, Arc<str>), (Arc<str>, Arc<str>)> = pods
-        .values()
-        .filter_map(|pod| match (&pod.kind, &pod.owner) {
-            (PodKind::Workload(kind), Some(owner)) => {
-                Some(((pod.namespace.clone(), kind.clone(), pod.name.clone()), owner.clone()))
-            }
-            _ => None,
-        })
-        .collect();
-    let top = |pod: &Pod| -> Option<(Arc<str>, Arc<str>)> {
-        let mut owner = pod.owner.clone()?;
-        // Two steps are the longest chain of the built-in kinds; the bound ends cycles.
-        for _ in 0..8 {
-            match owner_of.get(&(pod.namespace.clone(), owner.0.clone(), owner.1.clone())) {
-                Some(next) => owner = next.clone(),
-                None => break,
-            }
-        }
-        // A ReplicaSet that is not here is named after its Deployment and the template's hash.
-        if owner.0.as_ref() == "replicaset"
-            && let Some(hash) = pod.labels.get("pod-template-hash")
-            && let Some(name) = owner.1.strip_suffix(hash).and_then(|name| name.strip_suffix('-'))
-        {
-            owner = ("deployment".into(), name.into());
-        }
-        Some(owner)
-    };
-    let mut with_pods: BTreeSet<(Arc<str>, Arc<str>, Arc<str>)> = BTreeSet::new();
-    let mut settled: Vec<Pod> = pods
-        .values()
-        .map(|pod| {
-            let mut pod = pod.clone();
-            pod.owner = top(&pod);
-            if let Some((kind, name)) = &pod.owner
-                && pod.kind == PodKind::Pod
-                && pod.phase == Phase::Active
-            {
-                with_pods.insert((pod.namespace.clone(), kind.clone(), name.clone()));
-            }
-            if pod.host_network
-                && pod.addresses.is_empty()
-                && let Some(node) = nodes.iter().find(|node| Some(&node.name) == pod.node.as_ref())
-            {
-                pod.addresses.clone_from(&node.addresses);
-            }
-            pod
-        })
-        .collect();
-    settled.retain(|pod| match &pod.kind {
-        PodKind::Pod => true,
-        PodKind::Workload(kind) => {
-            let owned_here = pod.owner.as_ref().is_some_and(|(kind, name)| {
-                pods.contains_key(&(
-                    pod.namespace.clone(),
-                    PodKind::Workload(kind.clone()),
-                    name.clone(),
-                ))
-            });
-            !owned_here
-                && !with_pods.contains(&(pod.namespace.clone(), kind.clone(), pod.name.clone()))
-        }
-    });
-    settled
 }

@@ -5,6 +5,7 @@ mod cluster_policy;
 mod kinds;
 mod meta;
 mod network;
+mod owners;
 mod policy;
 mod selector;
 mod workload;

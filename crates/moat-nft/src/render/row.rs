@@ -21,11 +21,10 @@ impl Renderer<'_> {
         let row = Row::new(ports);
         let chains: Vec<Name> =
             ports.iter().map(|(_, decision)| self.decision(direction, decision)).collect();
-        let text: String = ports
-            .iter()
-            .zip(&chains)
-            .map(|((ports, _), chain)| format!("{ports} {chain}\n"))
-            .collect();
+        let mut text = String::new();
+        for ((ports, _), chain) in ports.iter().zip(&chains) {
+            text.push_str(&format!("{ports} {chain}\n"));
+        }
         let name: Name = format!("{}ports_{direction}_{:016x}", self.prefix(), hash(&text)).into();
         if self.table.chains.contains_key(&name) {
             return name;

@@ -12,7 +12,7 @@ use moat_nft::plan::plan;
 use moat_nft::render::Settings;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::runtime::Runtime;
 
 const N_CHANGES: usize = 40;
@@ -70,7 +70,7 @@ fn changes(runtime: &Runtime, what: &str, mut cluster: Cluster) {
                 let mut last = start_cpu;
                 let mut lap = |part: usize, parts: &mut [Vec<f64>; 5]| {
                     let now = clock::process();
-                    parts[part].push((now - last).as_secs_f64());
+                    parts[part].push(now - last);
                     last = now;
                 };
                 let symbolic = Arc::new(compile(&cluster.lowered.policies, &[]));
@@ -87,11 +87,15 @@ fn changes(runtime: &Runtime, what: &str, mut cluster: Cluster) {
                 }
                 lap(4, &mut parts);
                 wall.push(start.elapsed().as_secs_f64());
-                cpu.push((clock::process() - start_cpu).as_secs_f64());
+                cpu.push(clock::process() - start_cpu);
                 n_ops += ops.len();
                 // What it took to forget the old state is no part of the way to the kernel.
                 drop(old);
                 now = next;
+            }
+            if n_ops == 0 {
+                println!("{kind}: changes nothing here");
+                continue;
             }
             for (share, name, goal) in [(0.5, "p50", 1e-3), (0.99, "p99", 10e-3)] {
                 let (took, work) = (quantile(&wall, share), quantile(&cpu, share));
@@ -162,7 +166,7 @@ fn load(runtime: &Runtime) {
             clock::process()
         });
         let times = [rendered - start, planned - rendered, applied - planned, applied - start];
-        for (all, time) in all.iter_mut().zip(times.map(|time: Duration| time.as_secs_f64())) {
+        for (all, time) in all.iter_mut().zip(times) {
             all.push(time);
         }
     }

@@ -5,15 +5,19 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use std::time::Duration;
 
-/// CPU time of this thread. A packet that it sends between namespaces is received within the same system call, so that its whole way
+/// Seconds of CPU of this thread. A packet that it sends between namespaces is received within the same system call, so that its whole way
 /// is counted here.
-pub(crate) fn thread() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
+pub(crate) fn thread() -> f64 {
+    seconds(ClockId::CLOCK_THREAD_CPUTIME_ID)
 }
 
-/// CPU time of this process, all threads.
-pub(crate) fn process() -> Duration {
-    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap().into()
+/// Seconds of CPU of this process, all threads.
+pub(crate) fn process() -> f64 {
+    seconds(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn seconds(clock: ClockId) -> f64 {
+    Duration::from(clock_gettime(clock).unwrap()).as_secs_f64()
 }
 
 /// Keeps this thread on one CPU, where that is allowed: half a packet's way on another CPU would not be counted.

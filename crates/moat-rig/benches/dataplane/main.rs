@@ -27,6 +27,9 @@ mod worlds;
 use std::process::ExitCode;
 use std::time::Instant;
 
+/// A name, and what it measures and prints.
+type Section = (&'static str, fn(&tokio::runtime::Runtime));
+
 fn main() -> ExitCode {
     if let Err(refused) = moat_kernel::sandbox::enter() {
         eprintln!("NOTHING WAS MEASURED: {refused}");
@@ -36,7 +39,6 @@ fn main() -> ExitCode {
         std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     table::head();
-    type Section = (&'static str, fn(&tokio::runtime::Runtime));
     let sections: [Section; 6] = [
         ("packets", packet::established),
         ("packets", packet::new_connections),

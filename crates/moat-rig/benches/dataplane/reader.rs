@@ -88,7 +88,7 @@ fn read(counts: &Counts, node: &Netns, groups: &[u16], reasons: &[ReasonId]) {
             let n_unknown = batch.records.iter().filter(|record| !known(&record.prefix)).count();
             counts.unknown.fetch_add(n_unknown as u64, Ordering::AcqRel);
             counts.lost.fetch_add(batch.n_lost, Ordering::AcqRel);
-            counts.cpu.store(clock::thread().as_nanos() as u64, Ordering::Release);
+            counts.cpu.store((clock::thread() * 1e9) as u64, Ordering::Release);
             counts.records.fetch_add(batch.records.len() as u64, Ordering::AcqRel);
         }
     });
