@@ -6,12 +6,13 @@ use crate::probe::Prober;
 use crate::services;
 use core::fmt;
 use moat_kernel::error::Error;
+use moat_kernel::keeper::Keeper;
 use moat_kernel::netns::Netns;
 use moat_kernel::nft::{ApplyError, Nft, Ownership};
 use moat_nft::model::{Op, Table};
 use moat_nft::plan::plan;
 use moat_nft::reason::Reasons;
-use moat_nft::render::{Refused, Settings};
+use moat_nft::render::{Refused, Settings, gates};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,9 @@ pub struct Live {
 /// What a node has installed.
 #[derive(Debug)]
 struct Installed {
-    policies: Tablet,
+    policies: Keeper,
+    /// What was last made of policies.
+    now: Option<Table>,
     services: Tablet,
 }
 
@@ -53,8 +56,10 @@ struct Tablet {
 pub struct Applied {
     /// The node.
     pub node: Arc<str>,
-    /// The transaction.
+    /// The difference.
     pub ops: Vec<Op>,
+    /// Groups that the kernel refused, so that their pods are closed: why, each.
+    pub closed: Vec<String>,
     /// From the first look at the rules to the kernel's answer.
     pub took: Duration,
 }
@@ -102,7 +107,9 @@ impl Live {
         let mut nodes = Vec::with_capacity(net.nodes.len());
         for node in &net.nodes {
             nodes.push(Installed {
-                policies: Tablet::open(&node.netns, &settings.table)?,
+                policies: Keeper::open(&node.netns, &settings.table, Ownership::Plain, gates())
+                    .await?,
+                now: None,
                 services: Tablet::open(&node.netns, services::TABLE)?,
             });
         }
@@ -121,7 +128,7 @@ impl Live {
         Ok(live)
     }
 
-    /// Applies another state of the same world, each node in one transaction, and says what changed.
+    /// Applies another state of the same world, node by node, and says what changed.
     pub async fn apply(&mut self, placed: Placed) -> Result<Vec<Applied>, LiveError> {
         let mut applied = Vec::with_capacity(self.nodes.len());
         let services = services::table(&placed.bound, &placed.services, &placed.pods);
@@ -131,12 +138,15 @@ impl Live {
             let rendered = placed.ruleset(&node.name, &self.settings);
             let apply = |source| LiveError::Apply { node: node.name.clone(), source };
             installed.services.set(&services).await.map_err(apply)?;
-            let ops = installed.policies.set(&rendered.table).await.map_err(apply)?;
+            let ops = plan(installed.now.as_ref(), &rendered.table);
+            let kept = installed.policies.set(&rendered.table).await.map_err(apply)?;
+            installed.now = Some(rendered.table);
             // Reasons that are gone stay known: records of them may still be on their way.
             self.reasons.extend(rendered.reasons);
             self.staged.extend(rendered.staged);
             self.refused.extend(rendered.refused);
-            applied.push(Applied { node: node.name.clone(), ops, took: start.elapsed() });
+            let closed = kept.closed.iter().map(|group| group.words.clone()).collect();
+            applied.push(Applied { node: node.name.clone(), ops, closed, took: start.elapsed() });
         }
         self.refused.dedup();
         self.placed = placed;
@@ -147,9 +157,12 @@ impl Live {
     pub async fn drift(&self) -> Result<Vec<(Arc<str>, Option<Table>)>, LiveError> {
         let mut drift = Vec::new();
         for (node, installed) in self.net.nodes.iter().zip(&self.nodes) {
-            for tablet in [&installed.policies, &installed.services] {
-                let held = tablet.nft.dump().await?;
-                if held != tablet.now {
+            let policies = Nft::open(&node.netns, &self.settings.table, Ownership::Plain)?;
+            for (nft, now) in
+                [(&policies, &installed.now), (&installed.services.nft, &installed.services.now)]
+            {
+                let held = nft.dump().await?;
+                if held != *now {
                     drift.push((node.name.clone(), held));
                 }
             }

@@ -51,6 +51,26 @@ impl Placed {
         Self { bound, staged, services, ..self.clone() }
     }
 
+    /// The same world after a change of the input, labels included: `None` when pods, nodes or addresses came or went, which needs
+    /// another network.
+    #[must_use]
+    pub fn again(&self, lowered: Lowered, sources: &[Arc<str>], n_nodes: usize) -> Option<Self> {
+        let fresh = Self::new(lowered, sources, n_nodes, &Scope::default());
+        let wires = |placed: &Self| {
+            let pods = placed.bound.pods.iter();
+            let pods =
+                pods.map(|pod| (pod.display.clone(), pod.node.clone(), pod.addresses.clone()));
+            let nodes = placed.inventory.nodes.iter();
+            let nodes = nodes.map(|node| (node.name.clone(), None, node.addresses.clone()));
+            pods.chain(nodes).collect::<Vec<_>>()
+        };
+        (wires(self) == wires(&fresh)).then(|| Self {
+            pods: self.pods.clone(),
+            outside: self.outside.clone(),
+            ..fresh
+        })
+    }
+
     /// The ruleset of a node.
     #[must_use]
     pub fn ruleset(&self, node: &str, settings: &Settings) -> Rendered {

@@ -107,6 +107,7 @@ Examples:
   moat verify -f k8s/
   moat verify -f k8s/ --nodes 3 --protocols tcp,udp --sample 2000
   moat verify -f k8s/ -o json
+  moat verify -f k8s/ --keep                     a running world: edit the files, type `shop/web shop/db:5432`
 
 Exit codes: 0 all agree, 1 some disagree, 2 bad input, 3 the kernel or its settings do not let this process make namespaces.")]
     Verify(Verify),
@@ -327,6 +328,9 @@ pub(crate) struct Verify {
     /// Milliseconds without an answer after which a packet counts as dropped
     #[arg(long, value_name = "MS", default_value_t = 400, value_parser = clap::value_parser!(u32).range(20..=60_000))]
     pub(crate) timeout: u32,
+    /// Stay up until Ctrl-C: apply changes of the files as they are saved, and probe what is typed: FROM TO:PORT
+    #[arg(long)]
+    pub(crate) keep: bool,
     /// Write what the kernel logged to this file, one flow record a line, for `moat flows`
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<String>,

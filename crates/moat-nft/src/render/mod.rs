@@ -130,6 +130,22 @@ pub fn render_staged(
     Rendered { table, reasons, staged: staged_reasons, refused }
 }
 
+/// What takes the place of an element of a dispatch map while the group that it leads to cannot be had: the pod is closed; a staged
+/// group is left out, because nothing depends on it.
+#[must_use]
+pub fn gates() -> BTreeMap<Name, Option<Verdict>> {
+    let mut gates = BTreeMap::new();
+    for direction in DIRECTIONS {
+        for family in Family::BOTH {
+            let (map, _) = dispatch_name(direction, family);
+            let closed = Verdict::Goto(format!("closed_{direction}").into());
+            gates.insert(map.into(), Some(closed));
+            gates.insert(format!("staged_{map}").into(), None);
+        }
+    }
+    gates
+}
+
 /// In the order in which a packet meets them.
 const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 

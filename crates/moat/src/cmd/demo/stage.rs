@@ -81,7 +81,7 @@ impl Stage {
             let took: Duration = applied.iter().map(|node| node.took).sum();
             let mut text = match n_ops {
                 0 => "kernel: nothing to change".to_owned(),
-                n => format!("kernel: {n} changes in one transaction a node, {took:.1?} in all"),
+                n => format!("kernel: {n} changes on all nodes in {took:.1?}"),
             };
             let [(from_namespace, from), (to_namespace, to)] = SESSION;
             let name = format!("{from_namespace}/{from} -> {to_namespace}/{to}:80");

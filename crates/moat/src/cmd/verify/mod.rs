@@ -1,11 +1,14 @@
 //! `moat verify -f DIR`: real packets against the engine's word.
 
+mod keep;
+
 use super::recorded;
 use crate::args::{DataOutput, ProtocolName, Verify as Args};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::out::Progress;
 use crate::world::World;
 use moat_ir::{Answer, Bound, Direction, End, Verdict};
+use moat_nft::render::Settings;
 use moat_report::verify::{Agreed, Disagreement, NotExercised, Report, render, value};
 use moat_rig::live::Live;
 use moat_rig::placed::Placed;
@@ -32,32 +35,21 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
     let n_all = placed.bound.pods.iter().filter(|pod| !pod.finished).count();
     let start = Instant::now();
-    let report = runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let (live, report) = runtime.block_on(async {
         let progress = Progress::of("wiring pods", placed.pods.len());
-        let live =
-            Live::new(placed, moat_nft::render::Settings::default(), |done| progress.at(done));
+        let live = Live::new(placed, Settings::default(), |done| progress.at(done));
         let live = live.await.map_err(environment)?;
         drop(progress);
         let built = start.elapsed();
-        let questions = ask(&live, &scope);
-        let progress = Progress::of("probing", questions.len());
-        let settings = probe::Settings {
-            timeout: Duration::from_millis(args.timeout.into()),
-            retry_dropped: Some(Duration::from_millis(u64::from(args.timeout) * 8)),
-            ..probe::Settings::default()
-        };
-        let found =
-            verify(&live, questions, &settings, Listening::Declared, |done| progress.at(done))
-                .await;
-        let found = found.map_err(environment)?;
-        drop(progress);
+        let found = probed(&live, ask(&live, &scope), args).await?;
         if let Some(file) = &args.record {
             recorded::write(file, &live, &found.log)?;
         }
         let mut report = report(&live, &found);
         report.n_left_out = n_all.saturating_sub(report.n_pods);
         report.build_ms = milliseconds(built);
-        Ok::<Report, Failure>(report)
+        Ok::<_, Failure>((live, report))
     })?;
     let style = crate::out::style();
     crate::out::print(&match args.output {
@@ -65,7 +57,23 @@ pub(crate) fn run(args: &Args) -> Outcome {
         DataOutput::Json => format!("{:#}\n", value(&report)),
         DataOutput::Yaml => moat_report::yaml::render(&value(&report)),
     })?;
+    if args.keep {
+        runtime.block_on(keep::keep(args, live, &scope))?;
+    }
     Ok(if report.disagreements.is_empty() { Ended::Yes } else { Ended::No })
+}
+
+/// Asks the network, with patience for what should get through.
+async fn probed(live: &Live, questions: Vec<Question>, args: &Args) -> Result<Verified, Failure> {
+    let progress = Progress::of("probing", questions.len());
+    let settings = probe::Settings {
+        timeout: Duration::from_millis(args.timeout.into()),
+        retry_dropped: Some(Duration::from_millis(u64::from(args.timeout) * 8)),
+        ..probe::Settings::default()
+    };
+    let found =
+        verify(live, questions, &settings, Listening::Declared, |done| progress.at(done)).await;
+    found.map_err(environment)
 }
 
 /// Moves the process into namespaces of its own; says what is missing where the kernel refuses.

@@ -1,0 +1,202 @@
+//! `moat verify --keep`: the world stays up, follows its files, and answers what is typed.
+
+use super::{environment, probed, report};
+use crate::args::Verify as Args;
+use crate::cmd::recorded::paint;
+use crate::exit::Failure;
+use crate::out::{print, remark, style};
+use crate::world::{World, inputs};
+use core::fmt::Write as _;
+use moat_analyze::explain::{Question as Asked, explain};
+use moat_analyze::query::{Names, Port};
+use moat_flow::{Epochs, Look, Ruleset, attribute, line};
+use moat_ir::{End, Flow};
+use moat_rig::live::Live;
+use moat_rig::logs::packet;
+use moat_rig::recheck::Rechecked;
+use moat_rig::verify::questions::{Scope, of_flow};
+use moat_rig::verify::run::ask;
+use moat_sets::Protocol;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// Steps of a transaction that are shown.
+const SHOWN: usize = 12;
+
+/// Runs until Ctrl-C.
+pub(super) async fn keep(args: &Args, mut live: Live, scope: &Scope) -> Result<(), Failure> {
+    print(
+        "\nThe world stays up. Save the files to apply a change, type FROM TO:PORT to send a packet, Ctrl-C to end.\n",
+    )?;
+    let mut stamp = stamps(&args.common.files);
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let mut typing = true;
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return print("\n"),
+            line = lines.next_line(), if typing => match line {
+                Ok(Some(line)) => typed(args, &live, line.trim()).await?,
+                _ => typing = false,
+            },
+            () = tokio::time::sleep(LOOK) => {
+                let now = stamps(&args.common.files);
+                if now != stamp {
+                    stamp = now;
+                    changed(args, &mut live, scope).await?;
+                }
+            }
+        }
+    }
+}
+
+/// Applies the files as they are now; what cannot be read leaves the world as it is.
+async fn changed(args: &Args, live: &mut Live, scope: &Scope) -> Result<(), Failure> {
+    let world = match World::from_inputs(&inputs(&args.common.files), &args.common) {
+        Ok(world) => match world.complete() {
+            Ok(world) => world,
+            Err(failure) => return tell(failure),
+        },
+        Err(failure) => return tell(failure),
+    };
+    let sources = world.sources();
+    let Some(placed) = live.placed.again(world.lowered, &sources, usize::from(args.nodes)) else {
+        remark(
+            "pods, nodes or addresses came or went: end with Ctrl-C and start again to build them",
+        );
+        return Ok(());
+    };
+    let applied = live.apply(placed).await.map_err(environment)?;
+    let checked = live.recheck().await.map_err(environment)?;
+    let mut text = String::from("\n");
+    for node in applied.iter().filter(|node| !node.ops.is_empty()) {
+        let script = moat_nft::print::ops(&live.settings().table, &node.ops);
+        let steps: Vec<&str> = script.lines().collect();
+        let _ = writeln!(text, "{}: {} steps, {:.1?}", node.node, steps.len(), node.took);
+        for step in steps.iter().take(SHOWN) {
+            let _ = writeln!(text, "  {}", style().dim(step));
+        }
+        if steps.len() > SHOWN {
+            let _ = writeln!(text, "  … {} more", steps.len() - SHOWN);
+        }
+    }
+    for closed in applied.iter().flat_map(|node| &node.closed) {
+        let _ = writeln!(text, "{} {closed}", style().bad("closed:"));
+    }
+    if applied.iter().all(|node| node.ops.is_empty()) {
+        text.push_str("the change makes no difference to the kernel\n");
+    }
+    connections(&mut text, live, &checked);
+    print(&text)?;
+    let found = probed(live, ask(live, scope), args).await?;
+    print(&moat_report::verify::render(&report(live, &found), style()))
+}
+
+fn connections(text: &mut String, live: &Live, checked: &Rechecked) {
+    let name = |end: &End| match end {
+        End::Pod(idx) => live.placed.bound.pod(*idx).display.to_string(),
+        End::Address(address) => address.to_string(),
+        End::Domain(name) => name.to_string(),
+    };
+    let words = |flow: &Flow| format!("{} -> {}:{}", name(&flow.from), name(&flow.to), flow.point);
+    for (list, what) in [(&checked.cut, "cut"), (&checked.resumed, "let go on")] {
+        for flow in list.iter().take(SHOWN) {
+            let _ = writeln!(text, "open connection {}: {what}", words(flow));
+        }
+    }
+}
+
+/// Sends a packet as typed, and shows what became of it and what the kernel logged.
+async fn typed(args: &Args, live: &Live, text: &str) -> Result<(), Failure> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let Some((from, rest)) = text.split_once(char::is_whitespace) else {
+        remark("type who sends and to whom: shop/web shop/db:5432");
+        return Ok(());
+    };
+    let (to, port) = match rest.trim().rsplit_once(':') {
+        Some((to, port)) => (to, port),
+        None => (rest.trim(), ""),
+    };
+    let (number, protocol) = port.split_once('/').unwrap_or((port, "TCP"));
+    let (Ok(number), Some(protocol)) = (number.parse::<u16>(), Protocol::parse(protocol)) else {
+        remark("give the port as a number: shop/web shop/db:5432 or shop/dns:53/UDP");
+        return Ok(());
+    };
+    let bound = &live.placed.bound;
+    let names = Names::new(bound, &live.placed.services, &args.common.namespace);
+    let asked =
+        Asked { from: from.to_owned(), to: to.to_owned(), port: Port::Number(number), protocol };
+    let answer = match explain(&names, &asked, &|_| (**bound).clone()) {
+        Ok(answer) => answer,
+        Err(error) => return tell(error.into()),
+    };
+    let mut questions = Vec::new();
+    for flow in &answer.flows {
+        match of_flow(bound, &flow.flow) {
+            Ok(question) => questions.push(question),
+            Err(why) => remark(&format!("not sent: {why}")),
+        }
+    }
+    let found = probed(live, questions, args).await?;
+    let mut epochs = Epochs::new(1);
+    epochs.push(Ruleset::new(bound.clone(), &live.reasons), None);
+    let style = style();
+    let paint = paint(style);
+    let look = Look::new(style.width, &paint);
+    let mut text = String::new();
+    for (question, observed, _) in &found.answers {
+        let _ = writeln!(
+            text,
+            "{} -> {} {}: {:?}",
+            question.source, question.to, question.point, observed.outcome
+        );
+    }
+    for (node, record) in &found.log {
+        let packet = packet(node, record, crate::cmd::recorded::now());
+        let _ = writeln!(text, "  {}", line(&attribute(&epochs, &packet), look));
+    }
+    print(&text)
+}
+
+/// Says what is wrong and goes on.
+fn tell(failure: Failure) -> Result<(), Failure> {
+    match failure {
+        Failure::Closed => Err(Failure::Closed),
+        Failure::Input { message, help } => {
+            crate::out::error(&message, help.as_deref());
+            Ok(())
+        }
+        Failure::Told(text) => {
+            crate::out::lines(&text);
+            Ok(())
+        }
+        Failure::Environment(message) => {
+            crate::out::error(&message, None);
+            Ok(())
+        }
+    }
+}
+
+/// When each file below was last written, and its length.
+fn stamps(files: &[String]) -> Vec<(String, Option<SystemTime>, u64)> {
+    let mut found = Vec::new();
+    for file in files.iter().filter(|file| *file != "-") {
+        stamp(Path::new(file), &mut found);
+    }
+    found.sort();
+    found
+}
+
+fn stamp(path: &Path, found: &mut Vec<(String, Option<SystemTime>, u64)>) {
+    if path.is_dir() {
+        // A directory that cannot be listed is one without files until it can.
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        entries.for_each(|entry| stamp(&entry.path(), found));
+    } else if let Ok(about) = path.metadata() {
+        found.push((path.display().to_string(), about.modified().ok(), about.len()));
+    }
+}
