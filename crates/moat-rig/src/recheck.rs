@@ -34,6 +34,10 @@ impl Live {
             let conntrack = Conntrack::open(&node.netns)?;
             for entry in conntrack.dump().await? {
                 let Some(flow) = flow(&self.placed.bound, &entry) else { continue };
+                // Only the node of a pod decides about it; others see its packets pass by.
+                if ![&flow.from, &flow.to].iter().any(|end| self.is_on(end, &node.name)) {
+                    continue;
+                }
                 all.n_seen += 1;
                 let is_cut = entry.mark & kill == kill;
                 let bits = match self.placed.bound.decide(&flow).verdict {
@@ -54,6 +58,15 @@ impl Live {
         }
         all.took = start.elapsed();
         Ok(all)
+    }
+}
+
+impl Live {
+    fn is_on(&self, end: &End, node: &str) -> bool {
+        matches!(end, End::Pod(idx) if {
+            let pod = self.placed.bound.pod(*idx);
+            !pod.host_network && pod.node.as_deref() == Some(node)
+        })
     }
 }
 
