@@ -15,7 +15,7 @@ pub(super) struct Splitter<'a> {
     /// The most that fits into one transaction.
     pub(super) limit: usize,
     /// What a step takes of that.
-    pub(super) size: &'a dyn Fn(&Op) -> usize,
+    pub(super) size: &'a (dyn Fn(&Op) -> usize + Sync),
 }
 
 /// A sequence of transactions.

@@ -296,7 +296,7 @@ impl Assembly<'_> {
                         );
                     }
                     self.taint(
-                        scope_of(&namespace),
+                        scope_of(namespace),
                         span,
                         format!("the API server would refuse {label}"),
                     );
