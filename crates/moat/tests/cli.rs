@@ -390,92 +390,93 @@ fn the_demo_shows_the_main_job() {
     let dir = Dir::new("demo", &[]);
     check(
         &dir,
-        &["demo"],
+        &["demo", "--no-packets"],
         expect![[r#"
-        1. The network as Kubernetes gives it
-        Every pod reaches every pod. `ports:` is documentation: 9090 is not declared, and answers.
+            1. The network as Kubernetes gives it
+            Every pod reaches every pod. `ports:` is documentation: 9090 is not declared, and answers.
 
-           allowed  default/curler -> default/multi-port-app:8080           no policy applies
-           allowed  default/curler -> default/multi-port-app:9090           no policy applies
-           allowed  default/curler -> default/svc/multi-port-app-service:80 no policy applies
-           allowed  web1/other -> default/multi-port-app:8080               no policy applies
-           allowed  web1/nginx1 -> web2/nginx2:80                           no policy applies
-           allowed  web1/other -> web2/nginx2:80                            no policy applies
-           allowed  203.0.113.7 -> web2/nginx2:80                           no policy applies
+               allowed  default/curler -> default/multi-port-app:8080            no policy applies
+               allowed  default/curler -> default/multi-port-app:9090            no policy applies
+               allowed  default/curler -> default/svc/multi-port-app-service:80  no policy applies
+               allowed  web1/other -> default/multi-port-app:8080                no policy applies
+               allowed  web1/nginx1 -> web2/nginx2:80                            no policy applies
+               allowed  web1/other -> web2/nginx2:80                             no policy applies
+               allowed  203.0.113.7 -> web2/nginx2:80                            no policy applies
 
-        2. Apply 10-allow-only-8080.yaml
-        Now the application is isolated: port 8080 only, and only from its own namespace.
+            2. Apply 10-allow-only-8080.yaml
+            Now the application is isolated: port 8080 only, and only from its own namespace.
 
-           allowed  default/curler -> default/multi-port-app:8080           netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
-         * denied   default/curler -> default/multi-port-app:9090           ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
-           allowed  default/curler -> default/svc/multi-port-app-service:80 netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
-         * denied   web1/other -> default/multi-port-app:8080               ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
-           allowed  web1/nginx1 -> web2/nginx2:80                           no policy applies
-           allowed  web1/other -> web2/nginx2:80                            no policy applies
-           allowed  203.0.113.7 -> web2/nginx2:80                           no policy applies
+               allowed  default/curler -> default/multi-port-app:8080            netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
+             * denied   default/curler -> default/multi-port-app:9090            ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
+               allowed  default/curler -> default/svc/multi-port-app-service:80  netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
+             * denied   web1/other -> default/multi-port-app:8080                ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
+               allowed  web1/nginx1 -> web2/nginx2:80                            no policy applies
+               allowed  web1/other -> web2/nginx2:80                             no policy applies
+               allowed  203.0.113.7 -> web2/nginx2:80                            no policy applies
 
-        3. Apply 20-default-deny-ingress.yaml
-        `ingress: []` lets no one in. A pod's own node is the one exception.
+            3. Apply 20-default-deny-ingress.yaml
+            `ingress: []` lets no one in. A pod's own node is the one exception.
 
-           allowed  default/curler -> default/multi-port-app:8080           netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
-           denied   default/curler -> default/multi-port-app:9090           ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
-           allowed  default/curler -> default/svc/multi-port-app-service:80 netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
-           denied   web1/other -> default/multi-port-app:8080               ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
-         * denied   web1/nginx1 -> web2/nginx2:80                           ingress isolated by netpol web2/default-deny-ingress (demo/20-default-deny-ingress.yaml:1)
-         * denied   web1/other -> web2/nginx2:80                            ingress isolated by netpol web2/default-deny-ingress (demo/20-default-deny-ingress.yaml:1)
-         * denied   203.0.113.7 -> web2/nginx2:80                           ingress isolated by netpol web2/default-deny-ingress (demo/20-default-deny-ingress.yaml:1)
+               allowed  default/curler -> default/multi-port-app:8080            netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
+               denied   default/curler -> default/multi-port-app:9090            ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
+               allowed  default/curler -> default/svc/multi-port-app-service:80  netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
+               denied   web1/other -> default/multi-port-app:8080                ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
+             * denied   web1/nginx1 -> web2/nginx2:80                            ingress isolated by netpol web2/default-deny-ingress (demo/20-default-deny-ingress.yaml:1)
+             * denied   web1/other -> web2/nginx2:80                             ingress isolated by netpol web2/default-deny-ingress (demo/20-default-deny-ingress.yaml:1)
+             * denied   203.0.113.7 -> web2/nginx2:80                            ingress isolated by netpol web2/default-deny-ingress (demo/20-default-deny-ingress.yaml:1)
 
-        4. Apply 30-allow-from-web1.yaml
-        Meant for nginx1 alone. Two dashes under `from` are OR: the whole namespace web1 gets in.
+            4. Apply 30-allow-from-web1.yaml
+            Meant for nginx1 alone. Two dashes under `from` are OR: the whole namespace web1 gets in.
 
-           allowed  default/curler -> default/multi-port-app:8080           netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
-           denied   default/curler -> default/multi-port-app:9090           ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
-           allowed  default/curler -> default/svc/multi-port-app-service:80 netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
-           denied   web1/other -> default/multi-port-app:8080               ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
-         * allowed  web1/nginx1 -> web2/nginx2:80                           netpol web2/allow-from-web1 ingress[0] (demo/30-allow-from-web1.yaml:13)
-         * allowed  web1/other -> web2/nginx2:80                            netpol web2/allow-from-web1 ingress[0] (demo/30-allow-from-web1.yaml:13)
-           denied   203.0.113.7 -> web2/nginx2:80                           ingress isolated by netpol web2/allow-from-web1 (demo/30-allow-from-web1.yaml:2), netpol web2/default-deny-ingress (demo/20-default-deny-ingress.yaml:1)
+               allowed  default/curler -> default/multi-port-app:8080            netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
+               denied   default/curler -> default/multi-port-app:9090            ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
+               allowed  default/curler -> default/svc/multi-port-app-service:80  netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
+               denied   web1/other -> default/multi-port-app:8080                ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
+             * allowed  web1/nginx1 -> web2/nginx2:80                            netpol web2/allow-from-web1 ingress[0] (demo/30-allow-from-web1.yaml:13)
+             * allowed  web1/other -> web2/nginx2:80                             netpol web2/allow-from-web1 ingress[0] (demo/30-allow-from-web1.yaml:13)
+               denied   203.0.113.7 -> web2/nginx2:80                            ingress isolated by netpol web2/allow-from-web1 (demo/30-allow-from-web1.yaml:2), netpol web2/default-deny-ingress (demo/20-default-deny-ingress.yaml:1)
 
-        5. Replace it with 31-allow-nginx1-of-web1.yaml
-        One dash less makes it AND. Nothing but nginx1 of web1 gets in.
+            5. Replace it with 31-allow-nginx1-of-web1.yaml
+            One dash less makes it AND. Nothing but nginx1 of web1 gets in.
 
-           allowed  default/curler -> default/multi-port-app:8080           netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
-           denied   default/curler -> default/multi-port-app:9090           ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
-           allowed  default/curler -> default/svc/multi-port-app-service:80 netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
-           denied   web1/other -> default/multi-port-app:8080               ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
-           allowed  web1/nginx1 -> web2/nginx2:80                           netpol web2/allow-from-web1 ingress[0] (demo/31-allow-nginx1-of-web1.yaml:13)
-         * denied   web1/other -> web2/nginx2:80                            ingress isolated by netpol web2/allow-from-web1 (demo/31-allow-nginx1-of-web1.yaml:2), netpol web2/default-deny-ingress (demo/20-default-deny-ingress.yaml:1)
-           denied   203.0.113.7 -> web2/nginx2:80                           ingress isolated by netpol web2/allow-from-web1 (demo/31-allow-nginx1-of-web1.yaml:2), netpol web2/default-deny-ingress (demo/20-default-deny-ingress.yaml:1)
+               allowed  default/curler -> default/multi-port-app:8080            netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
+               denied   default/curler -> default/multi-port-app:9090            ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
+               allowed  default/curler -> default/svc/multi-port-app-service:80  netpol default/allow-only-8080 ingress[0] (demo/10-allow-only-8080.yaml:12)
+               denied   web1/other -> default/multi-port-app:8080                ingress isolated by netpol default/allow-only-8080 (demo/10-allow-only-8080.yaml:1)
+               allowed  web1/nginx1 -> web2/nginx2:80                            netpol web2/allow-from-web1 ingress[0] (demo/31-allow-nginx1-of-web1.yaml:13)
+             * denied   web1/other -> web2/nginx2:80                             ingress isolated by netpol web2/allow-from-web1 (demo/31-allow-nginx1-of-web1.yaml:2), netpol web2/default-deny-ingress (demo/20-default-deny-ingress.yaml:1)
+               denied   203.0.113.7 -> web2/nginx2:80                            ingress isolated by netpol web2/allow-from-web1 (demo/31-allow-nginx1-of-web1.yaml:2), netpol web2/default-deny-ingress (demo/20-default-deny-ingress.yaml:1)
 
-        Why is web1/other kept out now?
+            Why is web1/other kept out now?
 
-        DENIED   web1/other -> web2/nginx2:80/TCP
+            DENIED   web1/other -> web2/nginx2:80/TCP
 
-          egress of web1/other: allowed, no policy decides and the default is to allow
-          ingress of web2/nginx2: denied, the pod is isolated and no rule matches
-            isolated by:
-              netpol web2/allow-from-web1                         demo/31-allow-nginx1-of-web1.yaml:2
-              netpol web2/default-deny-ingress                    demo/20-default-deny-ingress.yaml:1
-            nearest rule:
-              netpol web2/allow-from-web1 ingress[0] from[0]      demo/31-allow-nginx1-of-web1.yaml:14
-                - web1/other: lacks app=nginx1 (has app=other)
-            to allow it, one of:
-              1. label web1/other: app=nginx1  demo/00-world.yaml:73
-                 opens nothing else
-              2. add an ingress rule to netpol web2/allow-from-web1  demo/31-allow-nginx1-of-web1.yaml:2
-                   - from:
-                     - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: web1}}
-                       podSelector: {matchLabels: {app: other}}
-                     ports:
-                     - {protocol: TCP, port: 80}
-                 opens nothing else
+              egress of web1/other: allowed, no policy decides and the default is to allow
+              ingress of web2/nginx2: denied, the pod is isolated and no rule matches
+                isolated by:
+                  netpol web2/allow-from-web1                         demo/31-allow-nginx1-of-web1.yaml:2
+                  netpol web2/default-deny-ingress                    demo/20-default-deny-ingress.yaml:1
+                nearest rule:
+                  netpol web2/allow-from-web1 ingress[0] from[0]      demo/31-allow-nginx1-of-web1.yaml:14
+                    - web1/other: lacks app=nginx1 (has app=other)
+                to allow it, one of:
+                  1. label web1/other: app=nginx1  demo/00-world.yaml:73
+                     opens nothing else
+                  2. add an ingress rule to netpol web2/allow-from-web1  demo/31-allow-nginx1-of-web1.yaml:2
+                       - from:
+                         - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: web1}}
+                           podSelector: {matchLabels: {app: other}}
+                         ports:
+                         - {protocol: TCP, port: 80}
+                     opens nothing else
 
-        Try it on your own manifests:
-          moat explain -f DIR FROM TO:PORT
-          moat reach -f DIR
-          moat demo --write DIR   writes these files
-        -- exit 0
-    "#]],
+            Try it on your own manifests:
+              moat explain -f DIR FROM TO:PORT
+              moat reach -f DIR
+              moat verify -f DIR      real packets, as here
+              moat demo --write DIR   writes these files
+            -- exit 0
+        "#]],
     );
 }
 
@@ -495,6 +496,8 @@ fn help_has_examples_and_exit_codes() {
               reach        Show who can reach whom
               diff         Show what a change of manifests opens and closes
               test         Test policies against what they should allow and deny
+              verify       Prove with real packets that a kernel does what the policies say
+              flows        Show recorded flows with the rule that decided, or replay them against other policies
               lint         Report what is wrong with manifests and policies
               rule         Explain one lint rule, or list all
               demo         Show the main job on a small built-in world
@@ -519,6 +522,7 @@ fn help_has_examples_and_exit_codes() {
               moat explain -f k8s/ shop/web shop/db:5432    why is this allowed or denied?
               moat reach -f k8s/                            who can reach whom?
               moat test tests.yaml -f k8s/                  do the policies do what they should?
+              moat verify -f k8s/                           does a kernel do what the policies say?
               moat lint -f k8s/                             what is wrong with these files?
             -- exit 0
         "#]],

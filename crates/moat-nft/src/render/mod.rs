@@ -192,11 +192,7 @@ impl<'a> Renderer<'a> {
             |hook| Some(Base { kind: BaseKind::Filter, hook, priority: PRIORITY, accept: true });
         let jump = |chain: &str| verdict(Verdict::Jump(chain.into()));
         let goto = |chain: &str| verdict(Verdict::Goto(chain.into()));
-        self.chain(
-            "moat_forward",
-            hook(Hook::Forward),
-            vec![jump("common"), jump("from_pod"), goto("to_pod")],
-        );
+        self.chain("moat_forward", hook(Hook::Forward), vec![jump("common"), goto("from_pod")]);
         // From a pod to its own node. What a node sends to its own pods is never denied, so there is no chain for output.
         let loopback = Statement::Match {
             field: Field::InputName,
@@ -302,9 +298,9 @@ impl<'a> Renderer<'a> {
                 continue;
             }
             let chain = self.group(program, family);
-            // What is staged comes back, so that what is in force is asked next.
-            let verdict = if self.staged { Verdict::Jump(chain) } else { Verdict::Goto(chain) };
-            set.elements.insert(host(address), Some(verdict));
+            // What is staged comes back, so that what is in force is asked next. What is in force does not, unless a packet on its
+            // way through a change finds a chain that is empty for it: then the gate after the jump closes.
+            set.elements.insert(host(address), Some(Verdict::Jump(chain)));
         }
         self.table.sets.insert(map.clone(), set);
         let rule = Rule::new(vec![Statement::Vmap { key: vec![field], map }]);
@@ -334,6 +330,9 @@ impl<'a> Renderer<'a> {
             let rule = Rule::new(vec![inside, Statement::Verdict(Verdict::Goto(closed.clone()))]);
             self.table.chains.entry(side(direction).into()).or_default().rules.push(rule);
         }
+        // Who is no pod of this node is the other end's business, or nobody's.
+        let end = verdict(after(direction));
+        self.table.chains.entry(side(direction).into()).or_default().rules.push(end);
     }
 
     /// The chain that ends with a decision; made when first asked for.
@@ -369,11 +368,10 @@ impl<'a> Renderer<'a> {
         })
     }
 
-    /// An allowed packet goes on to the other end's decision after egress, and out of the table after ingress.
+    /// An allowed packet goes on.
     fn allowing(&self, direction: Direction, mark: Mark) -> Vec<Rule> {
-        let end = if direction == Direction::Egress { Verdict::Return } else { Verdict::Accept };
         let log = self.settings.log.allowed.map(|group| self.log(mark, group));
-        vec![Rule::new(log.into_iter().chain([Statement::Verdict(end)]).collect())]
+        vec![Rule::new(log.into_iter().chain([Statement::Verdict(after(direction))]).collect())]
     }
 
     /// A staged verdict is logged like a denial, whichever it is, and comes back.
@@ -402,6 +400,14 @@ fn side(direction: Direction) -> &'static str {
     match direction {
         Direction::Egress => "from_pod",
         Direction::Ingress => "to_pod",
+    }
+}
+
+/// Where a packet goes that a direction lets through: to the other end's decision after egress, out of the table after ingress.
+fn after(direction: Direction) -> Verdict {
+    match direction {
+        Direction::Egress => Verdict::Goto(side(Direction::Ingress).into()),
+        Direction::Ingress => Verdict::Accept,
     }
 }
 
