@@ -1,6 +1,6 @@
 //! Flow records: what the kernel's log says of a packet, with the rule that decided.
 //!
-//! A [`Packet`] with its log prefix becomes a [`Record`] by [`attribute`], which looks the prefix up among the [`Epochs`] of the
+//! A [`Packet`] with its log prefix becomes a [`Record`] by [`attribute()`], which looks the prefix up among the [`Epochs`] of the
 //! policies. Records are printed ([`line()`]), written and read as JSON lines ([`Writer`], [`Reader`]), chosen ([`Filter`]), counted
 //! ([`Summary`]), and decided again under other policies ([`replay()`]). Nothing here opens a file or reads a clock.
 

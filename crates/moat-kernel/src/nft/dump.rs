@@ -25,7 +25,7 @@ fn kind(message: u8) -> u16 {
 
 /// An installed table, with what the model cannot say of it.
 ///
-/// In place of that stands what no wanted table has ([`STRANGE_SHAPE`], [`STRANGE_BASE`], a rule that does nothing), so that a plan
+/// In place of that stands what no wanted table has (`STRANGE_SHAPE`, `STRANGE_BASE`, a rule that does nothing), so that a plan
 /// replaces it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Found {

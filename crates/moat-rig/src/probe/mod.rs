@@ -29,7 +29,7 @@ fn line(at: SocketAddr) -> String {
     format!("{} {}\n", at.ip(), at.port())
 }
 
-/// Reads the first whole [`line`].
+/// Reads the first whole [`line()`].
 fn parse_line(text: &[u8]) -> Option<(IpAddr, u16)> {
     let end = text.iter().position(|byte| *byte == b'\n')?;
     let (address, port) = core::str::from_utf8(text.get(..end)?).ok()?.split_once(' ')?;

@@ -1,6 +1,6 @@
 //! `moat verify --keep`: the world stays up, follows its files, and answers what is typed.
 
-use super::{environment, probed, report};
+use super::{environment, probed, report, words};
 use crate::args::Verify as Args;
 use crate::cmd::recorded::paint;
 use crate::exit::Failure;
@@ -14,6 +14,7 @@ use moat_ir::{End, Flow};
 use moat_rig::live::Live;
 use moat_rig::logs::packet;
 use moat_rig::recheck::Rechecked;
+use moat_rig::verify::judge::{Judgement, Outcome};
 use moat_rig::verify::questions::{Scope, of_flow};
 use moat_rig::verify::run::ask;
 use moat_sets::Protocol;
@@ -100,10 +101,10 @@ fn connections(text: &mut String, live: &Live, checked: &Rechecked) {
         End::Address(address) => address.to_string(),
         End::Domain(name) => name.to_string(),
     };
-    let words = |flow: &Flow| format!("{} -> {}:{}", name(&flow.from), name(&flow.to), flow.point);
+    let named = |flow: &Flow| format!("{} -> {}:{}", name(&flow.from), name(&flow.to), flow.point);
     for (list, what) in [(&checked.cut, "cut"), (&checked.resumed, "let go on")] {
         for flow in list.iter().take(SHOWN) {
-            let _ = writeln!(text, "open connection {}: {what}", words(flow));
+            let _ = writeln!(text, "open connection {}: {what}", named(flow));
         }
     }
 }
@@ -148,12 +149,18 @@ async fn typed(args: &Args, live: &Live, text: &str) -> Result<(), Failure> {
     let paint = paint(style);
     let look = Look::new(style.width, &paint);
     let mut text = String::new();
-    for (question, observed, _) in &found.answers {
-        let _ = writeln!(
-            text,
-            "{} -> {} {}: {:?}",
-            question.source, question.to, question.point, observed.outcome
-        );
+    for (question, observed, judgement) in &found.answers {
+        let word = match &observed.outcome {
+            Outcome::Connected => style.good("answered"),
+            Outcome::Refused => style.good("refused: let through, and nobody listens"),
+            Outcome::Dropped => style.bad("no answer"),
+            Outcome::Broken(why) => style.doubt(&format!("not carried: {why}")),
+            Outcome::NotExercised(why) => style.doubt(&format!("not sent: {why}")),
+        };
+        let _ = writeln!(text, "{}: {word}", words(bound, question));
+        if let Judgement::Disagreed(wrong) = judgement {
+            wrong.iter().for_each(|line| text.push_str(&format!("  {}\n", style.bad(line))));
+        }
     }
     for (node, record) in &found.log {
         let packet = packet(node, record, crate::cmd::recorded::now());
