@@ -15,7 +15,7 @@ use moat_ir::{AtomKind, Bound, Direction, End, Flow, Ground, Half, HalfReason, V
 use moat_nft::interp::{self, Packet};
 use moat_nft::model::{Hook, States, Table};
 use moat_nft::reason::{Mark, Reasons};
-use moat_nft::render::{Node, Settings, render};
+use moat_nft::render::{Node, Settings, render, render_staged};
 use moat_rig::place::place;
 use moat_sets::{AddrSet, Family, Protocol, ServicePoint};
 use moat_testkit::settings::{Settings as Bounds, seeds};
@@ -73,7 +73,8 @@ impl World {
     }
 }
 
-fn rules(bound: &Bound, node: &Arc<str>) -> (Table, Reasons) {
+/// What a node's ruleset is made for: its pods with their addresses.
+fn spec(bound: &Bound, node: &Arc<str>) -> Node {
     let local =
         |idx: &u32| bound.pod(*idx).node.as_ref() == Some(node) && !bound.pod(*idx).host_network;
     let pods: Vec<u32> = (0..u32::try_from(bound.pods.len()).unwrap()).filter(local).collect();
@@ -81,7 +82,11 @@ fn rules(bound: &Bound, node: &Arc<str>) -> (Table, Reasons) {
         .iter()
         .flat_map(|&idx| &bound.pod(idx).addresses)
         .fold(AddrSet::empty(), |sum, &address| sum.union(&AddrSet::host(address)));
-    let rendered = render(bound, &Node { pods, pod_addresses }, &Settings::default());
+    Node { pods, pod_addresses }
+}
+
+fn rules(bound: &Bound, node: &Arc<str>) -> (Table, Reasons) {
+    let rendered = render(bound, &spec(bound, node), &Settings::default());
     assert!(rendered.refused.is_empty());
     // What the kernel gets is what the text says.
     let read = moat_nft::parse::table(&moat_nft::print::text(&rendered.table)).unwrap();
@@ -245,4 +250,100 @@ fn rules_decide_as_the_engine_does() {
         count == 1 || n_denied * 5 > n_flows && n_denied * 5 < n_flows * 4,
         "{n_denied} of {n_flows}"
     );
+}
+
+/// Who is not programmed yet is closed in both directions, whatever the policies say.
+#[test]
+fn a_pod_that_is_not_programmed_is_closed() {
+    let mut n_closed = 0;
+    for seed in 0..20 {
+        let world = World::new(seed);
+        let bound = &world.bound;
+        let own = |pod: &moat_ir::PodInfo| !pod.host_network && !pod.finished;
+        let Some(missing) = bound.pods.iter().position(own) else { continue };
+        let pod = &bound.pods[missing];
+        let node = pod.node.clone().unwrap();
+        let idx = u32::try_from(missing).unwrap();
+        let mut spec = spec(bound, &node);
+        spec.pods.retain(|own| *own != idx);
+        let table = render(bound, &spec, &Settings::default()).table;
+        let point = ServicePoint::new(Protocol::Tcp, 80);
+        for &address in &pod.addresses {
+            let far: IpAddr =
+                if address.is_ipv4() { "203.0.113.9" } else { "2001:db8::9" }.parse().unwrap();
+            for (from, to, direction) in
+                [(far, address, Direction::Ingress), (address, far, Direction::Egress)]
+            {
+                let fate = interp::run(&table, Hook::Forward, &packet(from, to, point));
+                let marks: Vec<Option<Mark>> =
+                    fate.logged.iter().map(|prefix| Mark::parse(prefix)).collect();
+                assert!(!fate.accepted, "seed {seed}: {from} -> {to}");
+                assert_eq!(marks, [Some(Mark::Unprogrammed(direction))], "seed {seed}");
+                n_closed += 1;
+            }
+        }
+    }
+    assert!(n_closed > 20, "{n_closed}");
+}
+
+/// Staged policies change no verdict and leave a record of what they would decide, for the pods that they concern.
+#[test]
+fn staged_policies_are_logged_and_have_no_effect() {
+    let mut n_staged = 0;
+    for seed in 0..40 {
+        let objects = generate::world(seed, &Bounds::DEFAULT).objects;
+        let mut lowered = engine::lower(&objects);
+        place(&mut lowered.inventory, 2);
+        let half = lowered.policies.len() / 2;
+        let bind = |policies: &[moat_model::Policy]| {
+            let symbolic = Arc::new(moat_compile::compile(policies, &[]));
+            moat_compile::bind(symbolic, &lowered.inventory, Dialect::MOAT)
+        };
+        let (bound, staged) = (bind(&lowered.policies[..half]), bind(&lowered.policies));
+        for node in &lowered.inventory.nodes {
+            let spec = spec(&bound, &node.name);
+            let plain = render(&bound, &spec, &Settings::default()).table;
+            let both = render_staged(&bound, Some(&staged), &spec, &Settings::default());
+            for (from, source) in ends(&bound) {
+                for (to, destination) in ends(&bound) {
+                    if Family::of(source) != Family::of(destination) || source == destination {
+                        continue;
+                    }
+                    let point = ServicePoint::new(Protocol::Tcp, 80);
+                    let packet = packet(source, destination, point);
+                    let want = interp::run(&plain, Hook::Forward, &packet);
+                    let seen = interp::run(&both.table, Hook::Forward, &packet);
+                    assert_eq!(seen.accepted, want.accepted, "seed {seed}");
+                    let answer = staged.decide(&Flow {
+                        from: from.clone(),
+                        to: to.clone(),
+                        point,
+                        family: Family::of(source),
+                    });
+                    let mut in_force = Vec::new();
+                    for prefix in &seen.logged {
+                        let Some(Mark::Staged { direction, allow, reason }) = Mark::parse(prefix)
+                        else {
+                            in_force.push(prefix.clone());
+                            continue;
+                        };
+                        let half = if direction == Direction::Egress {
+                            &answer.egress
+                        } else {
+                            &answer.ingress
+                        };
+                        // What a node sends to its own pods passes no hook of ours, and is exempt.
+                        let wanted = expected(half).filter(|_| half.verdict != Verdict::Undefined);
+                        if let Some(wanted) = wanted {
+                            let ground = both.staged[&reason].decision.ground.clone();
+                            assert_eq!((allow, ground), wanted, "seed {seed}");
+                            n_staged += 1;
+                        }
+                    }
+                    assert_eq!(in_force, want.logged, "seed {seed}");
+                }
+            }
+        }
+    }
+    assert!(n_staged > 100, "{n_staged}");
 }
