@@ -78,21 +78,10 @@ impl TcpFlags {
 
 /// What policies take a protocol number for.
 pub(crate) fn protocol(number: u8) -> Protocol {
-    match number {
-        6 => Protocol::Tcp,
-        17 => Protocol::Udp,
-        132 => Protocol::Sctp,
-        _ => Protocol::Other,
-    }
+    Protocol::of_number(number)
 }
 
 /// The number that is meant when only the protocol's name is given.
 pub(crate) fn usual_number(protocol: Protocol, address: IpAddr) -> u8 {
-    match protocol {
-        Protocol::Tcp => 6,
-        Protocol::Udp => 17,
-        Protocol::Sctp => 132,
-        Protocol::Other if address.is_ipv4() => 1,
-        Protocol::Other => 58,
-    }
+    protocol.number(address.is_ipv4())
 }

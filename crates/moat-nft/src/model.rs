@@ -344,6 +344,20 @@ impl Table {
     }
 }
 
+impl SetKey {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::V4,
+        Self::V6,
+        Self::Port,
+        Self::ProtocolPort,
+        Self::PairV4,
+        Self::PairV6,
+        Self::ServiceV4,
+        Self::ServiceV6,
+    ];
+}
+
 impl Set {
     /// An empty set or map.
     #[must_use]

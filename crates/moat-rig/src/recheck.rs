@@ -74,12 +74,7 @@ impl Live {
 fn flow(bound: &Bound, entry: &Entry) -> Option<Flow> {
     // The reply comes from where the first packet went after translation.
     let (source, destination) = (entry.original.source, entry.reply.source);
-    let protocol = match entry.original.protocol {
-        6 => Protocol::Tcp,
-        17 => Protocol::Udp,
-        132 => Protocol::Sctp,
-        _ => Protocol::Other,
-    };
+    let protocol = Protocol::of_number(entry.original.protocol);
     let port = match entry.reply.detail {
         Detail::Ports { source, .. } => source,
         _ => 0,

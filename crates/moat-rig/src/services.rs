@@ -61,15 +61,10 @@ pub fn table(bound: &Bound, services: &[ServiceInfo], pods: &[PodIdx]) -> Table 
             for &address in &service.addresses {
                 let family = Family::of(address);
                 let backends = backends(bound, port, family, lives);
-                let number = match port.protocol {
-                    Protocol::Tcp => 6,
-                    Protocol::Udp => 17,
-                    Protocol::Sctp => 132,
-                    Protocol::Other => continue,
-                };
-                if backends.is_empty() {
+                if backends.is_empty() || port.protocol == Protocol::Other {
                     continue;
                 }
+                let number = port.protocol.number(address.is_ipv4());
                 let (set, element, version) = match address {
                     IpAddr::V4(own) => ("services4", Element::ServiceV4(own, number, port.port), 4),
                     IpAddr::V6(own) => ("services6", Element::ServiceV6(own, number, port.port), 6),

@@ -31,6 +31,25 @@ impl Protocol {
         }
     }
 
+    /// What policies take an IP protocol number for (IANA).
+    #[must_use]
+    pub fn of_number(number: u8) -> Self {
+        let named = Self::WITH_PORTS.into_iter().find(|protocol| protocol.number(false) == number);
+        named.unwrap_or(Self::Other)
+    }
+
+    /// The IP protocol number (IANA); for [`Protocol::Other`] that of ICMP in the IP version at hand.
+    #[must_use]
+    pub fn number(self, is_v4: bool) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+            Self::Other if is_v4 => 1,
+            Self::Other => 58,
+        }
+    }
+
     /// Reads a protocol name, in any case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -369,17 +369,7 @@ async fn sets(talk: &Talk, found: &mut Found) -> Result<BTreeMap<Name, usize>> {
 }
 
 fn key_of(kind: u32, len: u32) -> Option<SetKey> {
-    const ALL: [SetKey; 8] = [
-        SetKey::V4,
-        SetKey::V6,
-        SetKey::Port,
-        SetKey::ProtocolPort,
-        SetKey::PairV4,
-        SetKey::PairV6,
-        SetKey::ServiceV4,
-        SetKey::ServiceV6,
-    ];
-    ALL.into_iter().find(|&key| key_type(key) == kind && key_len(key) == len)
+    SetKey::ALL.into_iter().find(|&key| key_type(key) == kind && key_len(key) == len)
 }
 
 /// Reads the elements of a set.

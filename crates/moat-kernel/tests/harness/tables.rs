@@ -8,24 +8,13 @@ use moat_nft::model::{
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-const KEYS: [SetKey; 8] = [
-    SetKey::V4,
-    SetKey::V6,
-    SetKey::Port,
-    SetKey::ProtocolPort,
-    SetKey::PairV4,
-    SetKey::PairV6,
-    SetKey::ServiceV4,
-    SetKey::ServiceV6,
-];
-
 /// A table that the kernel takes: chains only jump to later ones, and maps only to those that jump nowhere.
 pub fn table(dice: &mut Dice, name: &str) -> Table {
     let mut table = Table::new(name);
     let leaves: Vec<Name> = (0..3).map(|n| format!("leaf{n}").into()).collect();
     let inner: Vec<Name> = (0..4).map(|n| format!("inner{n}").into()).collect();
     let mut shapes = Vec::new();
-    for (n, key) in KEYS.into_iter().enumerate() {
+    for (n, key) in SetKey::ALL.into_iter().enumerate() {
         for map in [false, true] {
             for interval in [false, true] {
                 let one_field = matches!(key, SetKey::V4 | SetKey::V6 | SetKey::Port);

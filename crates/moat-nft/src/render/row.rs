@@ -55,7 +55,8 @@ impl Row {
         let rest = ports.iter().position(|(set, _)| set.contains(other)).unwrap_or(0);
         let mut row = Self { rest, ..Self::default() };
         for protocol in Protocol::WITH_PORTS {
-            let number = number(protocol);
+            // The IP version matters to protocols without ports only.
+            let number = protocol.number(true);
             for (at, (set, _)) in ports.iter().enumerate() {
                 for (low, high) in set.of(protocol) {
                     if (low, high) == (0, u16::MAX) {
@@ -115,15 +116,5 @@ impl Row {
         }
         rules.extend(goto(self.rest).map(verdict));
         rules
-    }
-}
-
-/// The IP protocol number (IANA); 0 stands for none in particular.
-pub(crate) fn number(protocol: Protocol) -> u8 {
-    match protocol {
-        Protocol::Tcp => 6,
-        Protocol::Udp => 17,
-        Protocol::Sctp => 132,
-        Protocol::Other => 0,
     }
 }

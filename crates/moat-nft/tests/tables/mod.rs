@@ -77,17 +77,6 @@ impl Rng {
     }
 }
 
-const KEYS: [SetKey; 8] = [
-    SetKey::V4,
-    SetKey::V6,
-    SetKey::Port,
-    SetKey::ProtocolPort,
-    SetKey::PairV4,
-    SetKey::PairV6,
-    SetKey::ServiceV4,
-    SetKey::ServiceV6,
-];
-
 /// A table with up to 6 sets and up to 8 chains, whose jumps go from lower to higher chains.
 pub(crate) fn table(rng: &mut Rng) -> Table {
     let mut table = Table::new("moat");
@@ -103,7 +92,7 @@ pub(crate) fn table(rng: &mut Rng) -> Table {
         if rng.one_in(5) {
             continue;
         }
-        let key = rng.pick(&KEYS);
+        let key = rng.pick(&SetKey::ALL);
         let simple = matches!(key, SetKey::V4 | SetKey::V6 | SetKey::Port);
         let shape = SetShape { key, interval: simple && rng.one_in(2), map: rng.one_in(2) };
         let targets = chains.iter().skip(at + 1).filter(|(_, base)| base.is_none());

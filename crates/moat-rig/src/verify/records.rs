@@ -5,7 +5,6 @@ use crate::logs::{Logged, Logs};
 use crate::probe::Seen;
 use moat_kernel::nflog::{LogRecord, Transport};
 use moat_nft::reason::Mark;
-use moat_sets::Protocol;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -72,13 +71,7 @@ impl Records {
 
     /// The records of a question's packets.
     pub(super) fn of(&self, question: &Question, seen: &Seen) -> Vec<(IpAddr, u16, Mark)> {
-        let protocol = match (question.point.protocol, question.to) {
-            (Protocol::Tcp, _) => 6,
-            (Protocol::Udp, _) => 17,
-            (Protocol::Sctp, _) => 132,
-            (Protocol::Other, IpAddr::V4(_)) => 1,
-            (Protocol::Other, IpAddr::V6(_)) => 58,
-        };
+        let protocol = question.point.protocol.number(question.to.is_ipv4());
         let all = self.by_sender.get(&(bits(question.source), protocol, seen.source_port));
         let is_for = |address: IpAddr, port: u16| {
             question.targets.iter().any(|target| {

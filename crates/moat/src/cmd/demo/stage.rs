@@ -7,7 +7,7 @@ use crate::world::World;
 use core::fmt::Write as _;
 use moat_analyze::explain::Explanation;
 use moat_flow::{Epochs, Look, Ruleset, attribute, line};
-use moat_ir::{End, PodIdx};
+use moat_ir::{Flow, PodIdx};
 use moat_nft::render::Settings as Rules;
 use moat_report::Style;
 use moat_rig::live::Live;
@@ -15,7 +15,7 @@ use moat_rig::logs::packet;
 use moat_rig::placed::Placed;
 use moat_rig::probe::{ListenHost, Listeners, Mode, Pulse, Session, Settings};
 use moat_rig::verify::judge::{Judgement, Outcome};
-use moat_rig::verify::questions::{HostId, Question, Scope, Target};
+use moat_rig::verify::questions::{Question, Scope, of_flow};
 use moat_rig::verify::run::{Listening, Verified, verify};
 use moat_sets::{Family, Protocol};
 use std::net::{IpAddr, SocketAddr};
@@ -204,33 +204,13 @@ async fn open(live: &Live) -> Option<Session> {
 
 /// An answer of the engine as a question to the network.
 fn question(placed: &Placed, answer: &Explanation) -> Option<Question> {
-    let first = &answer.flows.first()?.flow;
-    let address = |end: &End| match end {
-        End::Pod(idx) => placed.bound.pod(*idx).addresses.first().copied(),
-        End::Address(address) => Some(*address),
-        End::Domain(_) => None,
-    };
-    let host = match first.from {
-        End::Pod(idx) => HostId::Pod(idx),
-        _ => HostId::Outside,
-    };
-    let flow = moat_ir::Flow { family: Family::V4, ..first.clone() };
-    let targets = vec![Target { address: address(&first.to)?, flow }];
-    let (mut to, mut point) = (address(&first.to)?, first.point);
-    let service = answer.service.as_ref().and_then(|step| {
+    let flow = Flow { family: Family::V4, ..answer.flows.first()?.flow.clone() };
+    let mut question = of_flow(&placed.bound, &flow).ok()?;
+    if let Some(step) = &answer.service {
         let service = placed.services.get(step.service)?;
-        let port = service.ports.get(step.port?)?;
-        to = service.addresses.iter().copied().find(IpAddr::is_ipv4)?;
-        point.port = port.port;
-        Some(service.display().into())
-    });
-    Some(Question {
-        host,
-        source: address(&first.from)?,
-        from: first.from.clone(),
-        to,
-        point,
-        targets,
-        service,
-    })
+        question.to = service.addresses.iter().copied().find(IpAddr::is_ipv4)?;
+        question.point.port = service.ports.get(step.port?)?.port;
+        question.service = Some(service.display().into());
+    }
+    Some(question)
 }
