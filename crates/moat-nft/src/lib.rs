@@ -1,5 +1,6 @@
 //! The compiled policy as an nftables ruleset, purely: no kernel, no clock, no I/O.
 
+pub mod edit;
 pub mod fake;
 pub mod interp;
 pub mod model;

@@ -3,6 +3,7 @@
 
 mod tables;
 
+use moat_nft::edit::Edit;
 use moat_nft::fake::{Errno, Fake};
 use moat_nft::model::{
     Base, BaseKind, Element, Hook, Log, Name, Op, Rule, SetKey, SetShape, Statement, Table, Value,
@@ -38,7 +39,7 @@ fn about(op: &Op) -> Option<&Name> {
 
 #[test]
 fn a_plan_makes_the_wanted_table() {
-    let mut recreated = 0;
+    let (mut recreated, mut n_in_place) = (0, 0);
     for seed in 0..3000 {
         let mut rng = Rng::new(seed);
         let before = table(&mut rng);
@@ -52,6 +53,12 @@ fn a_plan_makes_the_wanted_table() {
         kernel.apply(&ops).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{ops:#?}"));
         assert_eq!(kernel.table(), Some(&after), "seed {seed}");
         assert_eq!(kernel.generation() != generation, before != after, "seed {seed}");
+        let mut edited = before.clone();
+        Edit::remaking(&before, &after).apply_to(&mut edited);
+        assert_eq!(edited, after, "seed {seed}");
+        let in_place = Edit::between(&before, &after);
+        assert_eq!(in_place.as_ref().is_some_and(Edit::is_empty), before == after, "seed {seed}");
+        n_in_place += usize::from(in_place.is_some() && before != after);
         // The counts of references are right too: everything can be taken apart again.
         let empty = Table::new("moat");
         kernel
@@ -61,6 +68,7 @@ fn a_plan_makes_the_wanted_table() {
         recreated += usize::from(!recreates(&before, &after).is_empty());
     }
     assert!(recreated > 100, "too few tables differ in a base chain: {recreated}");
+    assert!(n_in_place > 100, "too few tables can be changed in place: {n_in_place}");
 }
 
 /// Older kernels check for loops at every step, not at the end of the transaction.
