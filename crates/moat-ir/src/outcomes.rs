@@ -56,8 +56,13 @@ impl Bound {
     /// What a program does with every peer and port, and why.
     #[must_use]
     pub fn outcomes(&self, program: &Program) -> Vec<OutcomeCell> {
-        let mut cells =
-            vec![(IdSet::range(0, self.atoms.len()), vec![(PortSet::all(), Fate::Open)])];
+        self.outcomes_among(program, IdSet::range(0, self.atoms.len()))
+    }
+
+    /// The same for some peers only, which the cells cover.
+    #[must_use]
+    pub fn outcomes_among(&self, program: &Program, peers: IdSet) -> Vec<OutcomeCell> {
+        let mut cells = vec![(peers, vec![(PortSet::all(), Fate::Open)])];
         for stage in &program.stages {
             for clause in &stage.clauses {
                 let set = self.peers(clause.peers);

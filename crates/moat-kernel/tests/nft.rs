@@ -149,7 +149,7 @@ fn a_refused_step_changes_nothing() {
             assert_eq!(nft.dump().await.unwrap().unwrap(), table);
         }
         // Elements: one that is there, one that is missing.
-        let shape = SetShape { key: SetKey::V4, interval: false, map: false };
+        let shape = SetShape { key: SetKey::V4, interval: false, map: false, size: None };
         let one = |n| (Element::V4(Ipv4Addr::from_bits(n)), None);
         let ops =
             [Op::AddSet("z".into(), shape), Op::AddElements("z".into(), vec![one(1), one(2)])];
@@ -216,7 +216,7 @@ fn what_cannot_be_said_is_refused() {
             (
                 Op::AddSet(
                     "s".into(),
-                    SetShape { key: SetKey::PairV4, interval: true, map: false },
+                    SetShape { key: SetKey::PairV4, interval: true, map: false, size: None },
                 ),
                 "step 1 of a transaction has set s with ranges of PairV4; ranges are of one field",
             ),
@@ -315,7 +315,7 @@ fn many_elements() {
         let nft = open(&netns);
         println!("  the largest transaction has {} bytes", nft.limit());
         for (name, n) in [("a", 1_000_u32), ("b", 100_000)] {
-            let shape = SetShape { key: SetKey::ServiceV4, interval: false, map: true };
+            let shape = SetShape { key: SetKey::ServiceV4, interval: false, map: true, size: None };
             let element = |n: u32| (Element::ServiceV4(n.into(), 6, 443), Some(Verdict::Accept));
             let mut table = Table::new("t");
             let mut set = Set::new(shape);
@@ -348,7 +348,7 @@ fn many_elements() {
             }
             println!("  one element less, among {n}, in {:.1?}", from.elapsed() / 500);
         }
-        let shape = SetShape { key: SetKey::V4, interval: true, map: false };
+        let shape = SetShape { key: SetKey::V4, interval: true, map: false, size: None };
         let ranges = (0..10_000_u32)
             .map(|n| (Element::RangeV4((n << 8).into(), (n << 8 | 0x63).into()), None));
         let ops = [Op::AddSet("r".into(), shape), Op::AddElements("r".into(), ranges.collect())];

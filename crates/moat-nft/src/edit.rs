@@ -46,9 +46,7 @@ impl Edit {
         let mut edit = Self::default();
         for (name, set) in &old.sets {
             match new.sets.get(name) {
-                Some(other) if other.shape() == set.shape() => {
-                    edit.put_elements(name, missing(set, other), missing(other, set));
-                }
+                Some(other) if other.shape() == set.shape() => edit.elements(name, set, other),
                 _ => {
                     edit.drop_sets.insert(name.clone());
                 }
@@ -162,7 +160,9 @@ impl Edit {
         }
     }
 
-    fn put_elements(&mut self, name: &Name, remove: Elements, add: Elements) {
+    /// What turns one set into another of the same shape.
+    pub(crate) fn elements(&mut self, name: &Name, old: &Set, new: &Set) {
+        let (remove, add) = (missing(old, new), missing(new, old));
         if !remove.is_empty() {
             self.remove.insert(name.clone(), remove);
         }

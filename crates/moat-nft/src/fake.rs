@@ -49,6 +49,8 @@ pub enum Errno {
     TooDeep,
     /// `EOPNOTSUPP`: not possible at this place.
     Unsupported,
+    /// `ENFILE`: more elements than a set was made for.
+    Full,
 }
 
 impl Errno {
@@ -63,6 +65,7 @@ impl Errno {
             Self::TooLong => "ERANGE",
             Self::Loop => "ELOOP",
             Self::TooDeep => "EMLINK",
+            Self::Full => "ENFILE",
             Self::Unsupported => "EOPNOTSUPP",
         }
     }
@@ -270,6 +273,10 @@ impl State {
                 add(chain_uses, chain);
                 add(targets.entry(name.clone()).or_default(), chain);
                 *jumps = true;
+            }
+            if set.size.is_some_and(|size| set.elements.len() >= size as usize) {
+                let message = format!("{name} is full");
+                return Err((Errno::Full, message));
             }
             set.elements.insert(key.clone(), verdict.clone());
             undo.push(Done::MadeElement(name.clone(), key.clone()));

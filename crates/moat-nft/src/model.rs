@@ -248,6 +248,8 @@ pub struct Set {
     pub interval: bool,
     /// Whether each element has a verdict: a map for [`Statement::Vmap`].
     pub map: bool,
+    /// The most elements it can have, where that is fixed: the kernel then uses a hash table of that size, which is faster to look into.
+    pub size: Option<u32>,
     /// Its elements; in a map each with its verdict, in a set all with `None`.
     pub elements: BTreeMap<Element, Option<Verdict>>,
 }
@@ -334,6 +336,8 @@ pub struct SetShape {
     pub interval: bool,
     /// Whether each element has a verdict.
     pub map: bool,
+    /// The most elements, where that is fixed.
+    pub size: Option<u32>,
 }
 
 impl Table {
@@ -362,14 +366,14 @@ impl Set {
     /// An empty set or map.
     #[must_use]
     pub fn new(shape: SetShape) -> Self {
-        let SetShape { key, interval, map } = shape;
-        Self { key, interval, map, elements: BTreeMap::new() }
+        let SetShape { key, interval, map, size } = shape;
+        Self { key, interval, map, size, elements: BTreeMap::new() }
     }
 
     /// It without its elements.
     #[must_use]
     pub fn shape(&self) -> SetShape {
-        SetShape { key: self.key, interval: self.interval, map: self.map }
+        SetShape { key: self.key, interval: self.interval, map: self.map, size: self.size }
     }
 }
 

@@ -100,6 +100,9 @@ impl Text {
         let word = if set.map { "map" } else { "set" };
         self.say(format_args!("\t{word} {name} {{\n\t\ttype {}", key_type(set.key)));
         self.put(if set.map { " : verdict\n" } else { "\n" });
+        if let Some(size) = set.size {
+            self.say(format_args!("\t\tsize {size}\n"));
+        }
         if set.interval {
             self.put("\t\tflags interval\n");
         }
@@ -340,12 +343,13 @@ impl Text {
     fn op(&mut self, table: &str, op: &Op) {
         match op {
             Op::AddTable => self.say(format_args!("add table inet {table}")),
-            Op::AddSet(name, SetShape { key, interval, map }) => {
+            Op::AddSet(name, SetShape { key, interval, map, size }) => {
                 let (word, verdict) = if *map { ("map", " : verdict") } else { ("set", "") };
                 let flags = if *interval { " flags interval;" } else { "" };
                 let key = key_type(*key);
+                let size = size.map(|size| format!(" size {size};")).unwrap_or_default();
                 self.say(format_args!(
-                    "add {word} inet {table} {name} {{ type {key}{verdict};{flags} }}"
+                    "add {word} inet {table} {name} {{ type {key}{verdict};{size}{flags} }}"
                 ));
             }
             Op::AddChain(name, base) => {

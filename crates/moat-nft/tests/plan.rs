@@ -243,7 +243,7 @@ fn v4(last: u8) -> Ipv4Addr {
 
 #[test]
 fn what_the_kernel_refuses_is_refused() {
-    let shape = SetShape { key: SetKey::V4, interval: false, map: false };
+    let shape = SetShape { key: SetKey::V4, interval: false, map: false, size: None };
     let set = |name: &str, elements| Op::AddElements(name.into(), elements);
     let rule = |statement| Op::AddRule("a".into(), Rule::new(vec![statement]));
     let matches = |field, value| Statement::Match { field, negate: false, value };
@@ -327,7 +327,10 @@ fn what_the_kernel_refuses_is_refused() {
         (Errno::Unsupported, Op::AddRule("a".into(), jump("base"))),
         (
             Errno::Unsupported,
-            Op::AddSet("n".into(), SetShape { key: SetKey::PairV4, interval: true, map: false }),
+            Op::AddSet(
+                "n".into(),
+                SetShape { key: SetKey::PairV4, interval: true, map: false, size: None },
+            ),
         ),
         (Errno::Unsupported, rule(Statement::Masquerade)),
         (Errno::Loop, Op::AddRule("a".into(), jump("a"))),
@@ -372,7 +375,7 @@ fn fifteen_jumps_below_a_base_chain_are_possible() {
 fn a_set_of_another_shape_is_replaced_under_its_rules() {
     let old = before();
     let mut new = old.clone();
-    let shape = SetShape { key: SetKey::V4, interval: false, map: false };
+    let shape = SetShape { key: SetKey::V4, interval: false, map: false, size: None };
     let mut set = moat_nft::model::Set::new(shape);
     set.elements.insert(Element::V4(v4(7)), None);
     new.sets.insert("s".into(), set);
@@ -399,7 +402,7 @@ fn a_table_of_another_name_counts_as_nothing() {
 #[test]
 fn a_step_does_not_copy_the_table() {
     let mut kernel = fake(&before());
-    let shape = SetShape { key: SetKey::V4, interval: false, map: true };
+    let shape = SetShape { key: SetKey::V4, interval: false, map: true, size: None };
     let go = || Some(Verdict::Goto("b".into()));
     let all = (0..100_000).map(|at| (Element::V4(Ipv4Addr::from_bits(at)), go())).collect();
     kernel.apply(&[Op::AddSet("big".into(), shape), Op::AddElements("big".into(), all)]).unwrap();

@@ -85,6 +85,7 @@ fn a_listing_of_nft_is_read_and_printed_the_same_way_each_time() {
         table inet moat {
         	set p4 {
         		type ipv4_addr
+        		size 65535
         		flags interval
         		elements = { 0.0.0.0/7, 10.0.0.0/8,
         			     11.0.0.1-11.0.0.5, 12.0.0.1,
@@ -130,7 +131,7 @@ fn a_listing_of_nft_is_read_and_printed_the_same_way_each_time() {
 #[test]
 fn a_transaction_is_printed_as_a_script() {
     let key = Element::RangeV4(Ipv4Addr::new(10, 0, 0, 0), Ipv4Addr::new(10, 0, 0, 255));
-    let shape = SetShape { key: SetKey::V4, interval: true, map: true };
+    let shape = SetShape { key: SetKey::V4, interval: true, map: true, size: None };
     let rule = Rule::new(vec![Statement::Vmap { key: vec![Field::SourceV4], map: "m".into() }]);
     let ops = [
         Op::AddTable,
@@ -269,7 +270,8 @@ fn what_is_wrong_is_said_with_its_place() {
 #[test]
 fn a_hundred_thousand_elements_are_printed_and_read() {
     let mut table = Table::new("moat");
-    let mut set = Set::new(SetShape { key: SetKey::ServiceV4, interval: false, map: true });
+    let mut set =
+        Set::new(SetShape { key: SetKey::ServiceV4, interval: false, map: true, size: None });
     for at in 0..100_000_u32 {
         let key = Element::ServiceV4(Ipv4Addr::from_bits(0x0a00_0000 + at), 6, 80);
         set.elements.insert(key, Some(Verdict::Goto("c".into())));

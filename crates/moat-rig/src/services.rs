@@ -47,7 +47,10 @@ pub fn table(bound: &Bound, services: &[ServiceInfo], pods: &[PodIdx]) -> Table 
         ("services4", SetKey::ServiceV4, Field::DestinationV4),
         ("services6", SetKey::ServiceV6, Field::DestinationV6),
     ] {
-        table.sets.insert(name.into(), Set::new(SetShape { key, interval: false, map: true }));
+        table.sets.insert(
+            name.into(),
+            Set::new(SetShape { key, interval: false, map: true, size: None }),
+        );
         let key = vec![field, Field::Protocol, Field::DestinationPort];
         dispatch.push(Rule::new(vec![Statement::Vmap { key, map: name.into() }]));
     }
@@ -92,7 +95,7 @@ fn hairpin(table: &mut Table, bound: &Bound, pods: &[PodIdx]) {
         ("own4", SetKey::PairV4, vec![Field::SourceV4, Field::DestinationV4]),
         ("own6", SetKey::PairV6, vec![Field::SourceV6, Field::DestinationV6]),
     ] {
-        let mut set = Set::new(SetShape { key, interval: false, map: false });
+        let mut set = Set::new(SetShape { key, interval: false, map: false, size: None });
         set.elements = addresses()
             .filter_map(|address| match (address, key) {
                 (IpAddr::V4(own), SetKey::PairV4) => Some((Element::PairV4(own, own), None)),

@@ -150,7 +150,8 @@ fn dispatching(rng: &mut Rng, n_pods: u8) -> Table {
             Chain { base: None, rules: vec![Rule::new(vec![dispatch]), gate] },
         );
         table.chains.insert(closed, Chain { base: None, rules: vec![verdict(Verdict::Drop)] });
-        let mut elements = Set::new(SetShape { key: SetKey::V4, interval: false, map: true });
+        let mut elements =
+            Set::new(SetShape { key: SetKey::V4, interval: false, map: true, size: None });
         for pod in 0..n_pods {
             if rng.one_in(5) {
                 continue;
@@ -163,7 +164,8 @@ fn dispatching(rng: &mut Rng, n_pods: u8) -> Table {
                 continue;
             }
             let peers: Name = format!("{group}_peers").into();
-            let mut set = Set::new(SetShape { key: SetKey::V4, interval: false, map: false });
+            let mut set =
+                Set::new(SetShape { key: SetKey::V4, interval: false, map: false, size: None });
             for _ in 0..rng.below(12) {
                 set.elements.insert(Element::V4(rng.v4()), None);
             }
@@ -181,7 +183,7 @@ fn dispatching(rng: &mut Rng, n_pods: u8) -> Table {
         }
         table.sets.insert(map.into(), elements);
     }
-    let mut local = Set::new(SetShape { key: SetKey::V4, interval: true, map: false });
+    let mut local = Set::new(SetShape { key: SetKey::V4, interval: true, map: false, size: None });
     local.elements.insert(Element::RangeV4([10, 0, 0, 0].into(), [10, 0, 0, 255].into()), None);
     table.sets.insert("local".into(), local);
     table

@@ -40,7 +40,8 @@ pub struct Found {
 }
 
 /// The shape of a set that the model cannot say; ranges are of one field, so no wanted set has it.
-const STRANGE_SHAPE: SetShape = SetShape { key: SetKey::PairV6, interval: true, map: true };
+const STRANGE_SHAPE: SetShape =
+    SetShape { key: SetKey::PairV6, interval: true, map: true, size: None };
 
 /// The base of a chain that the model cannot say: translation is impossible there, so no wanted chain has it.
 const STRANGE_BASE: Base =
@@ -313,7 +314,7 @@ async fn sets(talk: &Talk, found: &mut Found) -> Result<BTreeMap<Name, usize>> {
         let mut of = "";
         let mut set_name = "";
         let (mut flags, mut key, mut len, mut data) = (0, 0, 0, 0);
-        let (mut strange, mut count) = (None, None);
+        let (mut strange, mut count, mut size) = (None, None, None);
         for (kind, value) in attributes(item) {
             match kind {
                 1 => of = text(value).unwrap_or(""),
@@ -322,8 +323,13 @@ async fn sets(talk: &Talk, found: &mut Found) -> Result<BTreeMap<Name, usize>> {
                 4 => key = number(value),
                 5 => len = number(value),
                 6 => data = number(value),
-                // A size limits nothing that is in it, and the rest are notes of others and names.
-                7 | 8 | 9 | 10 | 13 | 14 | 16 => {}
+                // What is said beside the size is about fields of keys, which follows from the type.
+                9 => {
+                    size =
+                        attributes(value).find(|(kind, _)| *kind == 1).map(|(_, own)| number(own));
+                }
+                // Notes of others and names.
+                7 | 8 | 10 | 13 | 14 | 16 => {}
                 // How the set is made.
                 19 => {}
                 20 => count = usize::try_from(number(value)).ok(),
@@ -351,7 +357,7 @@ async fn sets(talk: &Talk, found: &mut Found) -> Result<BTreeMap<Name, usize>> {
             found.whole = true;
         }
         let shape = match (key, why) {
-            (Some(key), None) => SetShape { key, interval: flags & SET_INTERVAL != 0, map },
+            (Some(key), None) => SetShape { key, interval: flags & SET_INTERVAL != 0, map, size },
             (_, why) => {
                 found.strange(&format!("set {set_name}"), why.unwrap_or_default());
                 STRANGE_SHAPE

@@ -146,7 +146,7 @@ impl Encoder<'_> {
     }
 
     fn add_set(&mut self, name: &str, shape: SetShape) -> Result<(), String> {
-        let SetShape { key, interval, map } = shape;
+        let SetShape { key, interval, map, size } = shape;
         let fields = fields(key);
         if interval && fields.len() > 1 {
             return Err(format!("set {name} with ranges of {key:?}; ranges are of one field"));
@@ -159,6 +159,12 @@ impl Encoder<'_> {
         if map {
             to.append_attr_u32_be(6, DATA_VERDICT);
             to.append_attr_u32_be(7, 0);
+        }
+        if let Some(size) = size {
+            // NFTA_SET_DESC with NFTA_SET_DESC_SIZE.
+            let desc = to.nest_start(9);
+            to.append_attr_u32_be(1, size);
+            to.nest_end(desc);
         }
         // NFTA_SET_ID: of use only to messages that do not name their set, but the kernel wants one.
         self.n_sets += 1;

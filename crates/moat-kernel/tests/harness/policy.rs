@@ -113,7 +113,7 @@ pub fn table(policy: &Policy) -> Table {
         set.elements = elements.into_iter().collect();
         table.sets.insert(name.into(), set);
     };
-    let plain = SetShape { key: SetKey::V4, interval: false, map: false };
+    let plain = SetShape { key: SetKey::V4, interval: false, map: false, size: None };
     let map = SetShape { map: true, ..plain };
     let (first, n) = policy.peers;
     set(

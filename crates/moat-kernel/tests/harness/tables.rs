@@ -21,7 +21,8 @@ pub fn table(dice: &mut Dice, name: &str) -> Table {
                 if (interval && !one_field) || dice.one_in(4) {
                     continue;
                 }
-                let shape = SetShape { key, interval, map };
+                let size = (!interval && map).then_some(64);
+                let shape = SetShape { key, interval, map, size };
                 let name: Name = format!("s{n}_{}{}", u8::from(map), u8::from(interval)).into();
                 let mut set = Set::new(shape);
                 let n_elements = dice.below(12);

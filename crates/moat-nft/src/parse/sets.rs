@@ -16,7 +16,7 @@ impl<'a> Parser<'a> {
                 (Kind::Line | Kind::Sign(";"), _) => {}
                 (Kind::Word("type"), None) => {
                     let key = self.set_type(map)?;
-                    set = Some(Set::new(SetShape { key, interval: false, map }));
+                    set = Some(Set::new(SetShape { key, interval: false, map, size: None }));
                 }
                 (Kind::Word("flags"), Some(set)) if set.elements.is_empty() => {
                     set.interval = self.flags(&["interval", "constant"])?.contains(&"interval");
@@ -26,8 +26,8 @@ impl<'a> Parser<'a> {
                         return Err(self.lex.error(token.place, message.to_owned()));
                     }
                 }
-                (Kind::Word("size"), _) => {
-                    self.number::<u32>("a number of elements")?;
+                (Kind::Word("size"), Some(set)) => {
+                    set.size = Some(self.number("a number of elements")?);
                     self.line_end()?;
                 }
                 (Kind::Word("policy"), _) => {

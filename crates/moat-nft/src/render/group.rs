@@ -1,82 +1,357 @@
 //! The chain of a program: from a peer's address to the row of its ports.
 
-use super::{Refused, Renderer, dispatch_name, host, verdict};
-use crate::model::{Chain, Element, Field, Name, Rule, Set, SetKey, SetShape, Statement, Verdict};
-use crate::reason::hash;
-use moat_ir::{AtomKind, Bound, Clause, Direction, OutcomeCell, Program, ProgramId, Why};
-use moat_sets::{AddrSet, Family, IdSet};
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use super::layer::Work;
+use super::peers::{Peers, atoms, hosts};
+use super::row::Ports;
+use super::{Refused, dispatch_name, host, verdict};
+use crate::model::{Element, Field, Name, Rule, Set, SetKey, SetShape, Statement, Verdict};
+use moat_ir::{Bound, Direction, OutcomeCell, PeerSetId, PolicyIdx, Program, ProgramId, Why};
+use moat_sets::{Family, IdSet};
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
-impl Renderer<'_> {
-    /// The chain of a program for one IP family; made when first asked for.
-    pub(super) fn group(&mut self, id: ProgramId, family: Family) -> Name {
-        if let Some(name) = self.groups.get(&(id, family)) {
-            return name.clone();
+/// A program as chains and sets, for one IP family.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) program: ProgramId,
+    pub(super) direction: Direction,
+    pub(super) family: Family,
+    /// The set of each row that is told by pods' own addresses, by the row's chain.
+    rows: BTreeMap<Name, Name>,
+    /// The map of pods' own addresses, in place of `rows` where these are too many.
+    pods: Option<Name>,
+    /// The map of ranges.
+    cidrs: Option<Name>,
+    /// The chain of the row of everyone else.
+    rest: Name,
+    /// The chains that it leads to, once for each time.
+    held: Vec<Name>,
+    /// How many elements it would need, if those are too many.
+    pub(super) refused: Option<usize>,
+}
+
+/// Up to so many sets are asked one after another; one map is asked instead of more.
+///
+/// An element of a map leads somewhere, and with each that comes the kernel walks the whole table again to be sure that nothing goes in
+/// circles; one of a set does not. So sets change in microseconds, and maps are made anew.
+const ROWS_MAX: usize = 16;
+
+impl Work<'_> {
+    /// The chain of a program for one IP family; made unless it is there.
+    pub(super) fn group(&mut self, id: ProgramId, family: Family, name: &Name) {
+        if let Some(group) = self.layer.groups.get_mut(name) {
+            // Its number is another after a change of policies.
+            group.program = id;
+            return;
         }
-        let bound = self.bound;
-        let program = bound.program(id);
-        let version = if family == Family::V4 { 4 } else { 6 };
-        let (direction, text) = (program.direction, program_name(bound, program));
-        let name: Name = format!("{}{direction}{version}_{text}", self.prefix()).into();
-        self.groups.insert((id, family), name.clone());
-        let cells = bound.outcomes(program);
-        let peers = Peers::new(bound, &self.pods, &cells, family);
-        let n_elements = peers.exact.len() + peers.ranges.len();
-        let rules = if n_elements > self.settings.elements_max {
-            self.refused.push(Refused {
-                program: id,
-                policies: policies(bound, program),
-                n_elements,
-            });
-            let end = if self.staged {
-                Verdict::Return
-            } else {
-                Verdict::Goto(format!("closed_{}", program.direction).into())
-            };
+        let group = self.build(id, family, name);
+        self.layer.groups.insert(name.clone(), group);
+        self.fill(name);
+    }
+
+    /// Takes a group away with all that only it leads to.
+    pub(super) fn drop_group(&mut self, name: &Name) {
+        let Some(group) = self.layer.groups.remove(name) else { return };
+        self.draft.drop_chain(name);
+        for set in group.rows.values().chain(&group.pods).chain(&group.cidrs) {
+            self.draft.drop_set(set);
+        }
+        for row in &group.held {
+            self.release_row(row);
+        }
+    }
+
+    /// Programs that are too large.
+    pub(super) fn refused(&self) -> Vec<Refused> {
+        let mut refused: Vec<Refused> = Vec::new();
+        for group in self.layer.groups.values() {
+            let Some(n_elements) = group.refused else { continue };
+            let policies = policies(self.bound, self.bound.program(group.program));
+            let own = Refused { program: group.program, policies, n_elements };
+            if !refused.contains(&own) {
+                refused.push(own);
+            }
+        }
+        refused
+    }
+
+    fn build(&mut self, id: ProgramId, family: Family, name: &Name) -> Group {
+        let program = self.bound.program(id);
+        let direction = program.direction;
+        let mut group = Group {
+            program: id,
+            direction,
+            family,
+            rows: BTreeMap::new(),
+            pods: None,
+            cidrs: None,
+            rest: "".into(),
+            held: Vec::new(),
+            refused: None,
+        };
+        let (cells, rows) = self.rows_of(direction, self.bound.outcomes(program));
+        let peers = Peers::new(self.bound, &self.layer.pods, &cells, family, &rows);
+        if peers.n_elements() > self.settings.elements_max {
+            group.refused = Some(peers.n_elements());
+            return group;
+        }
+        let mut row = |at: usize, work: &mut Self| {
+            let (Some(cell), Some(row)) = (cells.get(at), rows.get(at)) else { return };
+            work.hold_row(direction, row, &cell.ports);
+            group.held.push(row.clone());
+        };
+        row(peers.rest, self);
+        let ranges: BTreeSet<usize> = peers.ranges.values().copied().collect();
+        ranges.into_iter().chain(peers.exact.keys().copied()).for_each(|at| row(at, self));
+        let goto = |at: usize| rows.get(at).map(|row| Verdict::Goto(row.clone()));
+        group.rest = rows.get(peers.rest).cloned().unwrap_or_default();
+        if peers.exact.len() > ROWS_MAX {
+            let mut set =
+                Set::new(SetShape { key: key(family), interval: false, map: true, size: None });
+            for (&at, addresses) in &peers.exact {
+                set.elements.extend(hosts(addresses).map(|element| (element, goto(at))));
+            }
+            group.pods = Some(self.draft.put_fixed(&format!("{name}_pods"), set));
+        } else {
+            for (&at, addresses) in &peers.exact {
+                let Some(row) = rows.get(at) else { continue };
+                let set = exact(family, hosts(addresses).map(|element| (element, None)).collect());
+                let own = row_set(name, row, &set);
+                self.draft.put_set(&own, set);
+                group.rows.insert(row.clone(), own);
+            }
+        }
+        if !peers.ranges.is_empty() {
+            let mut set =
+                Set::new(SetShape { key: key(family), interval: true, map: true, size: None });
+            set.elements =
+                peers.ranges.iter().map(|(range, at)| (range.clone(), goto(*at))).collect();
+            group.cidrs = Some(self.draft.put_fixed(&format!("{name}_cidrs"), set));
+        }
+        group
+    }
+
+    /// The rules of a group's chain.
+    fn fill(&mut self, name: &Name) {
+        let Some(group) = self.layer.groups.get(name) else { return };
+        let rules = if group.refused.is_some() {
+            let closed = format!("closed_{}", group.direction);
+            let end =
+                if self.layer.staged { Verdict::Return } else { Verdict::Goto(closed.into()) };
             vec![verdict(end)]
         } else {
-            self.fill(program.direction, family, &name, &cells, &peers)
+            let peer = vec![peer_field(group.direction, group.family)];
+            let vmap = |map: &Name| Statement::Vmap { key: peer.clone(), map: map.clone() };
+            let is_in = |set: &Name| Statement::Lookup {
+                key: peer.clone(),
+                set: set.clone(),
+                negate: false,
+            };
+            let goto = |row: &Name| Statement::Verdict(Verdict::Goto(row.clone()));
+            let rows = group.rows.iter();
+            let rows = rows.map(|(row, set)| Rule::new(vec![is_in(set), goto(row)]));
+            let maps = group.pods.iter().chain(&group.cidrs).map(|map| Rule::new(vec![vmap(map)]));
+            rows.chain(maps).chain([Rule::new(vec![goto(&group.rest)])]).collect()
         };
-        self.table.chains.insert(name.clone(), Chain { base: None, rules });
-        name
+        self.draft.put_chain(name, None, rules);
     }
 
-    fn fill(
-        &mut self,
-        direction: Direction,
-        family: Family,
-        name: &str,
-        cells: &[OutcomeCell],
-        peers: &Peers,
-    ) -> Vec<Rule> {
-        let mut rows: BTreeMap<usize, Name> = BTreeMap::new();
-        for &cell in peers.exact.values().chain(peers.ranges.values()).chain([&peers.rest]) {
-            if let (false, Some(found)) = (rows.contains_key(&cell), cells.get(cell)) {
-                rows.insert(cell, self.row(direction, &found.ports));
+    /// Puts addresses where they belong in every group, after they have come, gone, or become others'.
+    pub(super) fn readdress(&mut self, addresses: &[IpAddr]) {
+        for &address in addresses {
+            self.layer.pods.set(self.bound, address);
+        }
+        let names: Vec<Name> = self.layer.groups.keys().cloned().collect();
+        for &address in addresses {
+            let mut known = FxHashMap::default();
+            for name in &names {
+                self.readdress_in(name, address, &mut known);
             }
         }
-        let goto = |cell: &usize| rows.get(cell).map(|row| Verdict::Goto(row.clone()));
-        let peer_field = peer_field(direction, family);
-        let key = if family == Family::V4 { SetKey::V4 } else { SetKey::V6 };
-        let mut rules = Vec::new();
-        let maps = [(&peers.exact, "pods", false), (&peers.ranges, "cidrs", true)];
-        for (elements, suffix, interval) in maps {
-            // The map of pods is always there, so that the first pod that appears is an element and nothing else.
-            if elements.is_empty() && interval {
-                continue;
-            }
-            let map: Name = format!("{name}_{suffix}").into();
-            let mut set = Set::new(SetShape { key, interval, map: true });
-            set.elements =
-                elements.iter().map(|(element, cell)| (element.clone(), goto(cell))).collect();
-            self.table.sets.insert(map.clone(), set);
-            rules.push(Rule::new(vec![Statement::Vmap { key: vec![peer_field], map }]));
-        }
-        rules.extend(goto(&peers.rest).map(verdict));
-        rules
     }
+
+    fn readdress_in(
+        &mut self,
+        name: &Name,
+        address: IpAddr,
+        known: &mut FxHashMap<PeerSetId, bool>,
+    ) {
+        let Some(group) = self.layer.groups.get(name) else { return };
+        if group.family != Family::of(address) {
+            return;
+        }
+        let program = self.bound.program(group.program);
+        let wanted = self.own_row(program, address, known);
+        let element = host(address);
+        let sets = &self.draft.table().sets;
+        let is_in = |set: &Name| sets.get(set).is_some_and(|s| s.elements.contains_key(&element));
+        if group.refused.is_some() || group.pods.is_some() {
+            let same = group.refused.is_none()
+                && !group.pods.as_ref().is_some_and(is_in)
+                && wanted.is_none();
+            if !same {
+                self.rebuild(name);
+            }
+            return;
+        }
+        let (direction, family) = (group.direction, group.family);
+        let now = group.rows.iter().find(|(_, set)| is_in(set));
+        let now = now.map(|(row, set)| (row.clone(), set.clone()));
+        if now.as_ref().map(|(row, _)| row) == wanted.as_ref().map(|(row, _)| row) {
+            return;
+        }
+        let mut refill = false;
+        if let Some((row, set)) = now {
+            self.draft.remove(&set, &element);
+            refill |= self.resize(name, &row, &set);
+        }
+        if let Some((row, ports)) = wanted {
+            let n_elements: usize = self.n_elements(name);
+            let Some(group) = self.layer.groups.get_mut(name) else { return };
+            let is_new = !group.rows.contains_key(&row);
+            if n_elements >= self.settings.elements_max || (is_new && group.rows.len() >= ROWS_MAX)
+            {
+                return self.rebuild(name);
+            }
+            if is_new {
+                let set = exact(family, BTreeMap::from([(element, None)]));
+                let own = row_set(name, &row, &set);
+                group.rows.insert(row.clone(), own.clone());
+                group.held.push(row.clone());
+                self.draft.put_set(&own, set);
+                self.hold_row(direction, &row, &ports);
+                refill = true;
+            } else if let Some(set) = group.rows.get(&row).cloned() {
+                self.draft.add(&set, element);
+                refill |= self.resize(name, &row, &set);
+            }
+        }
+        if refill {
+            self.fill(name);
+        }
+    }
+
+    /// Gives a row's set a name that says its size, or takes an empty row away; whether rules change with that.
+    fn resize(&mut self, name: &Name, row: &Name, set: &Name) -> bool {
+        let Some(own) = self.draft.table().sets.get(set) else { return false };
+        let Some(group) = self.layer.groups.get_mut(name) else { return false };
+        if own.elements.is_empty() {
+            group.rows.remove(row);
+            if let Some(at) = group.held.iter().rposition(|held| held == row) {
+                group.held.remove(at);
+            }
+            self.draft.drop_set(set);
+            self.release_row(row);
+            return true;
+        }
+        if own.size == Some(capacity(own.elements.len())) {
+            return false;
+        }
+        let resized = exact(group.family, own.elements.clone());
+        let other = row_set(name, row, &resized);
+        group.rows.insert(row.clone(), other.clone());
+        self.draft.drop_set(set);
+        self.draft.put_set(&other, resized);
+        true
+    }
+
+    fn rebuild(&mut self, name: &Name) {
+        let Some(group) = self.layer.groups.get(name) else { return };
+        let (program, family) = (group.program, group.family);
+        let built = self.build(program, family, name);
+        let Some(old) = self.layer.groups.insert(name.clone(), built) else { return };
+        let Some(new) = self.layer.groups.get(name) else { return };
+        let kept: Vec<&Name> = new.rows.values().chain(&new.pods).chain(&new.cidrs).collect();
+        for set in old.rows.values().chain(&old.pods).chain(&old.cidrs) {
+            if !kept.contains(&set) {
+                self.draft.drop_set(set);
+            }
+        }
+        for row in &old.held {
+            self.release_row(row);
+        }
+        self.fill(name);
+    }
+
+    fn n_elements(&self, name: &Name) -> usize {
+        let sets = &self.draft.table().sets;
+        let group = self.layer.groups.get(name);
+        let own = group.into_iter().flat_map(|g| g.rows.values().chain(&g.pods).chain(&g.cidrs));
+        own.filter_map(|set| sets.get(set)).map(|set| set.elements.len()).sum()
+    }
+
+    /// The row of an address that a pod has, where it is not that of the addresses around it.
+    fn own_row(
+        &self,
+        program: &Program,
+        address: IpAddr,
+        known: &mut FxHashMap<PeerSetId, bool>,
+    ) -> Option<(Name, Ports)> {
+        let (atom, around) = atoms(self.bound, address)?;
+        // Whether a peer set tells the two apart is asked once for all programs.
+        let mut tells_apart = |id: PeerSetId| {
+            *known.entry(id).or_insert_with(|| {
+                let set = self.bound.peers(id);
+                let is_in = |atom| (set.must.contains(atom), set.may.contains(atom));
+                is_in(atom) != is_in(around)
+            })
+        };
+        let mut clauses = program.stages.iter().flat_map(|stage| &stage.clauses);
+        if !clauses.any(|clause| tells_apart(clause.peers)) {
+            return None;
+        }
+        let row = |atom: u32| {
+            let cells = self.bound.outcomes_among(program, IdSet::range(atom, atom + 1));
+            let ports = cells.into_iter().next()?.ports;
+            Some((self.row_name(program.direction, &ports), ports))
+        };
+        let (own, other) = (row(atom)?, row(around)?);
+        (own.0 != other.0).then_some(own)
+    }
+
+    /// Cells that no two of lead to the same chain, and these chains.
+    fn rows_of(
+        &self,
+        direction: Direction,
+        cells: Vec<OutcomeCell>,
+    ) -> (Vec<OutcomeCell>, Vec<Name>) {
+        let mut merged: BTreeMap<Name, OutcomeCell> = BTreeMap::new();
+        for cell in cells {
+            let name = self.row_name(direction, &cell.ports);
+            match merged.get_mut(&name) {
+                Some(own) => own.peers.union_with(&cell.peers),
+                None => {
+                    merged.insert(name, cell);
+                }
+            }
+        }
+        let (rows, cells) = merged.into_iter().unzip();
+        (cells, rows)
+    }
+}
+
+/// A set of single addresses that changes in place, with room for as many elements as it has.
+pub(super) fn exact(family: Family, elements: BTreeMap<Element, Option<Verdict>>) -> Set {
+    let size = Some(capacity(elements.len()));
+    let shape = SetShape { key: key(family), interval: false, map: false, size };
+    Set { elements, ..Set::new(shape) }
+}
+
+/// The size of a set with so many elements: it can double before it needs another, and take the new before the old leave.
+pub(super) fn capacity(n_elements: usize) -> u32 {
+    let n_elements = u32::try_from(n_elements).unwrap_or(u32::MAX >> 2);
+    n_elements.max(32).next_power_of_two().saturating_mul(2)
+}
+
+/// Names end in hashes, so a row's last part tells it from other rows.
+fn row_set(group: &Name, row: &Name, set: &Set) -> Name {
+    let row = row.rsplit('_').next().unwrap_or_default();
+    format!("{group}_{row}_{}", set.size.unwrap_or_default()).into()
+}
+
+fn key(family: Family) -> SetKey {
+    if family == Family::V4 { SetKey::V4 } else { SetKey::V6 }
 }
 
 /// The field with the other end's address.
@@ -86,156 +361,8 @@ fn peer_field(direction: Direction, family: Family) -> Field {
     dispatch_name(other, family).1
 }
 
-/// The pods that packets can come from or go to by an address of their own, by where a peer set has them.
-pub(super) struct PodTable {
-    /// For each pod atom, its pods' addresses with the address atom that each lies in.
-    by_atom: Vec<Vec<(Element, u32)>>,
-    /// For each address atom, the pod atoms with pods in it.
-    within: BTreeMap<u32, Vec<u32>>,
-}
-
-impl PodTable {
-    pub(super) fn new(bound: &Bound) -> Self {
-        let first = bound.atoms.first_pod();
-        let mut by_atom = Vec::with_capacity((bound.atoms.len() - first) as usize);
-        let mut within: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for atom in first..bound.atoms.len() {
-            let mut found = Vec::new();
-            if let Some(AtomKind::Pods { class, family }) = bound.atoms.get(atom) {
-                for &pod in &bound.class(class).pods {
-                    let info = bound.pod(pod);
-                    // Who shares its node's network is known by its node's address only.
-                    if info.host_network || info.finished {
-                        continue;
-                    }
-                    for &address in &info.addresses {
-                        let owned = bound.pod_by_address.get(&address) == Some(&pod);
-                        if owned && Family::of(address) == family {
-                            let around = bound.atoms.of_address(address);
-                            found.push((host(address), around));
-                            let inside = within.entry(around).or_default();
-                            if inside.last() != Some(&atom) {
-                                inside.push(atom);
-                            }
-                        }
-                    }
-                }
-            }
-            by_atom.push(found);
-        }
-        Self { by_atom, within }
-    }
-}
-
-/// Which cell each address of a family belongs to.
-struct Peers {
-    /// Pods, where they differ from the addresses around them.
-    exact: BTreeMap<Element, usize>,
-    /// Ranges of addresses, where they differ from the rest.
-    ranges: BTreeMap<Element, usize>,
-    /// The cell of everyone else: the one with most addresses.
-    rest: usize,
-}
-
-impl Peers {
-    fn new(bound: &Bound, table: &PodTable, cells: &[OutcomeCell], family: Family) -> Self {
-        let addresses: Vec<AddrSet> =
-            cells.iter().map(|cell| bound.atoms.addresses(&cell.peers)).collect();
-        let widths: Vec<u128> = addresses.iter().map(|set| width(set, family)).collect();
-        // The first of the widest, so that the same input always gives the same ruleset.
-        let rest = (0..cells.len()).rev().max_by_key(|&at| widths[at]).unwrap_or(0);
-        let mut ranges = BTreeMap::new();
-        for (at, set) in addresses.iter().enumerate().filter(|(at, _)| *at != rest) {
-            ranges.extend(self::ranges(set, family).map(|range| (range, at)));
-        }
-        let first = bound.atoms.first_pod();
-        let n_atoms = bound.atoms.len();
-        let mut of_address = vec![rest; first as usize];
-        // Only pods of other cells than the rest, and pods that lie in addresses of other cells, can differ from what is around them.
-        let mut candidates = IdSet::new();
-        for (at, cell) in cells.iter().enumerate().filter(|(at, _)| *at != rest) {
-            for atom in cell.peers.intersect(&IdSet::range(0, first)).iter() {
-                of_address[atom as usize] = at;
-                candidates.extend(table.within.get(&atom).into_iter().flatten().copied());
-            }
-            candidates.union_with(&cell.peers.intersect(&IdSet::range(first, n_atoms)));
-        }
-        let mut exact = BTreeMap::new();
-        for (at, cell) in cells.iter().enumerate() {
-            for atom in cell.peers.intersect(&candidates).iter() {
-                for (element, around) in &table.by_atom[(atom - first) as usize] {
-                    let own = match element {
-                        Element::V4(_) => Family::V4,
-                        _ => Family::V6,
-                    };
-                    if own == family && of_address[*around as usize] != at {
-                        exact.insert(element.clone(), at);
-                    }
-                }
-            }
-        }
-        Self { exact, ranges, rest }
-    }
-}
-
-/// How many addresses a set has in a family; all of IPv6 counts as one less.
-fn width(set: &AddrSet, family: Family) -> u128 {
-    match family {
-        Family::V4 => set.v4().ranges().iter().map(|(low, high)| u128::from(high - low) + 1).sum(),
-        Family::V6 => {
-            set.v6().ranges().iter().fold(0, |sum: u128, (low, high)| {
-                sum.saturating_add((high - low).saturating_add(1))
-            })
-        }
-    }
-}
-
-/// The ranges of a set in a family.
-pub(super) fn ranges(set: &AddrSet, family: Family) -> impl Iterator<Item = Element> {
-    let v4 = if family == Family::V4 { set.v4().ranges() } else { &[] };
-    let v6 = if family == Family::V6 { set.v6().ranges() } else { &[] };
-    let v4 = v4
-        .iter()
-        .map(|&(low, high)| Element::RangeV4(Ipv4Addr::from_bits(low), Ipv4Addr::from_bits(high)));
-    let v6 = v6
-        .iter()
-        .map(|&(low, high)| Element::RangeV6(Ipv6Addr::from_bits(low), Ipv6Addr::from_bits(high)));
-    v4.chain(v6).collect::<Vec<_>>().into_iter()
-}
-
-/// A name that follows from the rules of the program, and not from who their peers are at the moment.
-pub(super) fn program_name(bound: &Bound, program: &Program) -> String {
-    let mut text = String::new();
-    for stage in &program.stages {
-        for clause in &stage.clauses {
-            clause_text(bound, clause, &mut text);
-        }
-    }
-    format!("{:016x}", hash(&text))
-}
-
-fn clause_text(bound: &Bound, clause: &Clause, text: &mut String) {
-    let symbolic = &bound.symbolic;
-    match &clause.why {
-        Why::Rule(idx) => {
-            let sym = symbolic.clause(*idx);
-            let rule = symbolic.rule(sym.rule);
-            let policy = symbolic.policy(rule.policy);
-            let peer = sym.peer_index;
-            let _ = write!(text, "{policy} {} {} {peer:?}", rule.direction, rule.index);
-        }
-        Why::Isolated(policies) => {
-            for &policy in policies.iter() {
-                let _ = write!(text, "isolated {} ", symbolic.policy(policy));
-            }
-        }
-        Why::Default => text.push_str("default"),
-    }
-    let _ = writeln!(text, " {:?} {}", clause.then, clause.ports);
-}
-
 /// The policies that a program is made of.
-fn policies(bound: &Bound, program: &Program) -> Vec<u32> {
+fn policies(bound: &Bound, program: &Program) -> Vec<PolicyIdx> {
     let mut found: Vec<u32> = program
         .stages
         .iter()

@@ -1,6 +1,7 @@
 //! The chain of a row: from a destination port to the decision about it.
 
-use super::{Renderer, verdict};
+use super::layer::Work;
+use super::verdict;
 use crate::model::{Element, Field, Name, Rule, Set, SetKey, SetShape, Statement, Value, Verdict};
 use crate::reason::hash;
 use moat_ir::{Decision, Direction};
@@ -12,29 +13,71 @@ const EXPAND_MAX: u16 = 16;
 /// Up to so many single ports are compared one by one, which is cheaper than a map.
 const COMPARE_MAX: usize = 2;
 
-impl Renderer<'_> {
-    /// The chain of a row: the decision's own where all ports share it.
-    pub(super) fn row(&mut self, direction: Direction, ports: &[(PortSet, Decision)]) -> Name {
-        if let [(_, only)] = ports {
-            return self.decision(direction, only);
-        }
-        let row = Row::new(ports);
-        let chains: Vec<Name> =
-            ports.iter().map(|(_, decision)| self.decision(direction, decision)).collect();
-        let mut text = String::new();
-        for ((ports, _), chain) in ports.iter().zip(&chains) {
-            text.push_str(&format!("{ports} {chain}\n"));
-        }
-        let name: Name = format!("{}ports_{direction}_{:016x}", self.prefix(), hash(&text)).into();
-        if self.table.chains.contains_key(&name) {
-            return name;
-        }
-        let rules = row.rules(&name, &chains, &mut self.table.sets);
-        self.chain(&name, None, rules);
-        name
-    }
+/// What happens on which ports; disjoint, and all ports together.
+pub(super) type Ports = Vec<(PortSet, Decision)>;
+
+/// What a row's chain leads to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RowParts {
+    decisions: Vec<Name>,
+    sets: Vec<Name>,
 }
 
+impl Work<'_> {
+    /// The name of a row's chain: that of the decision where all ports share it.
+    pub(super) fn row_name(&self, direction: Direction, ports: &Ports) -> Name {
+        if let [(_, only)] = &ports[..] {
+            return self.decision_name(direction, only);
+        }
+        let mut lines: Vec<String> = ports
+            .iter()
+            .map(|(ports, decision)| {
+                format!("{ports} {}\n", self.decision_name(direction, decision))
+            })
+            .collect();
+        lines.sort_unstable();
+        format!("{}ports_{direction}_{:016x}", self.prefix(), hash(&lines.concat())).into()
+    }
+
+    /// Notes that something leads to a row's chain, and makes it if it is the first.
+    pub(super) fn hold_row(&mut self, direction: Direction, name: &Name, ports: &Ports) {
+        if let [(_, only)] = &ports[..] {
+            return self.hold_decision(name, direction, only);
+        }
+        if !self.draft.hold(name) {
+            return;
+        }
+        let row = Row::new(ports);
+        let mut parts = RowParts::default();
+        for (_, decision) in ports {
+            let chain = self.decision_name(direction, decision);
+            self.hold_decision(&chain, direction, decision);
+            parts.decisions.push(chain);
+        }
+        let (rules, sets) = row.rules(name, &parts.decisions);
+        for (set_name, set) in sets {
+            self.draft.put_set(&set_name, set);
+            parts.sets.push(set_name);
+        }
+        self.draft.put_chain(name, None, rules);
+        self.layer.rows.insert(name.clone(), parts);
+    }
+
+    /// Notes that something does not lead to a row's chain any more.
+    pub(super) fn release_row(&mut self, name: &Name) {
+        if !self.draft.release(name) {
+            return;
+        }
+        self.draft.drop_chain(name);
+        match self.layer.rows.remove(name) {
+            Some(parts) => {
+                parts.sets.iter().for_each(|set| self.draft.drop_set(set));
+                parts.decisions.iter().for_each(|chain| self.release_row(chain));
+            }
+            None => self.forget_decision(name),
+        }
+    }
+}
 /// Ports by how they are looked up; numbers are indexes of decisions.
 #[derive(Default)]
 struct Row {
@@ -73,14 +116,14 @@ impl Row {
         row
     }
 
-    fn rules(&self, name: &str, chains: &[Name], sets: &mut BTreeMap<Name, Set>) -> Vec<Rule> {
+    fn rules(&self, name: &str, chains: &[Name]) -> (Vec<Rule>, Vec<(Name, Set)>) {
         let goto = |at: usize| chains.get(at).map(|chain| Verdict::Goto(chain.clone()));
         let is = |number| Statement::Match {
             field: Field::Protocol,
             negate: false,
             value: Value::Protocol(number),
         };
-        let mut rules = Vec::new();
+        let (mut rules, mut sets) = (Vec::new(), Vec::new());
         if self.exact.len() <= COMPARE_MAX {
             for (&(number, port), &at) in &self.exact {
                 let value = Value::Port(port);
@@ -89,24 +132,26 @@ impl Row {
                 rules.push(Rule::new([is(number), port].into_iter().chain(end).collect()));
             }
         } else {
-            let mut set =
-                Set::new(SetShape { key: SetKey::ProtocolPort, interval: false, map: true });
+            let size = u32::try_from(self.exact.len()).ok();
+            let shape = SetShape { key: SetKey::ProtocolPort, interval: false, map: true, size };
+            let mut set = Set::new(shape);
             let element = |&(number, port): &(u8, u16)| Element::ProtocolPort(number, port);
             set.elements =
                 self.exact.iter().map(|(point, at)| (element(point), goto(*at))).collect();
             let map: Name = name.into();
-            sets.insert(map.clone(), set);
+            sets.push((map.clone(), set));
             let key = vec![Field::Protocol, Field::DestinationPort];
             rules.push(Rule::new(vec![Statement::Vmap { key, map }]));
         }
         for (&number, ranges) in &self.ranges {
-            let mut set = Set::new(SetShape { key: SetKey::Port, interval: true, map: true });
+            let mut set =
+                Set::new(SetShape { key: SetKey::Port, interval: true, map: true, size: None });
             set.elements = ranges
                 .iter()
                 .map(|&(low, high, at)| (Element::PortRange(low, high), goto(at)))
                 .collect();
             let map: Name = format!("{name}_{number}").into();
-            sets.insert(map.clone(), set);
+            sets.push((map.clone(), set));
             let key = vec![Field::DestinationPort];
             rules.push(Rule::new(vec![is(number), Statement::Vmap { key, map }]));
         }
@@ -115,6 +160,6 @@ impl Row {
             rules.push(Rule::new([is(number)].into_iter().chain(end).collect()));
         }
         rules.extend(goto(self.rest).map(verdict));
-        rules
+        (rules, sets)
     }
 }

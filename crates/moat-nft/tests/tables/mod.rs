@@ -94,7 +94,9 @@ pub(crate) fn table(rng: &mut Rng) -> Table {
         }
         let key = rng.pick(&SetKey::ALL);
         let simple = matches!(key, SetKey::V4 | SetKey::V6 | SetKey::Port);
-        let shape = SetShape { key, interval: simple && rng.one_in(2), map: rng.one_in(2) };
+        let interval = simple && rng.one_in(2);
+        let size = (!interval && rng.one_in(3)).then_some(64);
+        let shape = SetShape { key, interval, map: rng.one_in(2), size };
         let targets = chains.iter().skip(at + 1).filter(|(_, base)| base.is_none());
         let targets: Vec<Name> = targets.map(|(name, _)| name.clone()).collect();
         let mut set = Set::new(shape);

@@ -61,7 +61,7 @@ pub(crate) fn jump_list(pods: &[IpAddr]) -> Table {
 /// A map from pods to their chains, in which conntrack is asked: Calico's shape, by address instead of interface and without its packet
 /// marks, which the model does not have.
 pub(crate) fn pod_chains(pods: &[IpAddr]) -> Table {
-    let mut set = Set::new(SetShape { key: SetKey::V4, interval: false, map: true });
+    let mut set = Set::new(SetShape { key: SetKey::V4, interval: false, map: true, size: None });
     let mut chains = Vec::new();
     for (at, &pod) in pods.iter().enumerate() {
         let chain: Name = format!("pod_{at}").into();
@@ -109,7 +109,7 @@ pub(crate) fn peer_rules(from: IpAddr, to: IpAddr, n_peers: u32) -> Table {
 pub(crate) fn policy_sets(from: IpAddr, to: IpAddr, n_policies: u32) -> Table {
     const N_SUBJECTS: u32 = 20;
     const N_PEERS: u32 = 100;
-    let shape = SetShape { key: SetKey::V4, interval: false, map: false };
+    let shape = SetShape { key: SetKey::V4, interval: false, map: false, size: None };
     let set = |own: Option<IpAddr>, first: u32, n: u32| {
         let mut set = Set::new(shape);
         for address in (first..first + n).map(other).chain(own) {

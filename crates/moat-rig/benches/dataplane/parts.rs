@@ -128,7 +128,7 @@ fn rows(table: &mut Table) {
         let old = table.sets.remove(&map).unwrap();
         let mut by_verdict: BTreeMap<Verdict, Set> = BTreeMap::new();
         for (element, verdict) in old.elements {
-            let shape = SetShape { key: old.key, interval: false, map: false };
+            let shape = SetShape { key: old.key, interval: false, map: false, size: None };
             let set = by_verdict.entry(verdict.unwrap()).or_insert_with(|| Set::new(shape));
             set.elements.insert(element, None);
         }

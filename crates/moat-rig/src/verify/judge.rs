@@ -1,7 +1,7 @@
 //! One question's answer by the network, held against the engine's.
 
 use super::questions::{Question, Target};
-use moat_ir::{Answer, Bound, Decision, Direction, Ground, Half, HalfReason, Verdict};
+use moat_ir::{Answer, Bound, Decision, Direction, Exemption, Ground, Half, HalfReason, Verdict};
 use moat_nft::reason::{Mark, Reason, Reasons};
 use moat_sets::Protocol;
 use std::net::IpAddr;
@@ -98,7 +98,7 @@ fn records(
             target.address == *address && (portless || target.flow.point.port == *port)
         })
     };
-    // A pod that reaches itself leaves no record, and its own answer says so.
+    // A pod that reaches itself may leave no record, and its own answer says so.
     let answered = |target: &Target| {
         observed.answered_by.is_some_and(|(address, _)| target.address == address)
     };
@@ -109,11 +109,14 @@ fn records(
         .or(answers.first());
     let Some((target, answer)) = chosen else { return };
     let expected = marks(bound, answer);
+    // What a pod sends to itself is never denied, but where rules allow it they say so.
+    let own = matches!(answer.egress.reason, HalfReason::Exempt(Exemption::SamePod));
     let mut seen: Vec<Mark> = observed
         .records
         .iter()
         .filter(|(address, ..)| *address == target.address)
         .map(|(.., mark)| *mark)
+        .filter(|mark| !(own && matches!(mark, Mark::Decided { allow: true, .. })))
         .collect();
     // What got no answer is sent again, and each is a packet of its own; a TCP connection has one first packet.
     if question.point.protocol != Protocol::Tcp {

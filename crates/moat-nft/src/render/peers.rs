@@ -1,0 +1,153 @@
+//! Who the peers of a program are, by address.
+
+use super::host;
+use crate::model::Element;
+use moat_ir::{Bound, OutcomeCell};
+use moat_sets::{AddrSet, Family, IdSet};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The pods that packets can come from or go to by an address of their own, by where a peer set has them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PodTable {
+    /// For each pod atom, its pods' addresses, each with the address atom that it lies in.
+    by_atom: FxHashMap<u32, BTreeMap<IpAddr, u32>>,
+    /// For each address atom, the pod atoms with pods in it, or that once had.
+    within: BTreeMap<u32, IdSet>,
+    /// The pod atom of each address.
+    atoms: BTreeMap<IpAddr, u32>,
+}
+
+/// The pod atom and the address atom of a pod's address; `None` for an address that no pod has by itself.
+pub(super) fn atoms(bound: &Bound, address: IpAddr) -> Option<(u32, u32)> {
+    let pod = *bound.pod_by_address.get(&address)?;
+    let info = bound.pod(pod);
+    // Who shares its node's network is known by its node's address only.
+    if info.host_network || info.finished {
+        return None;
+    }
+    let atom = bound.class(info.class).atom(Family::of(address))?;
+    Some((atom, bound.atoms.of_address(address)))
+}
+
+impl PodTable {
+    pub(super) fn new(bound: &Bound) -> Self {
+        let mut table = Self::default();
+        for &address in bound.pod_by_address.keys() {
+            table.set(bound, address);
+        }
+        table
+    }
+
+    /// Learns again whose an address is.
+    pub(super) fn set(&mut self, bound: &Bound, address: IpAddr) {
+        let new = atoms(bound, address);
+        let old = match new {
+            Some((atom, _)) => self.atoms.insert(address, atom),
+            None => self.atoms.remove(&address),
+        };
+        if let Some(own) = old.and_then(|old| self.by_atom.get_mut(&old)) {
+            own.remove(&address);
+        }
+        if let Some((atom, around)) = new {
+            self.by_atom.entry(atom).or_default().insert(address, around);
+            self.within.entry(around).or_default().insert(atom);
+        }
+    }
+}
+
+/// Which cell each address of a family belongs to.
+pub(super) struct Peers {
+    /// Pods, where they differ from the addresses around them.
+    pub(super) exact: BTreeMap<usize, Vec<IpAddr>>,
+    /// Ranges of addresses, where they differ from the rest.
+    pub(super) ranges: BTreeMap<Element, usize>,
+    /// The cell of everyone else: the one with most addresses.
+    pub(super) rest: usize,
+}
+
+impl Peers {
+    /// `cells` of which no two are to be told apart by their numbers: their order in `by` decides between equals.
+    pub(super) fn new<K: Ord>(
+        bound: &Bound,
+        table: &PodTable,
+        cells: &[OutcomeCell],
+        family: Family,
+        by: &[K],
+    ) -> Self {
+        let addresses: Vec<AddrSet> =
+            cells.iter().map(|cell| bound.atoms.addresses(&cell.peers)).collect();
+        let widths: Vec<u128> = addresses.iter().map(|set| width(set, family)).collect();
+        let rest = (0..cells.len()).max_by_key(|&at| (widths.get(at), by.get(at))).unwrap_or(0);
+        let mut ranges = BTreeMap::new();
+        for (at, set) in addresses.iter().enumerate().filter(|(at, _)| *at != rest) {
+            ranges.extend(self::ranges(set, family).map(|range| (range, at)));
+        }
+        let first = bound.atoms.first_pod();
+        let n_atoms = bound.atoms.len();
+        let mut of_address = vec![rest; first as usize];
+        // Only pods of other cells than the rest, and pods that lie in addresses of other cells, can differ from what is around them.
+        let mut candidates = IdSet::new();
+        for (at, cell) in cells.iter().enumerate().filter(|(at, _)| *at != rest) {
+            for atom in cell.peers.intersect(&IdSet::range(0, first)).iter() {
+                if let Some(own) = of_address.get_mut(atom as usize) {
+                    *own = at;
+                }
+                if let Some(inside) = table.within.get(&atom) {
+                    candidates.union_with(inside);
+                }
+            }
+            candidates.union_with(&cell.peers.intersect(&IdSet::range(first, n_atoms)));
+        }
+        let mut exact: BTreeMap<usize, Vec<IpAddr>> = BTreeMap::new();
+        for (at, cell) in cells.iter().enumerate() {
+            for atom in cell.peers.intersect(&candidates).iter() {
+                let differs = |around: &u32| of_address.get(*around as usize) != Some(&at);
+                let pods = table.by_atom.get(&atom).into_iter().flatten();
+                let own = pods
+                    .filter(|(address, around)| Family::of(**address) == family && differs(around))
+                    .map(|(address, _)| *address);
+                let mut own = own.peekable();
+                if own.peek().is_some() {
+                    exact.entry(at).or_default().extend(own);
+                }
+            }
+        }
+        Self { exact, ranges, rest }
+    }
+
+    pub(super) fn n_elements(&self) -> usize {
+        self.ranges.len() + self.exact.values().map(Vec::len).sum::<usize>()
+    }
+}
+
+/// How many addresses a set has in a family; all of IPv6 counts as one less.
+fn width(set: &AddrSet, family: Family) -> u128 {
+    match family {
+        Family::V4 => set.v4().ranges().iter().map(|(low, high)| u128::from(high - low) + 1).sum(),
+        Family::V6 => {
+            set.v6().ranges().iter().fold(0, |sum: u128, (low, high)| {
+                sum.saturating_add((high - low).saturating_add(1))
+            })
+        }
+    }
+}
+
+/// The ranges of a set in a family.
+pub(super) fn ranges(set: &AddrSet, family: Family) -> impl Iterator<Item = Element> {
+    let v4 = if family == Family::V4 { set.v4().ranges() } else { &[] };
+    let v6 = if family == Family::V6 { set.v6().ranges() } else { &[] };
+    let v4 = v4
+        .iter()
+        .map(|&(low, high)| Element::RangeV4(Ipv4Addr::from_bits(low), Ipv4Addr::from_bits(high)));
+    let v6 = v6
+        .iter()
+        .map(|&(low, high)| Element::RangeV6(Ipv6Addr::from_bits(low), Ipv6Addr::from_bits(high)));
+    v4.chain(v6).collect::<Vec<_>>().into_iter()
+}
+
+/// The elements of addresses.
+pub(super) fn hosts(addresses: &[IpAddr]) -> impl Iterator<Item = Element> {
+    addresses.iter().map(|&address| host(address))
+}

@@ -1,0 +1,145 @@
+//! The ruleset of one node as it changes.
+
+use super::draft::Draft;
+use super::layer::{Layer, Work};
+use super::{Node, Refused, Rendered, Settings, base};
+use crate::edit::Edit;
+use crate::model::{Name, Table};
+use crate::reason::Reasons;
+use moat_ir::{Bound, SymbolicIr};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The ruleset of one node, which follows changes of pods and policies: after each it is what [`super::render`] makes of the new state,
+/// for far less work.
+#[derive(Clone, Debug)]
+pub struct Ruleset {
+    settings: Settings,
+    /// The policies that reasons are said by.
+    symbolic: Arc<SymbolicIr>,
+    draft: Draft,
+    in_force: Layer,
+    staged: Option<Layer>,
+    refused: Vec<Refused>,
+    /// Of `refused`, those of what is staged.
+    refused_staged: Vec<Refused>,
+    /// The sets of local addresses.
+    locals: Vec<Name>,
+}
+
+/// What may differ from the state before.
+#[derive(Clone, Copy, Debug)]
+pub enum What<'a> {
+    /// Only the pods that have one of these addresses, or had: labels, class, node or the addresses themselves. Policies, the treatment
+    /// of all other pods and [`moat_ir::AtomTable`]'s addresses are the same.
+    Addresses(&'a [IpAddr]),
+    /// Only policies: pods, classes and atoms are the same.
+    Policies,
+    /// Anything.
+    All,
+}
+
+impl Ruleset {
+    /// Makes the ruleset of a node; `staged` is as for [`super::render_staged`].
+    #[must_use]
+    pub fn new(bound: &Bound, staged: Option<&Bound>, node: &Node, settings: &Settings) -> Self {
+        let table = Table::new(&settings.table);
+        let mut ruleset = Self {
+            settings: settings.clone(),
+            symbolic: bound.symbolic.clone(),
+            draft: Draft::new(table),
+            in_force: Layer::default(),
+            staged: None,
+            refused: Vec::new(),
+            refused_staged: Vec::new(),
+            locals: Vec::new(),
+        };
+        base::entrances(&mut ruleset.draft, settings);
+        if let Some(staged) = staged {
+            let mut layer = Layer { staged: true, ..Layer::new(staged) };
+            let draft = &mut ruleset.draft;
+            let mut work = Work { bound: staged, settings, draft, layer: &mut layer };
+            work.dispatch(node, Some(bound));
+            ruleset.refused_staged = work.refused();
+            ruleset.staged = Some(layer);
+        }
+        ruleset.in_force = Layer::new(bound);
+        ruleset.dispatch(bound, node);
+        ruleset.draft.settle();
+        ruleset
+    }
+
+    /// The ruleset.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        self.draft.table()
+    }
+
+    /// The reasons that it can give, and those of staged policies.
+    #[must_use]
+    pub fn reasons(&self) -> (&Reasons, Option<&Reasons>) {
+        (&self.in_force.reasons, self.staged.as_ref().map(|layer| &layer.reasons))
+    }
+
+    /// Programs that are too large; their pods are closed in that direction.
+    #[must_use]
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
+    }
+
+    /// The ruleset by itself.
+    #[must_use]
+    pub fn into_rendered(self) -> Rendered {
+        Rendered {
+            table: self.draft.into_table(),
+            reasons: self.in_force.reasons,
+            staged: self.staged.map(|layer| layer.reasons).unwrap_or_default(),
+            refused: self.refused,
+        }
+    }
+
+    /// Follows a change; gives what it does to the ruleset.
+    ///
+    /// `what` says what may differ; if it says less than is true, the ruleset is wrong. While policies are staged, everything is made
+    /// again whatever it says.
+    pub fn follow(
+        &mut self,
+        bound: &Bound,
+        staged: Option<&Bound>,
+        node: &Node,
+        what: What<'_>,
+    ) -> Edit {
+        let what = if staged.is_some() || self.staged.is_some() { What::All } else { what };
+        let old = core::mem::replace(&mut self.symbolic, bound.symbolic.clone());
+        match what {
+            What::All => {
+                let new = Self::new(bound, staged, node, &self.settings);
+                let edit = Edit::remaking(self.table(), new.table());
+                *self = new;
+                return edit;
+            }
+            What::Policies => {
+                self.dispatch(bound, node);
+                self.work(bound).renumber(&old);
+            }
+            What::Addresses(addresses) => {
+                self.work(bound).readdress(addresses);
+                self.dispatch(bound, node);
+            }
+        }
+        self.draft.take()
+    }
+
+    fn work<'a>(&'a mut self, bound: &'a Bound) -> Work<'a> {
+        Work { bound, settings: &self.settings, draft: &mut self.draft, layer: &mut self.in_force }
+    }
+
+    fn dispatch(&mut self, bound: &Bound, node: &Node) {
+        self.work(bound).dispatch(node, None);
+        let mut refused = self.work(bound).refused();
+        refused.extend(self.refused_staged.iter().cloned());
+        self.refused = refused;
+        let layers: Vec<&Layer> = self.staged.iter().chain([&self.in_force]).collect();
+        base::dispatchers(&mut self.draft, bound, node, &layers, &mut self.locals);
+    }
+}
