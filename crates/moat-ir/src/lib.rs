@@ -19,7 +19,7 @@ pub use bound::{
 };
 pub use change::{Change, LabelChanges, NewPeer};
 pub use decide::{Answer, End, Exemption, Flow, Half, HalfReason, Matched, Verdict};
-pub use outcomes::{Decision, Ground, OutcomeCell};
+pub use outcomes::{Decision, Ground, OutcomeCell, TooLarge};
 pub use regions::Cell;
 pub use services::{ServiceInfo, ServicePortInfo};
 pub use symbolic::{

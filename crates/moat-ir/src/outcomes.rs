@@ -52,43 +52,72 @@ enum Fate {
 
 type State = Vec<(PortSet, Fate)>;
 
+/// More work than a program of a sound size can be: some ten thousand clauses for as many different peers.
+const STEPS_MAX: usize = 1 << 24;
+
+/// A program is too large to be told apart by peers and ports in bounded time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooLarge;
+
 impl Bound {
     /// What a program does with every peer and port, and why.
-    #[must_use]
-    pub fn outcomes(&self, program: &Program) -> Vec<OutcomeCell> {
+    ///
+    /// # Errors
+    ///
+    /// Where clauses times peers times ports are out of all proportion, as with hundreds of policies of hundreds of peers each that
+    /// apply to one pod.
+    pub fn outcomes(&self, program: &Program) -> Result<Vec<OutcomeCell>, TooLarge> {
         self.outcomes_among(program, IdSet::range(0, self.atoms.len()))
     }
 
     /// The same for some peers only, which the cells cover.
-    #[must_use]
-    pub fn outcomes_among(&self, program: &Program, peers: IdSet) -> Vec<OutcomeCell> {
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::outcomes`].
+    pub fn outcomes_among(
+        &self,
+        program: &Program,
+        peers: IdSet,
+    ) -> Result<Vec<OutcomeCell>, TooLarge> {
         let mut cells = vec![(peers, vec![(PortSet::all(), Fate::Open)])];
+        let mut n_steps = 0;
         for stage in &program.stages {
             for clause in &stage.clauses {
                 let set = self.peers(clause.peers);
-                let mut split = Vec::with_capacity(cells.len() + 2);
-                for (peers, state) in cells {
+                let mut split = Vec::new();
+                for (peers, state) in &mut cells {
+                    n_steps += 1;
                     let must = peers.intersect(&set.must);
                     let may =
                         if set.may.is_empty() { IdSet::new() } else { peers.intersect(&set.may) };
                     if must.is_empty() && may.is_empty() {
-                        split.push((peers, state));
                         continue;
                     }
-                    if must.len() + may.len() < peers.len() {
-                        let mut rest = peers;
-                        rest.minus_with(&must);
-                        rest.minus_with(&may);
-                        split.push((rest, state.clone()));
+                    n_steps += state.len();
+                    // A cell that the clause treats as one changes in place.
+                    if must.len() == peers.len() {
+                        apply(state, clause, stage.kind, true);
+                        continue;
                     }
-                    if !may.is_empty() {
-                        split.push((may, apply(&state, clause, stage.kind, false)));
+                    if may.len() == peers.len() {
+                        apply(state, clause, stage.kind, false);
+                        continue;
                     }
-                    if !must.is_empty() {
-                        split.push((must, apply(&state, clause, stage.kind, true)));
+                    for (part, certain) in [(may, false), (must, true)] {
+                        if !part.is_empty() {
+                            let mut own = state.clone();
+                            apply(&mut own, clause, stage.kind, certain);
+                            peers.minus_with(&part);
+                            split.push((part, own));
+                        }
                     }
                 }
-                cells = split;
+                cells.extend(split);
+                cells.retain(|(peers, _)| !peers.is_empty());
+                if n_steps > STEPS_MAX {
+                    return Err(TooLarge);
+                }
             }
             for (_, state) in &mut cells {
                 for (_, fate) in state.iter_mut() {
@@ -102,13 +131,13 @@ impl Bound {
             }
             cells = merge(cells);
         }
-        cells.into_iter().map(|(peers, state)| cell(peers, state)).collect()
+        Ok(cells.into_iter().map(|(peers, state)| cell(peers, state)).collect())
     }
 }
 
-fn apply(state: &State, clause: &Clause, kind: StageKind, certain: bool) -> State {
+fn apply(state: &mut State, clause: &Clause, kind: StageKind, certain: bool) {
     let fate = match (clause.then, certain) {
-        (Then::Allow, false) => return state.clone(),
+        (Then::Allow, false) => return,
         (Then::Pass, true) => Fate::Passed,
         (then, _) => {
             let ground = match &clause.why {
@@ -119,35 +148,32 @@ fn apply(state: &State, clause: &Clause, kind: StageKind, certain: bool) -> Stat
             Fate::Decided(Decision { allow: then == Then::Allow, ground }, true)
         }
     };
-    let mut next = Vec::with_capacity(state.len() + 1);
-    for (ports, have) in state {
-        let new = match (have, &clause.why) {
-            (Fate::Open, _) => fate.clone(),
-            // Every rule that allows is named, as `Bound::run` names them.
+    for at in 0..state.len() {
+        let Some((ports, have)) = state.get_mut(at) else { break };
+        // Every rule that allows is named, as `Bound::run` names them.
+        let another = match (&*have, &clause.why) {
+            (Fate::Open, _) => None,
             (
                 Fate::Decided(Decision { allow: true, ground: Ground::Rules(rules) }, true),
                 Why::Rule(idx),
-            ) if kind == StageKind::Namespace && rules.last() != Some(idx) => {
-                let rules = rules.iter().copied().chain([*idx]).collect();
-                Fate::Decided(Decision { allow: true, ground: Ground::Rules(rules) }, true)
-            }
-            _ => {
-                next.push((ports.clone(), have.clone()));
-                continue;
-            }
+            ) if kind == StageKind::Namespace && rules.last() != Some(idx) => Some(*idx),
+            _ => continue,
         };
         let inside = ports.intersect(&clause.ports);
         if inside.is_empty() {
-            next.push((ports.clone(), have.clone()));
             continue;
         }
         let outside = ports.minus(&clause.ports);
-        if !outside.is_empty() {
-            next.push((outside, have.clone()));
+        let before = (!outside.is_empty()).then(|| (outside, have.clone()));
+        *ports = inside;
+        match (have, another) {
+            (Fate::Decided(Decision { ground: Ground::Rules(rules), .. }, _), Some(idx)) => {
+                rules.push(idx);
+            }
+            (have, _) => *have = fate.clone(),
         }
-        next.push((inside, new));
+        state.extend(before);
     }
-    next
 }
 
 /// One piece per fate, in a fixed order, so that equal states are equal values.

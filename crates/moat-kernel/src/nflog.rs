@@ -36,7 +36,7 @@ pub struct LogOptions {
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { copy: 96, wait: Duration::from_millis(50), together: 64, room: 8 << 20 }
+        Self { copy: 96, wait: Duration::from_millis(50), together: 256, room: 8 << 20 }
     }
 }
 
@@ -109,8 +109,9 @@ impl LogReader {
             let mut mode = options.copy.min(0xffff).to_be_bytes().to_vec();
             mode.extend([2, 0]);
             to.append_attr(2, &mode);
-            // NFULA_CFG_NLBUFSIZ: the largest that the kernel takes
-            to.append_attr_u32_be(3, 128 << 10);
+            // NFULA_CFG_NLBUFSIZ: room for the records that are sent at once, each of some 200 bytes. Of a buffer that is less than half
+            // full the kernel makes a smaller copy (`netlink_trim`).
+            to.append_attr_u32_be(3, 64 << 10);
             // NFULA_CFG_TIMEOUT, in hundredths of a second
             let wait = u32::try_from(options.wait.as_millis().div_ceil(10)).unwrap_or(u32::MAX);
             to.append_attr_u32_be(4, wait.max(1));

@@ -92,7 +92,7 @@ pub(crate) fn world(policies: &[(&str, &str)]) -> Arc<Bound> {
 pub(crate) fn reasons(bound: &Bound) -> Reasons {
     let of = |program: &Program| {
         let direction = program.direction;
-        let cells = bound.outcomes(program).into_iter().flat_map(|cell| cell.ports);
+        let cells = bound.outcomes(program).unwrap().into_iter().flat_map(|cell| cell.ports);
         cells.map(move |(_, decision)| Reason { direction, decision }).collect::<Vec<_>>()
     };
     bound.programs.iter().flat_map(of).map(|reason| (reason.id(bound), reason)).collect()
@@ -155,7 +155,12 @@ pub(crate) fn prefix(
     let End::Pod(pod) = subject else { panic!("only pods have policies") };
     let program = bound.program(bound.class_of(*pod).program(direction).unwrap());
     let atom = bound.peer_atom(peer, family).unwrap();
-    let cell = bound.outcomes(program).into_iter().find(|cell| cell.peers.contains(atom)).unwrap();
+    let cell = bound
+        .outcomes(program)
+        .unwrap()
+        .into_iter()
+        .find(|cell| cell.peers.contains(atom))
+        .unwrap();
     let (_, decision) =
         cell.ports.into_iter().find(|(ports, _)| ports.contains(flow.point)).unwrap();
     let allow = decision.allow;

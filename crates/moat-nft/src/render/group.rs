@@ -3,7 +3,7 @@
 use super::layer::Work;
 use super::peers::{Peers, atoms, hosts};
 use super::row::Ports;
-use super::{Refused, dispatch_name, host, verdict};
+use super::{Excess, Refused, dispatch_name, host, verdict};
 use crate::model::{Element, Field, Name, Rule, Set, SetKey, SetShape, Statement, Verdict};
 use moat_ir::{Bound, Direction, OutcomeCell, PeerSetId, PolicyIdx, Program, ProgramId, Why};
 use moat_sets::{Family, IdSet};
@@ -27,8 +27,8 @@ pub(super) struct Group {
     rest: Name,
     /// The chains that it leads to, once for each time.
     held: Vec<Name>,
-    /// How many elements it would need, if those are too many.
-    pub(super) refused: Option<usize>,
+    /// Why it is closed, if it is too large.
+    pub(super) refused: Option<Excess>,
 }
 
 /// Up to so many sets are asked one after another; one map is asked instead of more.
@@ -66,9 +66,9 @@ impl Work<'_> {
     pub(super) fn refused(&self) -> Vec<Refused> {
         let mut refused: Vec<Refused> = Vec::new();
         for group in self.layer.groups.values() {
-            let Some(n_elements) = group.refused else { continue };
+            let Some(excess) = group.refused else { continue };
             let policies = policies(self.bound, self.bound.program(group.program));
-            let own = Refused { program: group.program, policies, n_elements };
+            let own = Refused { program: group.program, policies, excess };
             if !refused.contains(&own) {
                 refused.push(own);
             }
@@ -90,10 +90,14 @@ impl Work<'_> {
             held: Vec::new(),
             refused: None,
         };
-        let (cells, rows) = self.rows_of(direction, self.bound.outcomes(program));
+        let Ok(cells) = self.bound.outcomes(program) else {
+            group.refused = Some(Excess::Rules);
+            return group;
+        };
+        let (cells, rows) = self.rows_of(direction, cells);
         let peers = Peers::new(self.bound, &self.layer.pods, &cells, family, &rows);
         if peers.n_elements() > self.settings.elements_max {
-            group.refused = Some(peers.n_elements());
+            group.refused = Some(Excess::Elements(peers.n_elements()));
             return group;
         }
         let mut row = |at: usize, work: &mut Self| {
@@ -179,6 +183,10 @@ impl Work<'_> {
     ) {
         let Some(group) = self.layer.groups.get(name) else { return };
         if group.family != Family::of(address) {
+            return;
+        }
+        // Who the peers are makes rules neither more nor fewer.
+        if group.refused == Some(Excess::Rules) {
             return;
         }
         let program = self.bound.program(group.program);
@@ -303,7 +311,7 @@ impl Work<'_> {
         }
         let row = |atom: u32| {
             let cells = self.bound.outcomes_among(program, IdSet::range(atom, atom + 1));
-            let ports = cells.into_iter().next()?.ports;
+            let ports = cells.ok()?.into_iter().next()?.ports;
             Some((self.row_name(program.direction, &ports), ports))
         };
         let (own, other) = (row(atom)?, row(around)?);

@@ -21,6 +21,7 @@ pub use ruleset::{Ruleset, What};
 
 use crate::model::{Element, Field, Name, Rule, Statement, Table, Verdict};
 use crate::reason::Reasons;
+use core::fmt;
 use moat_ir::{Bound, Direction, PodIdx, PolicyIdx, ProgramId};
 use moat_sets::{AddrSet, Family};
 use std::collections::BTreeMap;
@@ -70,7 +71,7 @@ pub struct Logging {
 impl Default for Logging {
     /// Every verdict, without limit.
     fn default() -> Self {
-        Self { allowed: Some(4001), denied: Some(4002), limit: None, queue_threshold: 64 }
+        Self { allowed: Some(4001), denied: Some(4002), limit: None, queue_threshold: 256 }
     }
 }
 
@@ -94,8 +95,31 @@ pub struct Refused {
     pub program: ProgramId,
     /// The policies in it.
     pub policies: Vec<PolicyIdx>,
-    /// How many elements it needs.
-    pub n_elements: usize,
+    /// In what.
+    pub excess: Excess,
+}
+
+/// In what a program is too large.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Excess {
+    /// It needs so many elements.
+    Elements(usize),
+    /// Its clauses, peers and ports are too many to be told apart.
+    Rules,
+}
+
+impl fmt::Display for Excess {
+    /// What it needs: `70000 elements in the kernel, more than are allowed`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Elements(count) => {
+                write!(f, "{count} elements in the kernel, more than are allowed")
+            }
+            Self::Rules => {
+                f.write_str("more combinations of peers and ports than can be told apart")
+            }
+        }
+    }
 }
 
 /// Makes the ruleset of a node.

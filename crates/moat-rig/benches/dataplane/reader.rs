@@ -77,7 +77,7 @@ fn read(counts: &Counts, node: &Netns, groups: &[u16], reasons: &[ReasonId]) {
         let mut reader = LogReader::open_with(node, groups, LogOptions::default()).await.unwrap();
         counts.ready.store(true, Ordering::Release);
         while !counts.stop.load(Ordering::Acquire) {
-            let Ok(batch) = timeout(Duration::from_millis(20), reader.next()).await else {
+            let Ok(batch) = timeout(Duration::from_millis(500), reader.next()).await else {
                 continue;
             };
             let batch = batch.unwrap();

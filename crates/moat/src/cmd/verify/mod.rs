@@ -159,20 +159,20 @@ pub(crate) fn report(live: &Live, found: &Verified) -> Report {
         .refused
         .iter()
         .map(|refused| {
-            let policies: Vec<String> = refused
-                .policies
-                .iter()
-                .map(|&idx| bound.symbolic.policy(idx).to_string())
-                .collect();
-            format!(
-                "the pods of {} need {} elements in the kernel, more than is allowed: their traffic is denied",
-                policies.join(", "),
-                refused.n_elements
-            )
+            let names = refused.policies.iter().map(|&idx| bound.symbolic.policy(idx).to_string());
+            let mut policies: Vec<String> = names.take(POLICIES_SHOWN).collect();
+            let n_more = refused.policies.len() - policies.len();
+            if n_more > 0 {
+                policies.push(format!("{n_more} more"));
+            }
+            format!("what {} decide is denied: it needs {}", policies.join(", "), refused.excess)
         })
         .collect();
     report
 }
+
+/// So many policies of one that is too large are named.
+const POLICIES_SHOWN: usize = 3;
 
 fn disagreement(
     bound: &Bound,
