@@ -75,6 +75,11 @@ pub(crate) struct Holders {
 }
 
 impl Holders {
+    /// Whether nothing is noted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at.is_empty() && self.unknown.iter().all(IdSet::is_empty)
+    }
+
     /// Notes that of the address behind `atom`, of the family at `family` in [`Family::BOTH`], this is known.
     pub(crate) fn note(&mut self, atom: u32, family: usize, known: Known) {
         match known {

@@ -1,14 +1,16 @@
 //! Pods that no policy can tell apart become one class.
 
 use crate::addresses::{Holders, Known, families};
-use crate::compile::{index, origin};
-use moat_ir::{AtomTable, ClassIdx, PodInfo, SymPeer, SymbolicIr};
-use moat_model::inventory::{Inventory, Phase, PodKind};
+use crate::compile::index;
+use crate::dialect::{Dialect, HostNetwork};
+use crate::used::{NamespaceSets, Used};
+use moat_ir::{AtomTable, Class, ClassIdx, Management, PodInfo, SymbolicIr};
+use moat_model::inventory::Inventory;
 use moat_sets::{
     Family, IdSet, Labels, NamespaceTerm, Operator, PodTerm, PortSet, Protocol, Selector,
     ServicePoint,
 };
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// What all pods of a class share.
@@ -22,204 +24,182 @@ pub(crate) struct Key {
     pub(crate) finished: bool,
 }
 
+impl Key {
+    /// Whether policies apply to a class, in a dialect.
+    pub(crate) fn management(&self, dialect: Dialect) -> Management {
+        match (self.finished, &self.host, dialect.host_network) {
+            (true, ..) | (_, Some(_), HostNetwork::NodeAddress) => Management::Unmanaged,
+            (_, Some(_), HostNetwork::Undefined) => Management::Undefined,
+            (_, None, _) => Management::Managed,
+        }
+    }
+}
+
 /// The ports behind names that policies use, on one pod.
 pub(crate) type PortProfile = Vec<(Arc<str>, Protocol, u16)>;
 
-/// Pods sorted into classes, with the indexes that peers and subjects are looked up in.
+/// Classes by what their pods share, with the indexes that peers and subjects are looked up in.
 #[derive(Debug)]
 pub(crate) struct Classes {
-    pub(crate) pods: Vec<PodInfo>,
     pub(crate) keys: Vec<Key>,
-    pub(crate) members: Vec<Vec<u32>>,
     pub(crate) profiles: Vec<PortProfile>,
+    /// What policies look at.
+    used: Used,
+    namespace_sets: NamespaceSets,
+    /// The families that addresses not known may be of.
+    unknown: Vec<Family>,
     label_sets: Vec<Labels>,
     namespaces: Vec<(Arc<str>, Arc<Labels>)>,
     namespace_idx: FxHashMap<Arc<str>, u32>,
+    ids: FxHashMap<Key, ClassIdx>,
+    label_ids: FxHashMap<Labels, u32>,
+    profile_ids: FxHashMap<PortProfile, u32>,
     by_namespace: Vec<Vec<ClassIdx>>,
     by_label: FxHashMap<Arc<str>, FxHashMap<Arc<str>, Vec<ClassIdx>>>,
 }
 
-/// The label keys and port names that policies look at.
-#[derive(Debug, Default)]
-struct Used<'s> {
-    keys: FxHashSet<&'s str>,
-    names: FxHashSet<&'s str>,
-}
-
-fn used(symbolic: &SymbolicIr) -> Used<'_> {
-    let mut used = Used::default();
-    let terms = symbolic.clauses.iter().filter_map(|clause| match &clause.peer {
-        SymPeer::Pods(term) => Some(term),
-        _ => None,
-    });
-    for term in terms.chain(symbolic.policies.iter().map(|policy| &policy.subject)) {
-        used.keys
-            .extend(term.pods.requirements().iter().map(|requirement| requirement.key.as_ref()));
-    }
-    for clause in &symbolic.clauses {
-        used.names.extend(clause.ports.names.iter().map(|(_, name)| name.as_ref()));
-    }
-    used
-}
-
 impl Classes {
-    pub(crate) fn new(symbolic: &SymbolicIr, inventory: &Inventory, table: &AtomTable) -> Self {
-        let used = used(symbolic);
+    /// No class yet, over the namespaces of an inventory.
+    pub(crate) fn new(symbolic: &SymbolicIr, inventory: &Inventory) -> Self {
         let namespaces: Vec<(Arc<str>, Arc<Labels>)> = inventory
             .namespaces
             .iter()
             .map(|namespace| (namespace.name.clone(), Arc::new(namespace.labels.clone())))
             .collect();
-        let namespace_idx: FxHashMap<Arc<str>, u32> = namespaces
-            .iter()
-            .enumerate()
-            .map(|(idx, (name, _))| (name.clone(), index(idx)))
-            .collect();
-        let mut classes = Self {
-            pods: Vec::with_capacity(inventory.pods.len()),
-            keys: Vec::new(),
-            members: Vec::new(),
-            profiles: Vec::new(),
-            label_sets: Vec::new(),
-            by_namespace: vec![Vec::new(); namespaces.len()],
-            namespaces,
-            namespace_idx,
-            by_label: FxHashMap::default(),
-        };
+        let namespace_idx =
+            namespaces.iter().zip(0..).map(|((name, _), idx)| (name.clone(), idx)).collect();
         let own = inventory
             .pods
             .iter()
             .filter(|pod| !pod.host_network)
             .flat_map(|pod| pod.addresses.iter().copied());
-        let unknown = families(&inventory.pod_cidrs, own);
-        let mut label_ids: FxHashMap<Labels, u32> = FxHashMap::default();
-        let mut profile_ids: FxHashMap<PortProfile, u32> = FxHashMap::default();
-        let mut class_ids: FxHashMap<Key, ClassIdx> = FxHashMap::default();
-        let mut order: Vec<(Arc<str>, &moat_model::Pod)> =
-            inventory.pods.iter().map(|pod| (pod.to_string().into(), pod)).collect();
-        order.sort_by(|a, b| a.0.cmp(&b.0));
-        for (display, pod) in order {
-            let Some(&namespace) = classes.namespace_idx.get(&pod.namespace) else { continue };
-            let projected = pod.labels.project(|key| used.keys.contains(key));
-            let labels = *label_ids.entry(projected).or_insert_with_key(|labels| {
-                classes.label_sets.push(labels.clone());
-                index(classes.label_sets.len() - 1)
-            });
-            let mut profile: PortProfile = pod
-                .ports
-                .iter()
-                .filter_map(|port| {
-                    Some((
-                        port.name.clone().filter(|name| used.names.contains(name.as_ref()))?,
-                        port.protocol,
-                        port.number,
-                    ))
-                })
-                .collect();
-            profile.sort_unstable();
-            let ports = *profile_ids.entry(profile).or_insert_with_key(|profile| {
-                classes.profiles.push(profile.clone());
-                index(classes.profiles.len() - 1)
-            });
-            let addresses = Family::BOTH.map(|family| {
-                match pod.addresses.iter().find(|address| Family::of(**address) == family) {
-                    Some(&address) => Known::Atom(table.of_address(address)),
-                    None if pod.addresses.is_empty() && unknown.contains(&family) => Known::Unknown,
-                    None => Known::Absent,
-                }
-            });
-            let finished = pod.phase == Phase::Finished;
-            let host = pod.host_network.then(|| pod.node.clone());
-            let key = Key { namespace, labels, ports, addresses, host, finished };
-            let class = *class_ids.entry(key).or_insert_with_key(|key| {
-                classes.keys.push(key.clone());
-                classes.members.push(Vec::new());
-                index(classes.keys.len() - 1)
-            });
-            if let Some(members) = classes.members.get_mut(class as usize) {
-                members.push(index(classes.pods.len()));
-            }
-            let namespace_labels = classes
-                .namespaces
-                .get(namespace as usize)
-                .map(|(_, labels)| labels.clone())
-                .unwrap_or_default();
-            classes.pods.push(PodInfo {
-                display,
-                namespace: pod.namespace.clone(),
-                kind: match &pod.kind {
-                    PodKind::Pod => "pod".into(),
-                    PodKind::Workload(kind) => kind.clone(),
-                },
-                name: pod.name.clone(),
-                owner: pod.owner.clone(),
-                origin: origin(pod.span),
-                labels: pod.labels.clone(),
-                namespace_labels,
-                addresses: pod.addresses.clone(),
-                node: pod.node.clone(),
-                host_network: pod.host_network,
-                finished,
-                replicas: pod.replicas,
-                ports: pod
-                    .ports
-                    .iter()
-                    .map(|port| (port.name.clone(), port.protocol, port.number))
-                    .collect(),
-                class,
-            });
+        Self {
+            keys: Vec::new(),
+            profiles: Vec::new(),
+            used: Used::new(symbolic),
+            namespace_sets: NamespaceSets::new(symbolic, &namespaces),
+            unknown: families(&inventory.pod_cidrs, own),
+            label_sets: Vec::new(),
+            by_namespace: vec![Vec::new(); namespaces.len()],
+            namespaces,
+            namespace_idx,
+            ids: FxHashMap::default(),
+            label_ids: FxHashMap::default(),
+            profile_ids: FxHashMap::default(),
+            by_label: FxHashMap::default(),
         }
-        classes.index();
-        classes
     }
 
-    fn index(&mut self) {
-        for (class, key) in self.keys.iter().enumerate() {
-            let class = index(class);
-            if let Some(list) = self.by_namespace.get_mut(key.namespace as usize) {
-                list.push(class);
+    /// Looks at other policies. False when they look at more of a pod than the classes here tell apart.
+    pub(crate) fn other_policies(&mut self, symbolic: &SymbolicIr) -> bool {
+        self.namespace_sets = NamespaceSets::new(symbolic, &self.namespaces);
+        self.used.covers(&Used::new(symbolic))
+    }
+
+    /// The labels of a namespace, when it is known.
+    pub(crate) fn namespace(&self, name: &str) -> Option<&Arc<Labels>> {
+        let &at = self.namespace_idx.get(name)?;
+        self.namespaces.get(at as usize).map(|(_, labels)| labels)
+    }
+
+    /// The class of a pod. When there is none such it is made, as the last one.
+    pub(crate) fn of(&mut self, pod: &PodInfo, table: &AtomTable) -> ClassIdx {
+        let Some(&namespace) = self.namespace_idx.get(&pod.namespace) else { return self.gone() };
+        let labels = pod.labels.project(|key| self.used.keys.contains(key));
+        let mut profile: PortProfile = pod
+            .ports
+            .iter()
+            .filter_map(|(name, protocol, number)| {
+                let name = name.clone().filter(|name| self.used.names.contains(name))?;
+                Some((name, *protocol, *number))
+            })
+            .collect();
+        profile.sort_unstable();
+        let addresses = Family::BOTH.map(|family| {
+            match pod.addresses.iter().find(|address| Family::of(**address) == family) {
+                Some(&address) => Known::Atom(table.of_address(address)),
+                None if pod.addresses.is_empty() && self.unknown.contains(&family) => {
+                    Known::Unknown
+                }
+                None => Known::Absent,
             }
-            for (name, value) in
-                self.label_sets.get(key.labels as usize).into_iter().flat_map(Labels::iter)
-            {
-                self.by_label
-                    .entry(name.into())
-                    .or_default()
-                    .entry(value.into())
-                    .or_default()
-                    .push(class);
-            }
+        });
+        let key = Key {
+            namespace,
+            labels: intern(&mut self.label_ids, &mut self.label_sets, labels),
+            ports: intern(&mut self.profile_ids, &mut self.profiles, profile),
+            addresses,
+            host: pod.host_network.then(|| pod.node.clone()),
+            finished: pod.finished,
+        };
+        self.with_key(key)
+    }
+
+    /// The class that pods which went point to: finished, and without any address, which no pod's class is.
+    pub(crate) fn gone(&mut self) -> ClassIdx {
+        let key = Key {
+            namespace: 0,
+            labels: intern(&mut self.label_ids, &mut self.label_sets, Labels::default()),
+            ports: intern(&mut self.profile_ids, &mut self.profiles, PortProfile::new()),
+            addresses: [Known::Absent; 2],
+            host: None,
+            finished: true,
+        };
+        self.with_key(key)
+    }
+
+    fn with_key(&mut self, key: Key) -> ClassIdx {
+        if let Some(&class) = self.ids.get(&key) {
+            return class;
         }
+        let class = index(self.keys.len());
+        if let Some(list) = self.by_namespace.get_mut(key.namespace as usize) {
+            list.push(class);
+        }
+        for (name, value) in
+            self.label_sets.get(key.labels as usize).into_iter().flat_map(Labels::iter)
+        {
+            let values = self.by_label.entry(name.into()).or_default();
+            values.entry(value.into()).or_default().push(class);
+        }
+        self.ids.insert(key.clone(), class);
+        self.keys.push(key);
+        class
     }
 
     fn labels(&self, key: &Key) -> &Labels {
         &self.label_sets[key.labels as usize]
     }
 
-    /// The classes a pod term means; finished pods and hostNetwork pods are not left out here.
-    pub(crate) fn of_term(&self, term: &PodTerm, namespaces: &NamespaceSets) -> IdSet {
-        let meant = |class: &ClassIdx| term.pods.matches(self.labels(&self.keys[*class as usize]));
+    /// Whether a pod term means a class; finished pods and hostNetwork pods are not left out here.
+    pub(crate) fn means(&self, term: &PodTerm, class: ClassIdx) -> bool {
+        let key = &self.keys[class as usize];
+        let inside = match &term.namespaces {
+            NamespaceTerm::Named(name) => self.namespaces[key.namespace as usize].0 == *name,
+            NamespaceTerm::Matching(selector) => {
+                self.namespace_sets.of(selector)[key.namespace as usize]
+            }
+        };
+        inside && term.pods.matches(self.labels(key))
+    }
+
+    /// All classes that a pod term means.
+    pub(crate) fn of_term(&self, term: &PodTerm) -> IdSet {
+        let meant = |class: &ClassIdx| self.means(term, *class);
         match &term.namespaces {
             NamespaceTerm::Named(name) => {
                 let Some(&own) = self.namespace_idx.get(name) else { return IdSet::new() };
                 self.by_namespace[own as usize].iter().copied().filter(meant).collect()
             }
-            NamespaceTerm::Matching(selector) => {
-                let inside = namespaces.of(selector);
-                let in_namespace =
-                    |class: &ClassIdx| inside[self.keys[*class as usize].namespace as usize];
-                match self.fewest(&term.pods) {
-                    // One label's classes are fewer than all: look only at them.
-                    Some(candidates) => {
-                        candidates.into_iter().filter(in_namespace).filter(meant).collect()
-                    }
-                    None => {
-                        let own =
-                            inside.iter().zip(&self.by_namespace).filter(|(inside, _)| **inside);
-                        own.flat_map(|(_, classes)| classes.iter().copied()).filter(meant).collect()
-                    }
+            NamespaceTerm::Matching(selector) => match self.fewest(&term.pods) {
+                // One label's classes are fewer than all: look only at them.
+                Some(candidates) => candidates.into_iter().filter(meant).collect(),
+                None => {
+                    let inside = self.namespace_sets.of(selector);
+                    let own = inside.iter().zip(&self.by_namespace).filter(|(inside, _)| **inside);
+                    own.flat_map(|(_, classes)| classes.iter().copied()).filter(meant).collect()
                 }
-            }
+            },
         }
     }
 
@@ -239,12 +219,13 @@ impl Classes {
         Some(lists.into_iter().flatten().copied().collect())
     }
 
-    /// Atoms of classes that have traffic, by what is known of their addresses; those of hostNetwork pods second.
-    pub(crate) fn holders(&self, atoms: &[[Option<u32>; 2]]) -> [Holders; 2] {
+    /// Atoms of the classes from `first` on that have traffic, by what is known of their addresses; those of hostNetwork pods second.
+    pub(crate) fn holders(&self, bound: &[Class], first: ClassIdx) -> [Holders; 2] {
         let mut holders = [Holders::default(), Holders::default()];
-        for (key, atoms) in self.keys.iter().zip(atoms).filter(|(key, _)| !key.finished) {
+        let own = self.keys.iter().zip(bound).skip(first as usize);
+        for (key, class) in own.filter(|(key, _)| !key.finished) {
             let holders = &mut holders[usize::from(key.host.is_some())];
-            for (family, (atom, known)) in atoms.iter().zip(key.addresses).enumerate() {
+            for (family, (atom, known)) in class.atoms.iter().zip(key.addresses).enumerate() {
                 if let Some(atom) = *atom {
                     holders.note(atom, family, known);
                 }
@@ -252,33 +233,26 @@ impl Classes {
         }
         holders
     }
+}
 
-    /// The ports a name means on a class.
-    pub(crate) fn named(&self, class: ClassIdx, protocol: Option<Protocol>, name: &str) -> PortSet {
-        named(&self.profiles[self.keys[class as usize].ports as usize], protocol, name)
-    }
-
-    pub(crate) fn namespace_sets(&self, symbolic: &SymbolicIr) -> NamespaceSets {
-        let mut sets = NamespaceSets(FxHashMap::default());
-        let peers = symbolic.clauses.iter().filter_map(|clause| match &clause.peer {
-            SymPeer::Pods(term) => Some(term),
-            _ => None,
-        });
-        for term in peers.chain(symbolic.policies.iter().map(|policy| &policy.subject)) {
-            if let NamespaceTerm::Matching(selector) = &term.namespaces
-                && !sets.0.contains_key(selector)
-            {
-                let inside =
-                    self.namespaces.iter().map(|(_, labels)| selector.matches(labels)).collect();
-                sets.0.insert(selector.clone(), inside);
-            }
-        }
-        sets
-    }
+/// The number of a value, which is the place it has or gets in `all`.
+fn intern<T: Clone + Eq + std::hash::Hash>(
+    ids: &mut FxHashMap<T, u32>,
+    all: &mut Vec<T>,
+    value: T,
+) -> u32 {
+    *ids.entry(value).or_insert_with_key(|value| {
+        all.push(value.clone());
+        index(all.len() - 1)
+    })
 }
 
 /// The ports a name means in a profile.
-pub(crate) fn named(profile: &PortProfile, protocol: Option<Protocol>, name: &str) -> PortSet {
+pub(crate) fn named(
+    profile: &[(Arc<str>, Protocol, u16)],
+    protocol: Option<Protocol>,
+    name: &str,
+) -> PortSet {
     profile
         .iter()
         .filter(|(have, own, _)| {
@@ -287,14 +261,4 @@ pub(crate) fn named(profile: &PortProfile, protocol: Option<Protocol>, name: &st
         .fold(PortSet::empty(), |sum, &(_, own, number)| {
             sum.union(&PortSet::point(ServicePoint::new(own, number)))
         })
-}
-
-/// Which namespaces each namespace selector means.
-#[derive(Debug)]
-pub(crate) struct NamespaceSets(FxHashMap<Selector, Vec<bool>>);
-
-impl NamespaceSets {
-    fn of(&self, selector: &Selector) -> &[bool] {
-        self.0.get(selector).map_or(&[], Vec::as_slice)
-    }
 }

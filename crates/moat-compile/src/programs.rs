@@ -1,73 +1,106 @@
 //! The clauses that apply to each class, in order, shared by classes to which the same policies apply.
 
-use crate::bind::{EVERYONE, Peers, SIDES, management};
 use crate::classes::{Classes, named};
 use crate::compile::index;
 use crate::dialect::{Dialect, HostNetwork};
+use crate::peers::{EVERYONE, Peers};
 use moat_ir::{
-    Class, Clause, Direction, Management, PeerSet, PeerSetId, PolicyIdx, Program, ProgramId, Stage,
-    StageKind, SymbolicIr, Then, Why,
+    Bound, Class, ClassIdx, Clause, Direction, Management, PeerSet, PeerSetId, PolicyIdx, Program,
+    ProgramId, Stage, StageKind, SymbolicIr, Then, Why,
 };
 use moat_sets::{IdSet, PortSet, Protocol};
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What a named port means on which peers.
+type Cut<T> = Vec<(PortSet, T)>;
+
+/// Programs and narrowed peer sets by what they depend on, so that each is made once.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Programs by direction, policies, and the subject's named ports where a policy looks at them.
+    programs: FxHashMap<(Direction, Vec<PolicyIdx>, Option<u32>), ProgramId>,
+    /// Which ports a name means on which peers, for egress.
+    resolved: BTreeMap<(Option<Protocol>, Arc<str>), Cut<IdSet>>,
+    /// Peer sets narrowed to the peers on which a name means certain ports.
+    narrowed: BTreeMap<(PeerSetId, Option<Protocol>, Arc<str>), Cut<PeerSetId>>,
+}
+
+/// Makes programs.
 #[derive(Debug)]
 pub(crate) struct Programs<'a> {
     symbolic: &'a SymbolicIr,
     classes: &'a Classes,
+    bound: &'a mut [Class],
     dialect: Dialect,
-    peers: Peers,
-    programs: Vec<Program>,
-    /// Programs by what they depend on: direction, policies, and the subject's named ports where a policy looks at them.
-    known: FxHashMap<(Direction, Vec<PolicyIdx>, Option<u32>), ProgramId>,
-    /// Which ports a name means on which peers, for egress.
-    resolved: FxHashMap<(Option<Protocol>, Arc<str>), Vec<(PortSet, IdSet)>>,
-    /// Peer sets narrowed to the peers on which a name means certain ports.
-    narrowed: FxHashMap<(PeerSetId, Option<Protocol>, Arc<str>), Vec<(PortSet, PeerSetId)>>,
+    of_clause: &'a [PeerSetId],
+    sets: &'a mut Vec<PeerSet>,
+    programs: &'a mut Vec<Program>,
+    known: &'a mut Known,
 }
 
 impl<'a> Programs<'a> {
+    /// Over a bound form whose classes and peer sets are settled.
     pub(crate) fn new(
-        symbolic: &'a SymbolicIr,
+        bound: &'a mut Bound,
         classes: &'a Classes,
         dialect: Dialect,
-        peers: Peers,
+        peers: &'a Peers,
+        known: &'a mut Known,
     ) -> Self {
         Self {
-            symbolic,
+            symbolic: &bound.symbolic,
             classes,
+            bound: &mut bound.classes,
             dialect,
-            peers,
-            programs: Vec::new(),
-            known: FxHashMap::default(),
-            resolved: FxHashMap::default(),
-            narrowed: FxHashMap::default(),
+            of_clause: &peers.of_clause,
+            sets: &mut bound.peer_sets,
+            programs: &mut bound.programs,
+            known,
         }
     }
 
-    /// Every class with its programs.
-    pub(crate) fn classes(&mut self) -> Vec<Class> {
-        let namespaces = self.classes.namespace_sets(self.symbolic);
-        let mut policies: Vec<Vec<PolicyIdx>> = vec![Vec::new(); self.classes.keys.len()];
-        for (idx, policy) in self.symbolic.policies.iter().enumerate() {
-            for class in self.classes.of_term(&policy.subject, &namespaces).iter() {
-                policies[class as usize].push(index(idx));
+    /// Gives every class its programs.
+    pub(crate) fn all(&mut self) {
+        let mut policies: Vec<Vec<PolicyIdx>> = vec![Vec::new(); self.bound.len()];
+        for (policy, idx) in self.symbolic.policies.iter().zip(0..) {
+            for class in self.classes.of_term(&policy.subject).iter() {
+                policies[class as usize].push(idx);
             }
         }
-        let mut out = Vec::with_capacity(policies.len());
-        for (class, policies) in policies.into_iter().enumerate() {
-            let key = &self.classes.keys[class];
-            let management = management(key, self.dialect);
-            let programs = if management == Management::Unmanaged {
-                [ProgramId::MAX; 2]
-            } else {
-                SIDES.map(|direction| self.program(direction, &policies, key.ports))
-            };
-            let pods = self.classes.members[class].clone();
-            out.push(Class { pods, atoms: self.peers.class_atoms[class], programs, management });
+        for (class, policies) in policies.iter().enumerate() {
+            self.give(class, policies);
         }
-        out
+    }
+
+    /// Gives one class, which no program knows yet, its programs. False when a port name means something on it that programs of
+    /// other classes would have to say.
+    pub(crate) fn one(&mut self, class: ClassIdx) -> bool {
+        if !self.known.add_class(self.sets, &Meaning::of(self.classes, self.dialect, class), {
+            &self.bound[class as usize]
+        }) {
+            return false;
+        }
+        let policies = self.symbolic.policies.iter().zip(0..);
+        let policies: Vec<PolicyIdx> = policies
+            .filter(|(policy, _)| self.classes.means(&policy.subject, class))
+            .map(|(_, idx)| idx)
+            .collect();
+        self.give(class as usize, &policies);
+        true
+    }
+
+    fn give(&mut self, class: usize, policies: &[PolicyIdx]) {
+        let key = &self.classes.keys[class];
+        let management = key.management(self.dialect);
+        let programs = if management == Management::Unmanaged {
+            [ProgramId::MAX; 2]
+        } else {
+            SIDES.map(|direction| self.program(direction, policies, key.ports))
+        };
+        let class = &mut self.bound[class];
+        (class.management, class.programs) = (management, programs);
     }
 
     fn program(&mut self, direction: Direction, policies: &[PolicyIdx], profile: u32) -> ProgramId {
@@ -91,13 +124,13 @@ impl<'a> Programs<'a> {
                     .any(|(_, clause)| !clause.ports.names.is_empty())
             });
         let key = (direction, applies, names.then_some(profile));
-        if let Some(&id) = self.known.get(&key) {
+        if let Some(&id) = self.known.programs.get(&key) {
             return id;
         }
         let program = self.build(direction, &key.1, profile);
         self.programs.push(program);
         let id = index(self.programs.len() - 1);
-        self.known.insert(key, id);
+        self.known.programs.insert(key, id);
         id
     }
 
@@ -147,7 +180,7 @@ impl<'a> Programs<'a> {
     ) {
         let symbolic = self.symbolic;
         for (idx, clause) in symbolic.clauses_of(policy, direction) {
-            let peers = self.peers.of_clause[idx as usize];
+            let peers = self.of_clause[idx as usize];
             let mut push = |peers, ports: PortSet| {
                 if !ports.is_empty() {
                     out.push(Clause { peers, ports, then: clause.then, why: Why::Rule(idx) });
@@ -186,57 +219,92 @@ impl<'a> Programs<'a> {
         name: &Arc<str>,
     ) -> Vec<(PortSet, PeerSetId)> {
         let key = (peers, protocol, name.clone());
-        if let Some(known) = self.narrowed.get(&key) {
+        if let Some(known) = self.known.narrowed.get(&key) {
             return known.clone();
         }
-        let resolved = self.resolve(protocol, name).clone();
         let mut out = Vec::new();
-        for (ports, atoms) in resolved {
-            let whole = &self.peers.sets[peers as usize];
+        let resolved = self.known.resolved.entry((protocol, name.clone())).or_insert_with(|| {
+            let mut cut = Vec::new();
+            for (class, own) in self.bound.iter().enumerate() {
+                let meaning = Meaning::of(self.classes, self.dialect, index(class));
+                add(&mut cut, &meaning.ports(protocol, name), own);
+            }
+            cut
+        });
+        for (ports, atoms) in resolved.iter() {
+            let whole = &self.sets[peers as usize];
             let set =
-                PeerSet { must: whole.must.intersect(&atoms), may: whole.may.intersect(&atoms) };
+                PeerSet { must: whole.must.intersect(atoms), may: whole.may.intersect(atoms) };
             if !set.must.is_empty() || !set.may.is_empty() {
-                self.peers.sets.push(set);
-                out.push((ports, index(self.peers.sets.len() - 1)));
+                self.sets.push(set);
+                out.push((ports.clone(), index(self.sets.len() - 1)));
             }
         }
-        self.narrowed.insert(key, out.clone());
+        self.known.narrowed.insert(key, out.clone());
         out
-    }
-
-    /// The ports a name means, with the atoms on which it means them.
-    fn resolve(&mut self, protocol: Option<Protocol>, name: &Arc<str>) -> &Vec<(PortSet, IdSet)> {
-        let (classes, atoms, dialect) = (self.classes, &self.peers.class_atoms, self.dialect);
-        self.resolved.entry((protocol, name.clone())).or_insert_with(|| {
-            let mut by_ports: Vec<(PortSet, IdSet)> = Vec::new();
-            for (class, own) in atoms.iter().enumerate() {
-                // A hostNetwork pod that is its node's address has no more port names than any address.
-                if classes.keys[class].host.is_some()
-                    && dialect.host_network == HostNetwork::NodeAddress
-                {
-                    continue;
-                }
-                let ports = classes.named(index(class), protocol, name);
-                if ports.is_empty() {
-                    continue;
-                }
-                let own = own.iter().flatten().copied();
-                match by_ports.iter_mut().find(|(have, _)| *have == ports) {
-                    Some((_, set)) => set.extend(own),
-                    None => by_ports.push((ports, own.collect())),
-                }
-            }
-            by_ports
-        })
-    }
-
-    pub(crate) fn finish(self) -> (Vec<Program>, Vec<PeerSet>) {
-        (self.programs, self.peers.sets)
     }
 }
 
-/// Compile-time check that sides and directions agree.
-const _: () = {
-    assert!(matches!(SIDES[0], Direction::Ingress));
-    assert!(matches!(SIDES[1], Direction::Egress));
-};
+/// What port names mean on a class as a destination.
+struct Meaning<'a>(&'a [(Arc<str>, Protocol, u16)]);
+
+impl<'a> Meaning<'a> {
+    fn of(classes: &'a Classes, dialect: Dialect, class: ClassIdx) -> Self {
+        let key = &classes.keys[class as usize];
+        // A hostNetwork pod that is its node's address has no more port names than any address.
+        if key.host.is_some() && dialect.host_network == HostNetwork::NodeAddress {
+            return Self(&[]);
+        }
+        Self(&classes.profiles[key.ports as usize])
+    }
+
+    fn ports(&self, protocol: Option<Protocol>, name: &str) -> PortSet {
+        named(self.0, protocol, name)
+    }
+}
+
+/// Notes that a name means these ports on the atoms of a class.
+fn add(cut: &mut Cut<IdSet>, ports: &PortSet, class: &Class) {
+    if ports.is_empty() {
+        return;
+    }
+    let own = class.atoms.into_iter().flatten();
+    match cut.iter_mut().find(|(have, _)| have == ports) {
+        Some((_, set)) => set.extend(own),
+        None => cut.push((ports.clone(), own.collect())),
+    }
+}
+
+impl Known {
+    /// Adds a class to the peers on which names mean ports. False when a clause for that would be missing in a program.
+    fn add_class(&mut self, sets: &mut [PeerSet], meaning: &Meaning<'_>, class: &Class) -> bool {
+        if meaning.0.is_empty() {
+            return true;
+        }
+        for ((protocol, name), cut) in &mut self.resolved {
+            add(cut, &meaning.ports(*protocol, name), class);
+        }
+        for ((peers, protocol, name), cut) in &self.narrowed {
+            let ports = meaning.ports(*protocol, name);
+            if ports.is_empty() {
+                continue;
+            }
+            for atom in class.atoms.into_iter().flatten() {
+                let whole = &sets[*peers as usize];
+                let (must, may) = (whole.must.contains(atom), whole.may.contains(atom));
+                if !must && !may {
+                    continue;
+                }
+                let Some((_, narrowed)) = cut.iter().find(|(have, _)| *have == ports) else {
+                    return false;
+                };
+                let set = &mut sets[*narrowed as usize];
+                if must { &mut set.must } else { &mut set.may }.insert(atom);
+            }
+        }
+        true
+    }
+}
+
+/// Both directions, by their place in a pair.
+const SIDES: [Direction; 2] = [Direction::Ingress, Direction::Egress];

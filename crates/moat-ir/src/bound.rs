@@ -104,7 +104,7 @@ pub enum Management {
 /// Pods that every policy and every peer set treats alike.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Class {
-    /// Its pods, in rising order.
+    /// Its pods, in rising order; none when the last one went and nothing was bound anew since.
     pub pods: Vec<PodIdx>,
     /// Its atoms as a peer: one per IP family.
     pub atoms: [Option<u32>; 2],
@@ -288,22 +288,55 @@ pub struct PodInfo {
     pub class: ClassIdx,
 }
 
+impl PodInfo {
+    /// What stands where a pod was that went, so that the others keep their places: nothing finds it by name or address, and who
+    /// leaves out finished pods leaves it out. `class` must have no traffic; the pod is not among that class's pods.
+    #[must_use]
+    pub fn gone(class: ClassIdx) -> Self {
+        let nothing: Arc<str> = "".into();
+        Self {
+            display: nothing.clone(),
+            namespace: nothing.clone(),
+            kind: nothing.clone(),
+            name: nothing,
+            owner: None,
+            origin: Origin::default(),
+            labels: Labels::default(),
+            namespace_labels: Arc::default(),
+            addresses: Vec::new(),
+            node: None,
+            host_network: false,
+            finished: true,
+            replicas: 0,
+            ports: Vec::new(),
+            class,
+        }
+    }
+
+    /// Whether this is no pod but the place of one that went.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.display.is_empty()
+    }
+}
+
 /// Policies over an inventory, ready to be asked.
 #[derive(Clone, Debug)]
 pub struct Bound {
     /// The policies.
     pub symbolic: Arc<SymbolicIr>,
-    /// Pods, sorted by display name.
+    /// Pods, sorted by display name when just bound. Where the form was kept up to date since, places of pods that went may be
+    /// empty ([`PodInfo::is_gone`]) and pods that came may be anywhere.
     pub pods: Vec<PodInfo>,
     /// Classes.
     pub classes: Vec<Class>,
     /// The peer universe.
     pub atoms: AtomTable,
-    /// Programs, each used by at least one class.
+    /// Programs. Just bound, each is used by at least one class.
     pub programs: Vec<Program>,
-    /// Peer sets, each used by at least one clause.
+    /// Peer sets. The first contains every atom.
     pub peer_sets: Vec<PeerSet>,
-    /// Which pod has an address; hostNetwork and finished pods are not here.
+    /// Which pod has an address: of several the last by display name. HostNetwork and finished pods are not here.
     pub pod_by_address: BTreeMap<IpAddr, PodIdx>,
     /// Which node has an address.
     pub node_by_address: BTreeMap<IpAddr, Arc<str>>,
