@@ -2,6 +2,7 @@
 
 pub mod edit;
 pub mod fake;
+pub mod flight;
 pub mod interp;
 pub mod model;
 pub mod parse;
@@ -9,3 +10,4 @@ pub mod plan;
 pub mod print;
 pub mod reason;
 pub mod render;
+pub mod way;

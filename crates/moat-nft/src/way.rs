@@ -1,0 +1,226 @@
+//! The way of a change: transactions with graces between them, such that no packet is allowed that the old and the new table deny, and
+//! none is denied that both allow, whatever is in flight.
+//!
+//! In the kernel a packet walks the rules of the generation in which it began (`nft_do_chain`), but looks elements up in the generation
+//! of the moment (`nft_genmask_cur`). So rules switch at once for each packet, and elements under its feet. Hence the layout that this
+//! relies on: what leads packets, the verdict maps, and sets of ranges never change; a change makes others beside them and other rules
+//! that name those. What changes in place are sets of exact peer addresses, each looked up by a rule of its own in a group's chain.
+//!
+//! - One transaction makes what is new, switches rules, adds elements, and removes those whose packets cannot miss them.
+//! - A grace later, when no packet of the old rules is left, the rest of the elements, the chains and the sets that went are removed.
+//! - The two ends of a packet are judged one after the other. Where both change for it and not both by rules, it could meet the one as
+//!   it was and the other as it will be. Such pods are closed meanwhile: a grace before the switch where the old rules would meet new
+//!   elements, a grace after it where the new rules would meet old ones.
+//!
+//! An address in a dispatch map is one of those that the gate behind the map closes, so who is in no map is closed.
+
+mod pairs;
+mod uses;
+
+use crate::edit::{Edit, Elements};
+use crate::model::{Element, Name, Op, Rule, Set, SetKey, Statement, Table, Verdict};
+use pairs::Pairs;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use uses::{Gates, Uses, gate};
+
+/// The way of a change.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Way {
+    /// The transactions, none of them empty; between any two there is a grace.
+    pub edits: Vec<Edit>,
+    /// How many of them make the change; the others take away what no packet meets any more.
+    pub n_now: usize,
+    /// Addresses of local pods that are closed meanwhile.
+    pub closed: BTreeSet<Element>,
+    /// Addresses of local pods that stay open while elements of theirs change.
+    pub touched: BTreeSet<Element>,
+}
+
+/// A step of a way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Happens as a whole.
+    Transaction(Vec<Op>),
+    /// Waits until every packet that is in flight has finished.
+    Grace,
+}
+
+impl Way {
+    /// The way of a change of an installed table; `None` if the change is not one of the layout: a map or a set of ranges changes in
+    /// place, or a name stands for something of another kind afterwards.
+    #[must_use]
+    pub fn of(edit: &Edit, table: &Table, uses: &Uses) -> Option<Self> {
+        let pairs = Pairs::of(edit, table, uses)?;
+        let (at_once, late) = pairs.removals();
+        let mut switch = Edit {
+            remove: at_once,
+            drop_chains: BTreeSet::new(),
+            drop_sets: BTreeSet::new(),
+            ..edit.clone()
+        };
+        let mut last = Edit {
+            remove: late,
+            drop_chains: edit.drop_chains.clone(),
+            drop_sets: edit.drop_sets.clone(),
+            ..Edit::default()
+        };
+        let mut names = Fresh { edit, table, taken: BTreeSet::new() };
+        let mut edits = Vec::new();
+        let before = pairs.dispatch_before().filter(|_| !pairs.closed.is_empty());
+        let close = closing(before, &pairs.closed, &mut names);
+        if !close.is_empty() {
+            let rules = |chain: &Name| table.chains.get(chain).map(|chain| &chain.rules);
+            let users = |map: &Name| uses.of(map).cloned().collect();
+            let closed = close.edit(users, rules);
+            for chain in closed.refill.keys().filter(|name| !edit.drop_chains.contains(*name)) {
+                if let (false, Some(rules)) = (switch.refill.contains_key(chain), rules(chain)) {
+                    switch.refill.insert(chain.clone(), rules.clone());
+                }
+            }
+            last.drop_sets.extend(closed.make_sets.keys().cloned());
+            edits.push(closed);
+        }
+        let after = pairs.dispatch_after().filter(|_| !pairs.waiting.is_empty());
+        let wait = closing(after, &pairs.waiting, &mut names);
+        let mut n_now = edits.len() + 1;
+        let mut end = Edit::default();
+        if !wait.is_empty() {
+            let rules = |chain: &Name| pairs.rules_after(chain);
+            let users = |map: &Name| pairs.users_after(map).cloned().collect();
+            let closed = wait.edit(users, rules);
+            n_now += 1;
+            for chain in closed.refill.keys() {
+                last.refill.extend(rules(chain).map(|rules| (chain.clone(), rules.clone())));
+            }
+            end.drop_sets.extend(closed.make_sets.keys().cloned());
+            for (name, rules) in closed.refill {
+                match switch.make_chains.get_mut(&name) {
+                    Some(chain) => chain.rules = rules,
+                    None => drop(switch.refill.insert(name, rules)),
+                }
+            }
+            switch.make_sets.extend(closed.make_sets);
+        }
+        let nothing = switch.is_empty();
+        edits.extend([switch, last, end]);
+        edits.retain(|edit| !edit.is_empty());
+        let closed = pairs.closed.union(&pairs.waiting).copied().cloned().collect();
+        let touched = pairs.touched.iter().copied().cloned().collect();
+        Some(Self { edits, n_now: n_now - usize::from(nothing), closed, touched })
+    }
+
+    /// Its transactions and graces.
+    #[must_use]
+    pub fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for edit in &self.edits {
+            if !steps.is_empty() {
+                steps.push(Step::Grace);
+            }
+            steps.push(Step::Transaction(edit.ops()));
+        }
+        steps
+    }
+}
+
+/// Dispatch maps in which some addresses are closed, by the maps they stand in for.
+struct Closing {
+    maps: BTreeMap<Name, (Name, Set)>,
+}
+
+/// The maps with some addresses closed, whether they are in them or not: a pod is closed in both directions.
+fn closing<'a>(
+    maps: impl Iterator<Item = (&'a Name, &'a Set, &'a Verdict)>,
+    addresses: &BTreeSet<&Element>,
+    names: &mut Fresh<'_>,
+) -> Closing {
+    let mut closed = BTreeMap::new();
+    for (name, map, end) in maps {
+        let mut set = map.clone();
+        for &address in addresses.iter().filter(|address| holds(map.key, address)) {
+            set.elements.insert(address.clone(), Some(end.clone()));
+        }
+        if set != *map {
+            closed.insert(name.clone(), (names.like(name), set));
+        }
+    }
+    Closing { maps: closed }
+}
+
+impl Closing {
+    fn is_empty(&self) -> bool {
+        self.maps.is_empty()
+    }
+
+    /// What makes the maps, and leads the chains that use the others to them.
+    fn edit<'a>(
+        self,
+        users: impl Fn(&Name) -> Vec<Name>,
+        rules: impl Fn(&Name) -> Option<&'a Vec<Rule>>,
+    ) -> Edit {
+        let mut edit = Edit::default();
+        for chain in self.maps.keys().flat_map(users) {
+            let Some(rules) = rules(&chain) else { continue };
+            let mut rules = rules.clone();
+            for statement in rules.iter_mut().flat_map(|rule| &mut rule.statements) {
+                if let Statement::Vmap { map, .. } = statement
+                    && let Some((name, _)) = self.maps.get(map)
+                {
+                    *map = name.clone();
+                }
+            }
+            edit.refill.insert(chain, rules);
+        }
+        edit.make_sets.extend(self.maps.into_values());
+        edit
+    }
+}
+
+/// Names that neither table has.
+struct Fresh<'a> {
+    edit: &'a Edit,
+    table: &'a Table,
+    taken: BTreeSet<Name>,
+}
+
+impl Fresh<'_> {
+    /// A name of the same gate.
+    fn like(&mut self, name: &Name) -> Name {
+        let stem = if name.contains('_') { format!("{name}x") } else { format!("{name}_x") };
+        let free = |name: &Name| {
+            !self.table.sets.contains_key(name)
+                && !self.edit.make_sets.contains_key(name)
+                && !self.taken.contains(name)
+        };
+        let mut n = 0_usize;
+        let name = loop {
+            let name: Name = format!("{stem}{n}").into();
+            if free(&name) {
+                break name;
+            }
+            n += 1;
+        };
+        self.taken.insert(name.clone());
+        name
+    }
+}
+
+fn holds(key: SetKey, address: &Element) -> bool {
+    matches!((key, address), (SetKey::V4, Element::V4(_)) | (SetKey::V6, Element::V6(_)))
+}
+
+/// Takes the elements that are wanted out of some.
+fn part(
+    all: &BTreeMap<Name, Elements>,
+    is: impl Fn(&Name, &Element) -> bool,
+) -> BTreeMap<Name, Elements> {
+    let mut some = BTreeMap::new();
+    for (name, elements) in all {
+        let own: Elements = elements.iter().filter(|(key, _)| is(name, key)).cloned().collect();
+        if !own.is_empty() {
+            some.insert(name.clone(), own);
+        }
+    }
+    some
+}

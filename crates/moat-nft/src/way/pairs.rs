@@ -1,0 +1,315 @@
+//! Which packets could meet one end as it was and the other as it will be, and how they are kept from it.
+
+use super::{Gates, Uses, gate, part};
+use crate::edit::{Edit, Elements, looked_up};
+use crate::model::{Element, Name, Rule, Set, Statement, Table, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A change as packets see it.
+pub(super) struct Pairs<'a> {
+    edit: &'a Edit,
+    table: &'a Table,
+    uses: &'a Uses,
+    /// Who looks into what by the new rules of this change.
+    fresh: Uses,
+    /// By the sets that they come into, with elements that come.
+    added: BTreeMap<&'a Element, Vec<&'a Name>>,
+    /// Addresses whose dispatch changes, with where they led and will lead.
+    moved: Vec<(&'a Element, Option<&'a Verdict>, Option<&'a Verdict>)>,
+    /// Addresses that packets of the old rules must not be of when elements change.
+    pub(super) closed: BTreeSet<&'a Element>,
+    /// Addresses that packets of the new rules must not be of until late elements are gone.
+    pub(super) waiting: BTreeSet<&'a Element>,
+    /// Addresses of local pods that stay open while elements of theirs change.
+    pub(super) touched: BTreeSet<&'a Element>,
+}
+
+impl<'a> Pairs<'a> {
+    pub(super) fn of(edit: &'a Edit, table: &'a Table, uses: &'a Uses) -> Option<Self> {
+        let made = edit.make_chains.iter().map(|(name, chain)| (name, chain.clone()));
+        let mut own = Table::new(&table.name);
+        own.chains.extend(made.map(|(name, chain)| (name.clone(), chain)));
+        let refilled = |(name, rules): (&Name, &Vec<Rule>)| {
+            (name.clone(), crate::model::Chain { base: None, rules: rules.clone() })
+        };
+        own.chains.extend(edit.refill.iter().map(refilled));
+        let mut pairs = Self {
+            edit,
+            table,
+            uses,
+            fresh: Uses::new(&own, uses.gates()),
+            added: BTreeMap::new(),
+            moved: Vec::new(),
+            closed: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            touched: BTreeSet::new(),
+        };
+        if !pairs.is_possible() {
+            return None;
+        }
+        for (set, elements) in &edit.add {
+            for (element, _) in elements {
+                pairs.added.entry(element).or_default().push(set);
+            }
+        }
+        pairs.moved = pairs.moves();
+        pairs.find_closed();
+        pairs.find_waiting();
+        Some(pairs)
+    }
+
+    /// Whether it changes in place only what may change in place.
+    fn is_possible(&self) -> bool {
+        let Edit { make_sets, make_chains, add, remove, drop_chains, drop_sets, .. } = self.edit;
+        let remakes = drop_sets.iter().any(|name| make_sets.contains_key(name))
+            || drop_chains.iter().any(|name| make_chains.contains_key(name));
+        let edited = add.keys().chain(remove.keys());
+        !remakes && edited.into_iter().all(|name| self.is_editable(name))
+    }
+
+    /// Whether it is a set of exact keys, looked into by rules that ask nothing else before.
+    fn is_editable(&self, name: &Name) -> bool {
+        let plain = |rule: &Rule| match rule.statements.split_first() {
+            Some((Statement::Lookup { set, negate: false, .. }, rest)) if set == name => !rest
+                .iter()
+                .any(|other| matches!(other, Statement::Vmap { .. } | Statement::Lookup { .. })),
+            _ => !looked_up(rule).any(|set| set == name),
+        };
+        let exact = |set: &Set| !set.map && !set.interval;
+        self.table.sets.get(name).is_some_and(exact)
+            && self.users(name).all(|chain| {
+                let before = self.table.chains.get(chain).map(|chain| &chain.rules);
+                before.into_iter().chain(self.rules_after(chain)).flatten().all(plain)
+            })
+    }
+
+    /// The chains that look into a set by the old rules or by the new ones.
+    fn users(&self, set: &Name) -> impl Iterator<Item = &Name> {
+        self.uses.of(set).chain(self.fresh.of(set))
+    }
+
+    /// The chains that look into a set by the new rules.
+    pub(super) fn users_after(&self, set: &Name) -> impl Iterator<Item = &Name> {
+        self.uses.of(set).filter(|chain| !self.is_switched(chain)).chain(self.fresh.of(set))
+    }
+
+    /// The rules that a chain has in the end.
+    pub(super) fn rules_after(&self, chain: &Name) -> Option<&'a Vec<Rule>> {
+        let made = self.edit.make_chains.get(chain).map(|chain| &chain.rules);
+        let refilled = || self.edit.refill.get(chain);
+        let stays = || self.table.chains.get(chain).map(|chain| &chain.rules);
+        made.or_else(refilled).or_else(stays)
+    }
+
+    fn is_switched(&self, chain: &Name) -> bool {
+        self.edit.refill.contains_key(chain)
+            || self.edit.make_chains.contains_key(chain)
+            || self.edit.drop_chains.contains(chain)
+    }
+
+    /// The dispatch maps that packets of the old rules meet, and what closes a pod in them.
+    pub(super) fn dispatch_before(&self) -> impl Iterator<Item = (&'a Name, &'a Set, &'a Verdict)> {
+        let (table, gates) = (self.table, self.uses.gates());
+        self.uses.dispatch().filter_map(move |name| of_gate(gates, name, table.sets.get(name)))
+    }
+
+    /// The dispatch maps that packets of the new rules meet, and what closes a pod in them.
+    pub(super) fn dispatch_after(&self) -> impl Iterator<Item = (&'a Name, &'a Set, &'a Verdict)> {
+        let gates = self.uses.gates();
+        let names = self.uses.dispatch().chain(self.fresh.dispatch());
+        let used: BTreeSet<&Name> =
+            names.filter(|name| self.users_after(name).next().is_some()).collect();
+        let get = |name: &Name| {
+            let (made, stays) = (&self.edit.make_sets, &self.table.sets);
+            let (name, set) = made.get_key_value(name).or_else(|| stays.get_key_value(name))?;
+            of_gate(gates, name, Some(set))
+        };
+        used.into_iter().filter_map(get).collect::<Vec<_>>().into_iter()
+    }
+
+    /// The addresses whose dispatch changes.
+    fn moves(&self) -> Vec<(&'a Element, Option<&'a Verdict>, Option<&'a Verdict>)> {
+        let gates = self.uses.gates();
+        let prefix = |name: &Name| gate(gates, name).map(|(prefix, _)| prefix);
+        let (before, after): (Vec<_>, Vec<_>) =
+            (self.dispatch_before().collect(), self.dispatch_after().collect());
+        let mut moves = Vec::new();
+        for gate in gates.keys() {
+            let of = |maps: &[(&'a Name, &'a Set, &'a Verdict)]| -> BTreeMap<&'a Name, &'a Set> {
+                let own = maps.iter().filter(|(name, ..)| prefix(name) == Some(gate));
+                own.map(|&(name, set, _)| (name, set)).collect()
+            };
+            let (before, after) = (of(&before), of(&after));
+            if before.keys().eq(after.keys()) {
+                continue;
+            }
+            let elements = |maps: BTreeMap<&'a Name, &'a Set>| -> BTreeMap<_, _> {
+                maps.into_values().flat_map(|set| &set.elements).collect()
+            };
+            let (before, after) = (elements(before), elements(after));
+            let addresses: BTreeSet<&Element> =
+                before.keys().chain(after.keys()).copied().collect();
+            for address in addresses {
+                let (old, new) = (before.get(address), after.get(address));
+                if old != new {
+                    let target = |to: Option<&&'a Option<Verdict>>| to.and_then(|to| to.as_ref());
+                    moves.push((address, target(old), target(new)));
+                }
+            }
+        }
+        moves
+    }
+
+    /// Where an address led before, by all directions.
+    fn before(&self, address: &Element) -> Vec<&'a Verdict> {
+        let maps = self.dispatch_before();
+        maps.filter_map(|(_, set, _)| set.elements.get(address)?.as_ref()).collect()
+    }
+
+    fn find_closed(&mut self) {
+        let edited: BTreeSet<&'a Element> = self
+            .edit
+            .add
+            .values()
+            .chain(self.edit.remove.values())
+            .flatten()
+            .map(|(key, _)| key)
+            .collect();
+        let after: Vec<_> = self.dispatch_after().collect();
+        let is_after =
+            |address: &Element| after.iter().any(|(_, set, _)| set.elements.contains_key(address));
+        let mut stays: Vec<(&'a Element, bool)> = Vec::new();
+        for &address in &edited {
+            let before = self.before(address);
+            if before.is_empty() || !is_after(address) {
+                continue;
+            }
+            let refilled = before
+                .iter()
+                .filter_map(|verdict| target(verdict))
+                .any(|chain| self.edit.refill.contains_key(chain));
+            let moves = self.moved.iter().any(|(moved, ..)| *moved == address);
+            stays.push((address, refilled || moves));
+        }
+        for &(address, switches) in &stays {
+            let other = stays.iter().any(|(other, _)| {
+                *other != address
+                    && core::mem::discriminant(*other) == core::mem::discriminant(address)
+            });
+            if switches || other {
+                self.closed.insert(address);
+            } else {
+                self.touched.insert(address);
+            }
+        }
+        // Who leaves a group whose elements change would meet them by the old rules.
+        if self.moved.iter().any(|(_, old, _)| old.is_some()) {
+            let (at_once, _) = self.removals();
+            let now = self.by_chain(self.edit.add.iter().chain(&at_once));
+            let meets = |address: &Element, verdict: &Verdict| {
+                let others = target(verdict).and_then(|chain| now.get(chain));
+                others.into_iter().flatten().any(|other| **other != *address)
+            };
+            let leave = self.moved.iter().filter_map(|(address, old, _)| Some((*address, (*old)?)));
+            let closed: Vec<&Element> = leave
+                .filter(|(address, old)| meets(address, old))
+                .map(|(address, _)| address)
+                .collect();
+            self.touched.retain(|address| !closed.contains(address));
+            self.closed.extend(closed);
+        }
+    }
+
+    /// Who comes to a group that has elements which are yet to go would meet them by the new rules.
+    fn find_waiting(&mut self) {
+        if self.moved.iter().all(|(_, _, new)| new.is_none()) {
+            return;
+        }
+        let (_, late) = self.removals();
+        let late = self.by_chain(late.iter());
+        let meets = |address: &Element, verdict: &Verdict| {
+            let others = target(verdict).and_then(|chain| late.get(chain));
+            let mut others = others.into_iter().flatten();
+            others.any(|other| **other != *address && !self.goes(other))
+        };
+        let come = self.moved.iter().filter_map(|(address, _, new)| Some((*address, (*new)?)));
+        let waiting: Vec<&Element> =
+            come.filter(|(address, new)| meets(address, new)).map(|(address, _)| address).collect();
+        self.waiting.extend(waiting);
+    }
+
+    /// The elements that change, by the chains that look for them.
+    fn by_chain<'b>(
+        &self,
+        edits: impl Iterator<Item = (&'b Name, &'b Elements)>,
+    ) -> BTreeMap<Name, BTreeSet<&'b Element>> {
+        let mut found: BTreeMap<Name, BTreeSet<&'b Element>> = BTreeMap::new();
+        for (set, elements) in edits {
+            for chain in self.users(set) {
+                let keys = elements.iter().map(|(key, _)| key);
+                let own = keys.filter(|key| !self.is_shut(key));
+                found.entry(chain.clone()).or_default().extend(own);
+            }
+        }
+        found
+    }
+
+    /// Whether no packet of the old rules passes that is from or to this address.
+    fn is_shut(&self, address: &Element) -> bool {
+        self.closed.contains(address)
+            || self.moved.iter().any(|(moved, old, _)| *moved == address && old.is_none())
+                && self.before(address).is_empty()
+    }
+
+    /// Whether no packet of the new rules passes that is from or to this address, of which some did.
+    fn goes(&self, address: &Element) -> bool {
+        let mut own = self.moved.iter().filter(|(moved, ..)| *moved == address).peekable();
+        own.peek().is_some()
+            && own.all(|(_, _, new)| new.is_none())
+            && !self.dispatch_after().any(|(_, set, _)| set.elements.contains_key(address))
+    }
+
+    /// The elements that are removed with the switch, and those that are removed a grace later.
+    pub(super) fn removals(&self) -> (BTreeMap<Name, Elements>, BTreeMap<Name, Elements>) {
+        let is_late = |set: &Name, element: &Element| {
+            !self.is_shut(element)
+                && (self.users(set).any(|chain| self.is_switched(chain))
+                    || self.comes_before(set, element)
+                    || self.goes(element))
+        };
+        let remove = &self.edit.remove;
+        (part(remove, |set, key| !is_late(set, key)), part(remove, is_late))
+    }
+
+    /// Whether an element comes into a set that a chain asks before this one.
+    fn comes_before(&self, set: &Name, element: &Element) -> bool {
+        let others = self.added.get(element).into_iter().flatten();
+        others.copied().any(|other| {
+            self.users(set).any(|chain| {
+                let rules = self.table.chains.get(chain).map(|chain| &chain.rules);
+                let place = |set: &Name| {
+                    let mut rules = rules.into_iter().flatten();
+                    rules.position(|rule| looked_up(rule).any(|own| own == set))
+                };
+                place(other).zip(place(set)).is_some_and(|(first, own)| first < own)
+            })
+        })
+    }
+}
+
+fn of_gate<'a>(
+    gates: &'a Gates,
+    name: &'a Name,
+    set: Option<&'a Set>,
+) -> Option<(&'a Name, &'a Set, &'a Verdict)> {
+    // Nothing depends on a gate that has no end.
+    let end = gate(gates, name)?.1.as_ref()?;
+    set.filter(|set| set.map).map(|set| (name, set, end))
+}
+
+fn target(verdict: &Verdict) -> Option<&Name> {
+    match verdict {
+        Verdict::Jump(chain) | Verdict::Goto(chain) => Some(chain),
+        _ => None,
+    }
+}

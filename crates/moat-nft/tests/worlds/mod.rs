@@ -1,0 +1,200 @@
+//! Small clusters as the renderer lays them out, and what happens to them.
+
+use super::tables::Rng;
+use moat_nft::model::{
+    Base, BaseKind, Chain, Element, Field, Hook, Name, Rule, Set, SetKey, SetShape, Statement,
+    Table, Verdict,
+};
+use moat_nft::way::Gates;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Addresses that pods have: the first four are this node's.
+pub(crate) const N_ADDRESSES: u8 = 7;
+const N_LOCAL: u8 = 4;
+/// What policies can tell pods apart by.
+const N_CLASSES: usize = 3;
+const N_ROWS: usize = 3;
+
+/// Which peers an end lets through: a row for each class of peers, the first of which is that of everyone else.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Program {
+    /// By class, the row.
+    rows: [usize; N_CLASSES],
+    /// By row, whether it allows.
+    allows: [bool; N_ROWS],
+    /// In which order rows are asked.
+    order: [usize; N_ROWS - 1],
+}
+
+/// A node's view of a cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct World {
+    /// The classes of the pods by the last byte of their addresses.
+    pods: BTreeMap<u8, usize>,
+    /// By direction and class, the program.
+    programs: [[Program; N_CLASSES]; 2],
+}
+
+pub(crate) fn gates() -> Gates {
+    let to = |name: &str| Some(Verdict::Goto(name.into()));
+    [("eg4".into(), to("closed_egress")), ("in4".into(), to("closed_ingress"))].into()
+}
+
+pub(crate) fn address(pod: u8) -> IpAddr {
+    IpAddr::V4(own(pod))
+}
+
+fn own(pod: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, u8::from(pod >= N_LOCAL), pod)
+}
+
+fn program(rng: &mut Rng) -> Program {
+    let mut order = [1, 2];
+    if rng.one_in(2) {
+        order.reverse();
+    }
+    Program {
+        rows: [(); N_CLASSES].map(|()| rng.below(N_ROWS)),
+        allows: [(); N_ROWS].map(|()| rng.one_in(2)),
+        order,
+    }
+}
+
+impl World {
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        let mut world = Self {
+            pods: BTreeMap::new(),
+            programs: [(); 2].map(|()| [(); N_CLASSES].map(|()| program(rng))),
+        };
+        for pod in 0..N_ADDRESSES {
+            if !rng.one_in(3) {
+                world.pods.insert(pod, rng.below(N_CLASSES));
+            }
+        }
+        world
+    }
+
+    /// A pod comes, goes, is followed by another at its address, or all of a class become another: one to three such events.
+    pub(crate) fn pod_event(&mut self, rng: &mut Rng) {
+        for _ in 0..=rng.below(3) {
+            let pod = u8::try_from(rng.below(N_ADDRESSES.into())).unwrap();
+            match rng.below(4) {
+                0 => {
+                    let (from, to) = (rng.below(N_CLASSES), rng.below(N_CLASSES));
+                    self.pods.values_mut().filter(|own| **own == from).for_each(|own| *own = to);
+                }
+                1 => drop(self.pods.remove(&pod)),
+                _ => drop(self.pods.insert(pod, rng.below(N_CLASSES))),
+            }
+        }
+    }
+
+    /// Some programs change.
+    pub(crate) fn policy_event(&mut self, rng: &mut Rng) {
+        for _ in 0..=rng.below(3) {
+            let (direction, class) = (rng.below(2), rng.below(N_CLASSES));
+            self.programs[direction][class] = if rng.one_in(3) {
+                self.programs[direction][rng.below(N_CLASSES)].clone()
+            } else {
+                program(rng)
+            };
+        }
+    }
+
+    /// Its table; the dispatch maps have names of their content unless they are edited in place.
+    pub(crate) fn table(&self, in_place: bool) -> Table {
+        let mut table = Table::new("moat");
+        let base = Base { kind: BaseKind::Filter, hook: Hook::Forward, priority: -5, accept: true };
+        chain(&mut table, "moat_forward", Some(base), vec![goto("from_pod")]);
+        let plain = SetShape { key: SetKey::V4, interval: false, map: false };
+        let mut local = Set::new(SetShape { interval: true, ..plain });
+        local.elements.insert(Element::RangeV4(own(0), Ipv4Addr::new(10, 0, 0, 255)), None);
+        table.sets.insert("local4".into(), local);
+        let sides = [
+            ("eg4", "from_pod", "closed_egress", Field::SourceV4, Field::DestinationV4),
+            ("in4", "to_pod", "closed_ingress", Field::DestinationV4, Field::SourceV4),
+        ];
+        for (direction, (prefix, side, closed, field, peer)) in sides.into_iter().enumerate() {
+            let after = || if direction == 0 { goto("to_pod") } else { end(Verdict::Accept) };
+            let mut map = Set::new(SetShape { map: true, ..plain });
+            for (&pod, &class) in self.pods.range(..N_LOCAL) {
+                let program = &self.programs[direction][class];
+                let group: Name = format!("{prefix}_{}", content(program)).into();
+                self.group(&mut table, program, &group, peer, after());
+                map.elements.insert(Element::V4(own(pod)), Some(Verdict::Jump(group)));
+            }
+            let name: Name = if in_place {
+                prefix.into()
+            } else {
+                format!("{prefix}_{}", content(&map.elements)).into()
+            };
+            table.sets.insert(name.clone(), map);
+            let dispatch = Statement::Vmap { key: vec![field], map: name };
+            let inside =
+                Statement::Lookup { key: vec![field], set: "local4".into(), negate: false };
+            let gate = vec![inside, Statement::Verdict(Verdict::Goto(closed.into()))];
+            chain(
+                &mut table,
+                side,
+                None,
+                vec![Rule::new(vec![dispatch]), Rule::new(gate), after()],
+            );
+            chain(&mut table, closed, None, vec![end(Verdict::Drop)]);
+        }
+        table
+    }
+
+    fn group(&self, table: &mut Table, program: &Program, group: &Name, peer: Field, after: Rule) {
+        if table.chains.contains_key(group) {
+            return;
+        }
+        let mut rules = Vec::new();
+        let row = |at: usize| row(peer, program.allows[at], at);
+        for at in 0..N_ROWS {
+            let word = if program.allows[at] { after.clone() } else { end(Verdict::Drop) };
+            chain(table, &row(at), None, vec![word]);
+        }
+        for at in program.order {
+            let of_row = self.pods.iter().filter(|(_, class)| program.rows[**class] == at);
+            let elements: BTreeMap<_, _> =
+                of_row.map(|(pod, _)| (Element::V4(own(*pod)), None)).collect();
+            // A row of nobody has neither set nor rule.
+            if elements.is_empty() {
+                continue;
+            }
+            let name: Name = format!("{group}_{at}").into();
+            let mut set = Set::new(SetShape { key: SetKey::V4, interval: false, map: false });
+            set.elements = elements;
+            table.sets.insert(name.clone(), set);
+            let known = Statement::Lookup { key: vec![peer], set: name, negate: false };
+            rules.push(Rule::new(vec![known, Statement::Verdict(Verdict::Goto(row(at)))]));
+        }
+        rules.push(end(Verdict::Goto(row(0))));
+        table.chains.insert(group.clone(), Chain { base: None, rules });
+    }
+}
+
+fn row(peer: Field, allows: bool, row: usize) -> Name {
+    let word = if allows { "allow" } else { "deny" };
+    format!("{word}_{}_{row}", if peer == Field::DestinationV4 { "eg" } else { "in" }).into()
+}
+
+fn content(of: &impl Hash) -> String {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+fn chain(table: &mut Table, name: &str, base: Option<Base>, rules: Vec<Rule>) {
+    table.chains.insert(name.into(), Chain { base, rules });
+}
+
+fn end(verdict: Verdict) -> Rule {
+    Rule::new(vec![Statement::Verdict(verdict)])
+}
+
+fn goto(chain: &str) -> Rule {
+    end(Verdict::Goto(chain.into()))
+}
