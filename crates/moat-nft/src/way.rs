@@ -15,6 +15,7 @@
 //! An address in a dispatch map is one of those that the gate behind the map closes, so who is in no map is closed.
 
 mod pairs;
+mod recent;
 mod uses;
 
 use crate::edit::{Edit, Elements};
@@ -22,6 +23,7 @@ use crate::model::{Element, Name, Op, Rule, Set, SetKey, Statement, Table, Verdi
 use pairs::Pairs;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use recent::Recent;
 pub use uses::{Gates, Uses, gate};
 
 /// The way of a change.

@@ -10,7 +10,8 @@ use moat_nft::flight::{Ends, Flight};
 use moat_nft::interp::{self, Packet};
 use moat_nft::model::{Element, Hook, States, Table};
 use moat_nft::plan::plan;
-use moat_nft::way::{Gates, Step, Uses, Way};
+use moat_nft::way::{Gates, Recent, Step, Uses, Way};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use tables::Rng;
 use worlds::{N_ADDRESSES, World, address, gates};
@@ -154,6 +155,59 @@ fn ways_lead_there_from_anywhere() {
         }
     }
     assert!(n_left > 100, "{n_left}");
+}
+
+/// Changes that follow each other as fast as they may, with graces only where they must be.
+fn in_a_row(seed: u64, paced: bool) -> Option<Found> {
+    let mut rng = Rng::new(seed);
+    let mut world = World::new(&mut rng);
+    let mut wanted = vec![world.table(false)];
+    let mut flight = Flight::new(wanted[0].clone());
+    let (mut recent, mut closed) = (Recent::default(), BTreeSet::new());
+    for _ in 0..3 {
+        if rng.one_in(4) {
+            world.policy_event(&mut rng);
+        } else {
+            world.relabel(&mut rng);
+        }
+        let next = world.table(false);
+        let way = way(flight.table(), &next);
+        for (at, edit) in way.edits.iter().enumerate() {
+            let switches = !edit.refill.is_empty();
+            let grace = at > 0 || !recent.allows(switches, &way.touched);
+            let grace = grace && paced;
+            if grace {
+                recent = Recent::default();
+            }
+            recent.note(switches, &way.touched);
+            flight.change(edit, grace);
+        }
+        closed.extend(way.closed);
+        wanted.push(next);
+    }
+    for (source, destination) in pairs() {
+        let ends =
+            |table: &Table| Flight::new(table.clone()).ends(Hook::Forward, source, destination);
+        let now = flight.ends(Hook::Forward, source, destination);
+        if now.allowed && wanted.iter().all(|table| ends(table).denied) {
+            return Some(Found::Leak(source, destination));
+        }
+        let is_closed =
+            |address| matches!(address, IpAddr::V4(own) if closed.contains(&Element::V4(own)));
+        let open = !is_closed(source) && !is_closed(destination);
+        if now.denied && open && wanted.iter().all(|table| ends(table).allowed) {
+            return Some(Found::Cut(source, destination));
+        }
+    }
+    None
+}
+
+#[test]
+fn changes_in_a_row() {
+    for seed in 0..n_worlds(3000) {
+        assert_eq!(in_a_row(seed, true), None, "seed {seed}");
+    }
+    assert!((0..3000).any(|seed| matches!(in_a_row(seed, false), Some(Found::Leak(..)))));
 }
 
 /// A packet that meets no change is judged as the interpreter says.

@@ -91,6 +91,14 @@ impl World {
         }
     }
 
+    /// One pod becomes one of another class.
+    pub(crate) fn relabel(&mut self, rng: &mut Rng) {
+        let all: Vec<u8> = self.pods.keys().copied().collect();
+        if !all.is_empty() {
+            self.pods.insert(rng.pick(&all), rng.below(N_CLASSES));
+        }
+    }
+
     /// Some programs change.
     pub(crate) fn policy_event(&mut self, rng: &mut Rng) {
         for _ in 0..=rng.below(3) {
