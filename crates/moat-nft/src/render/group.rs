@@ -31,12 +31,6 @@ pub(super) struct Group {
     pub(super) refused: Option<Excess>,
 }
 
-/// Up to so many sets are asked one after another; one map is asked instead of more.
-///
-/// An element of a map leads somewhere, and with each that comes the kernel walks the whole table again to be sure that nothing goes in
-/// circles; one of a set does not. So sets change in microseconds, and maps are made anew.
-const ROWS_MAX: usize = 16;
-
 impl Work<'_> {
     /// The chain of a program for one IP family; made unless it is there.
     pub(super) fn group(&mut self, id: ProgramId, family: Family, name: &Name) {
@@ -110,7 +104,7 @@ impl Work<'_> {
         ranges.into_iter().chain(peers.exact.keys().copied()).for_each(|at| row(at, self));
         let goto = |at: usize| rows.get(at).map(|row| Verdict::Goto(row.clone()));
         group.rest = rows.get(peers.rest).cloned().unwrap_or_default();
-        if peers.exact.len() > ROWS_MAX {
+        if peers.exact.len() > self.settings.rows_max {
             let mut set =
                 Set::new(SetShape { key: key(family), interval: false, map: true, size: None });
             for (&at, addresses) in &peers.exact {
@@ -218,7 +212,8 @@ impl Work<'_> {
             let n_elements: usize = self.n_elements(name);
             let Some(group) = self.layer.groups.get_mut(name) else { return };
             let is_new = !group.rows.contains_key(&row);
-            if n_elements >= self.settings.elements_max || (is_new && group.rows.len() >= ROWS_MAX)
+            if n_elements >= self.settings.elements_max
+                || (is_new && group.rows.len() >= self.settings.rows_max)
             {
                 return self.rebuild(name);
             }
@@ -264,18 +259,15 @@ impl Work<'_> {
         true
     }
 
+    /// Makes a group anew under its name.
     fn rebuild(&mut self, name: &Name) {
-        let Some(group) = self.layer.groups.get(name) else { return };
-        let (program, family) = (group.program, group.family);
-        let built = self.build(program, family, name);
-        let Some(old) = self.layer.groups.insert(name.clone(), built) else { return };
-        let Some(new) = self.layer.groups.get(name) else { return };
-        let kept: Vec<&Name> = new.rows.values().chain(&new.pods).chain(&new.cidrs).collect();
+        let Some(old) = self.layer.groups.remove(name) else { return };
         for set in old.rows.values().chain(&old.pods).chain(&old.cidrs) {
-            if !kept.contains(&set) {
-                self.draft.drop_set(set);
-            }
+            self.draft.drop_set(set);
         }
+        let built = self.build(old.program, old.family, name);
+        self.layer.groups.insert(name.clone(), built);
+        // Only now, so that what both lead to stays.
         for row in &old.held {
             self.release_row(row);
         }

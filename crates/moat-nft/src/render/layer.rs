@@ -9,14 +9,11 @@ use super::{DIRECTIONS, Node, Settings, dispatch_name, host, local};
 use crate::model::{Name, Set, SetKey, SetShape, Verdict};
 use crate::reason::{Reason, ReasonId, Reasons};
 use core::hash::{Hash, Hasher};
-use moat_ir::{
-    Bound, Clause, Direction, Ground, PodIdx, PolicyIdx, Program, ProgramId, SymbolicIr, Why,
-};
+use moat_ir::{Bound, Clause, Decision, Direction, PodIdx, PolicyIdx, Program, ProgramId, Why};
 use moat_sets::Family;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// What was made of one bound form.
 #[derive(Clone, Debug, Default)]
@@ -108,28 +105,28 @@ impl Work<'_> {
     }
 
     /// The name of the chain that ends with a decision.
-    pub(super) fn decision_name(&self, direction: Direction, decision: &moat_ir::Decision) -> Name {
+    pub(super) fn decision_name(&self, direction: Direction, decision: &Decision) -> Name {
         let reason = Reason { direction, decision: decision.clone() };
         let word = if decision.allow { "allow" } else { "deny" };
         format!("{}{word}_{direction}_{}", self.prefix(), reason.id(self.bound)).into()
     }
 
     /// Notes that something leads to a decision's chain, and makes it if it is the first.
-    pub(super) fn hold_decision(
-        &mut self,
-        name: &Name,
-        direction: Direction,
-        decision: &moat_ir::Decision,
-    ) {
-        if !self.draft.hold(name) {
-            return;
+    pub(super) fn hold_decision(&mut self, name: &Name, direction: Direction, decision: &Decision) {
+        self.say(direction, decision);
+        if self.draft.hold(name) {
+            let reason = Reason { direction, decision: decision.clone() };
+            let words = reason.words(self.bound);
+            let id = ReasonId(crate::reason::hash(&words));
+            let rules = self.decided(direction, decision.allow, id, &words);
+            self.draft.put_chain(name, None, rules);
         }
+    }
+
+    /// Learns a reason in the numbers of the present bound form: a changed policy may say the same words of another clause.
+    pub(super) fn say(&mut self, direction: Direction, decision: &Decision) {
         let reason = Reason { direction, decision: decision.clone() };
-        let words = reason.words(self.bound);
-        let id = ReasonId(crate::reason::hash(&words));
-        let rules = self.decided(direction, decision.allow, id, &words);
-        self.draft.put_chain(name, None, rules);
-        self.layer.reasons.insert(id, reason);
+        self.layer.reasons.insert(reason.id(self.bound), reason);
     }
 
     /// The chain of a decision is gone.
@@ -137,43 +134,6 @@ impl Work<'_> {
         let id = name.rsplit('_').next().and_then(|id| u64::from_str_radix(id, 16).ok());
         if let Some(id) = id {
             self.layer.reasons.remove(&ReasonId(id));
-        }
-    }
-
-    /// Says the reasons that are kept in the numbers of another bound form, in which the policies that they name are as they were.
-    pub(super) fn renumber(&mut self, old: &SymbolicIr) {
-        let new_form = &self.bound.symbolic;
-        let new: FxHashMap<(&str, &str, &str), PolicyIdx> = (0..)
-            .zip(&new_form.policies)
-            .map(|(idx, own)| ((own.short, &*own.namespace, &*own.name), idx))
-            .collect();
-        let policy = |idx: PolicyIdx| {
-            let own = old.policy(idx);
-            new.get(&(own.short, &*own.namespace, &*own.name)).copied()
-        };
-        // The clauses of a policy in one direction stand together, so one has the same place after the first as before.
-        let first = |form: &SymbolicIr, idx: PolicyIdx, direction: Direction| {
-            form.clauses_of(idx, direction).next().map(|(idx, _)| idx)
-        };
-        let clause = |idx: u32| {
-            let rule = old.rule(old.clause(idx).rule);
-            let at = idx.checked_sub(first(old, rule.policy, rule.direction)?)?;
-            first(new_form, policy(rule.policy)?, rule.direction)?.checked_add(at)
-        };
-        for reason in self.layer.reasons.values_mut() {
-            match &mut reason.decision.ground {
-                Ground::Default => {}
-                Ground::Rules(rules) => {
-                    for idx in rules {
-                        *idx = clause(*idx).unwrap_or(*idx);
-                    }
-                }
-                Ground::Isolated(policies) => {
-                    let own: Vec<PolicyIdx> =
-                        policies.iter().map(|&idx| policy(idx).unwrap_or(idx)).collect();
-                    *policies = Arc::from(own);
-                }
-            }
         }
     }
 }
@@ -200,27 +160,38 @@ fn meaning_of(bound: &Bound, program: &Program) -> u64 {
     let mut sum = Sum::new();
     for stage in &program.stages {
         stage.kind.hash(&mut sum);
-        stage.clauses.iter().for_each(|clause| meaning(bound, clause, &mut sum));
+        let mut last = None;
+        for clause in &stage.clauses {
+            let rule = if let Why::Rule(idx) = clause.why { Some(idx) } else { None };
+            // What port names mean on the peers of egress is cut into as many clauses as there are meanings.
+            if program.direction == Direction::Ingress || rule.is_none() || rule != last {
+                meaning(bound, clause, program.direction, &mut sum);
+            }
+            last = rule;
+        }
     }
     sum.finish()
 }
 
-fn meaning(bound: &Bound, clause: &Clause, sum: &mut Sum) {
+fn meaning(bound: &Bound, clause: &Clause, direction: Direction, sum: &mut Sum) {
     let symbolic = &bound.symbolic;
     let policy = |idx: PolicyIdx, sum: &mut Sum| {
         let own = symbolic.policy(idx);
         (own.short, &own.namespace, &own.name).hash(sum);
     };
+    clause.then.hash(sum);
     match &clause.why {
         Why::Rule(idx) => {
             let sym = symbolic.clause(*idx);
             let rule = symbolic.rule(sym.rule);
             policy(rule.policy, sum);
-            (rule.direction, rule.index, sym.peer_index).hash(sum);
-            (&sym.peer, &sym.ports.names).hash(sum);
+            (rule.index, sym.peer_index, &sym.peer, &sym.ports).hash(sum);
+            // Names mean ports of the subject, which pods of one program share.
+            if direction == Direction::Ingress {
+                clause.ports.hash(sum);
+            }
         }
         Why::Isolated(policies) => policies.iter().for_each(|&idx| policy(idx, sum)),
         Why::Default => {}
     }
-    (clause.then, &clause.ports).hash(sum);
 }

@@ -13,6 +13,7 @@ mod draft;
 mod group;
 mod layer;
 mod peers;
+mod renumber;
 mod row;
 mod ruleset;
 mod sum;
@@ -47,11 +48,22 @@ pub struct Settings {
     pub kill: u32,
     /// The most elements that one group may need; a group that needs more is closed.
     pub elements_max: usize,
+    /// Up to so many sets of peers are asked one after another; one map is asked instead of more.
+    ///
+    /// An element of a map leads somewhere, and with each that comes the kernel walks the whole table again to be sure that nothing goes
+    /// in circles; one of a set does not. So sets change in microseconds, and maps are made anew.
+    pub rows_max: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { table: "moat".into(), log: Logging::default(), kill: 1 << 30, elements_max: 1 << 18 }
+        Self {
+            table: "moat".into(),
+            log: Logging::default(),
+            kill: 1 << 30,
+            elements_max: 1 << 18,
+            rows_max: 16,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::layer::{Layer, Work};
+use super::renumber::renumber;
 use super::{Node, Refused, Rendered, Settings, base};
 use crate::edit::Edit;
 use crate::model::{Name, Table};
@@ -119,8 +120,8 @@ impl Ruleset {
                 return edit;
             }
             What::Policies => {
+                renumber(&mut self.in_force.reasons, &old, &self.symbolic);
                 self.dispatch(bound, node);
-                self.work(bound).renumber(&old);
             }
             What::Addresses(addresses) => {
                 self.work(bound).readdress(addresses);

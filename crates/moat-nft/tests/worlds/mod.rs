@@ -116,7 +116,7 @@ impl World {
         let mut table = Table::new("moat");
         let base = Base { kind: BaseKind::Filter, hook: Hook::Forward, priority: -5, accept: true };
         chain(&mut table, "moat_forward", Some(base), vec![goto("from_pod")]);
-        let plain = SetShape { key: SetKey::V4, interval: false, map: false };
+        let plain = SetShape { key: SetKey::V4, interval: false, map: false, size: None };
         let mut local = Set::new(SetShape { interval: true, ..plain });
         local.elements.insert(Element::RangeV4(own(0), Ipv4Addr::new(10, 0, 0, 255)), None);
         table.sets.insert("local4".into(), local);
@@ -173,7 +173,8 @@ impl World {
                 continue;
             }
             let name: Name = format!("{group}_{at}").into();
-            let mut set = Set::new(SetShape { key: SetKey::V4, interval: false, map: false });
+            let mut set =
+                Set::new(SetShape { key: SetKey::V4, interval: false, map: false, size: None });
             set.elements = elements;
             table.sets.insert(name.clone(), set);
             let known = Statement::Lookup { key: vec![peer], set: name, negate: false };

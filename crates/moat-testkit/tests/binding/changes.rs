@@ -168,7 +168,7 @@ impl Pool {
     }
 
     fn edit(&self, policies: &mut Vec<Policy>, rng: &mut Rng) {
-        match rng.below(4) {
+        match rng.below(7) {
             0 if !policies.is_empty() => {
                 policies.remove(rng.below(policies.len()));
             }
@@ -181,6 +181,21 @@ impl Pool {
                 policies[at].rules.pop();
             }
             3 => {}
+            // Other peers in the same place, so that only what the rule says differs and not where it stands.
+            4 | 5 => {
+                let peers: Vec<Peers> = policies
+                    .iter()
+                    .flat_map(|own| &own.rules)
+                    .map(|rule| rule.peers.clone())
+                    .collect();
+                let rules: Vec<_> = policies.iter_mut().flat_map(|own| &mut own.rules).collect();
+                if !rules.is_empty() {
+                    let at = rng.below(rules.len());
+                    if let Some(rule) = rules.into_iter().nth(at) {
+                        rule.peers = rng.pick(&peers).clone();
+                    }
+                }
+            }
             _ if self.policies.is_empty() => {}
             _ => {
                 let new = rng.pick(&self.policies).clone();

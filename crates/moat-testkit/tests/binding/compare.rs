@@ -74,7 +74,7 @@ type Content =
 /// What a program does, said without numbers of atoms and classes.
 fn content(bound: &Bound, program: &Program) -> Content {
     let mut out = Content::new();
-    for cell in bound.outcomes(program) {
+    for cell in bound.outcomes(program).unwrap() {
         let addresses = bound.atoms.addresses(&cell.peers);
         let mut domains = BTreeSet::new();
         let mut pods = BTreeSet::new();

@@ -1,0 +1,165 @@
+//! A ruleset that follows changes is the one made anew, after any changes; and what it says has changed turns the one into the other.
+//!
+//! `MOAT_WORLDS` says how many worlds, `MOAT_SEED` runs one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+#[path = "../../moat-testkit/tests/binding/changes.rs"]
+mod changes;
+
+use changes::{Pool, Step};
+use moat_compile::{Binding, Changed, Dialect, compile};
+use moat_ir::Bound;
+use moat_nft::edit::Edit;
+use moat_nft::model::Table;
+use moat_nft::print;
+use moat_nft::render::{Node, Ruleset, Settings, What, render};
+use moat_rig::place::place;
+use moat_sets::AddrSet;
+use moat_testkit::rng::Rng;
+use moat_testkit::settings::{Settings as Bounds, seeds};
+use moat_testkit::{agree, engine, generate};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+const STEPS: usize = 12;
+
+/// How often what came out.
+type Counts = BTreeMap<String, usize>;
+
+/// What a node's ruleset is made for: its pods with their addresses.
+fn spec(bound: &Bound, node: &str) -> Node {
+    let local = |idx: &u32| {
+        let pod = bound.pod(*idx);
+        pod.node.as_deref() == Some(node) && !pod.host_network && !pod.finished
+    };
+    let pods: Vec<u32> = (0..u32::try_from(bound.pods.len()).unwrap()).filter(local).collect();
+    let addresses = pods.iter().flat_map(|&idx| &bound.pod(idx).addresses);
+    let pod_addresses = AddrSet::from_ranges(addresses.map(|&own| (own, own)));
+    Node { pods, pod_addresses }
+}
+
+/// The addresses that a change is about: those that its pods had, and those that they have.
+fn addresses(bound: &Bound, changed: &[moat_compile::PodChanged]) -> Vec<IpAddr> {
+    let now = |idx: u32| bound.pods.get(idx as usize).into_iter().flat_map(|pod| &pod.addresses);
+    let all = changed.iter().flat_map(|own| own.before.iter().chain(now(own.pod)));
+    let mut all: Vec<IpAddr> = all.copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn same(now: &Table, fresh: &Table) -> Result<(), String> {
+    if now == fresh {
+        return Ok(());
+    }
+    let wrong = Edit::remaking(now, fresh);
+    Err(format!("from what followed to what is made anew:\n{}", print::ops("moat", &wrong.ops())))
+}
+
+fn check(seed: u64) -> Result<Counts, String> {
+    let mut rng = Rng::new(seed ^ 0x666f_6c6c);
+    let objects = generate::world(seed, &Bounds::DEFAULT).objects;
+    let mut lowered = engine::lower(&objects);
+    place(&mut lowered.inventory, 2);
+    let pool = Pool::new(&lowered, seed);
+    let mut policies = lowered.policies;
+    let mut binding =
+        Binding::new(Arc::new(compile(&policies, &[])), lowered.inventory, Dialect::MOAT);
+    let nodes: Vec<Arc<str>> =
+        binding.inventory().nodes.iter().map(|node| node.name.clone()).collect();
+    // Few enough for some groups to be too large at times.
+    let elements_max = *rng.pick(&[3, 1 << 18, 1 << 18]);
+    let rows_max = *rng.pick(&[1, 2, 16]);
+    let settings = Settings { elements_max, rows_max, ..Settings::default() };
+    let mut rulesets: Vec<Ruleset> = nodes
+        .iter()
+        .map(|node| Ruleset::new(binding.bound(), None, &spec(binding.bound(), node), &settings))
+        .collect();
+    let mut counts = Counts::new();
+    let mut history = Vec::new();
+    for _ in 0..STEPS {
+        let step = pool.step(&mut rng, binding.inventory(), &mut policies);
+        history.push(format!("{step:?}"));
+        let changed = match step {
+            Step::Pods(_, changes) => binding.pods(changes),
+            Step::Policies => binding.policies(Arc::new(compile(&policies, &[]))),
+            Step::Replace(inventory) => binding.replace(inventory),
+        };
+        let told = || format!("seed {seed}: after {}", history.join("\nthen "));
+        for (node, ruleset) in nodes.iter().zip(&mut rulesets) {
+            let bound = binding.bound();
+            let mut before = ruleset.table().clone();
+            let own = spec(bound, node);
+            let list;
+            let (name, what) = match &changed {
+                Changed::Nothing => continue,
+                Changed::Pods(pods) => {
+                    list = addresses(bound, pods);
+                    ("pods", What::Addresses(&list))
+                }
+                Changed::Policies => ("policies", What::Policies),
+                Changed::Whole => ("whole", What::All),
+            };
+            let edit: Edit = ruleset.follow(bound, None, &own, what);
+            let kind = match (edit.is_empty(), edit.refill.is_empty()) {
+                (true, _) => "nothing",
+                (_, true) => "elements only",
+                _ => "rules",
+            };
+            *counts.entry(format!("{name}: {kind}")).or_default() += 1;
+            edit.apply_to(&mut before);
+            same(&before, ruleset.table()).map_err(|e| format!("not told: {}{e}", told()))?;
+            // From the same bound form: one that is bound anew means the same, but port names that no pod has any more are gone from it.
+            let anew = render(bound, &own, &settings);
+            same(ruleset.table(), &anew.table).map_err(|e| format!("{}{e}", told()))?;
+            if ruleset.reasons().0 != &anew.reasons {
+                let own = ruleset
+                    .reasons()
+                    .0
+                    .iter()
+                    .filter(|(id, own)| anew.reasons.get(id) != Some(own));
+                let own: Vec<_> = own.map(|(id, own)| (own, anew.reasons.get(id))).collect();
+                return Err(format!("reasons differ: {own:?} {}", told()));
+            }
+            let mut refused: Vec<String> =
+                ruleset.refused().iter().map(|own| format!("{:?}", own.excess)).collect();
+            let mut wanted: Vec<String> =
+                anew.refused.iter().map(|own| format!("{:?}", own.excess)).collect();
+            refused.sort();
+            wanted.sort();
+            if refused != wanted {
+                return Err(format!("refused differ: {refused:?} {wanted:?} {}", told()));
+            }
+        }
+    }
+    Ok(counts)
+}
+
+#[test]
+fn what_follows_is_what_is_made_anew() {
+    let (first, n) = seeds(200);
+    let mut sum = Counts::new();
+    let result = agree::in_parallel(
+        n,
+        |idx| check(first + idx),
+        |counts: Counts| {
+            for (kind, n) in counts {
+                *sum.entry(kind).or_default() += n;
+            }
+        },
+    );
+    if let Err((idx, error)) = result {
+        panic!("seed {} (rerun with MOAT_SEED={0}):\n{error}", first + idx);
+    }
+    println!("{sum:#?}");
+    for kind in ["pods: elements only", "pods: rules", "policies: rules", "policies: nothing"] {
+        assert!(n < 200 || sum.get(kind).is_some_and(|n| *n > 50), "{kind}: {sum:#?}");
+    }
+}
