@@ -288,6 +288,9 @@ pub struct PodInfo {
     pub class: ClassIdx,
 }
 
+/// What a pod that went is displayed as: no namespace and no name, which no pod is without.
+const GONE: &str = "/";
+
 impl PodInfo {
     /// What stands where a pod was that went, so that the others keep their places: nothing finds it by name or address, and who
     /// leaves out finished pods leaves it out. `class` must have no traffic; the pod is not among that class's pods.
@@ -295,9 +298,9 @@ impl PodInfo {
     pub fn gone(class: ClassIdx) -> Self {
         let nothing: Arc<str> = "".into();
         Self {
-            display: nothing.clone(),
+            display: GONE.into(),
             namespace: nothing.clone(),
-            kind: nothing.clone(),
+            kind: "pod".into(),
             name: nothing,
             owner: None,
             origin: Origin::default(),
@@ -316,7 +319,7 @@ impl PodInfo {
     /// Whether this is no pod but the place of one that went.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        self.display.is_empty()
+        self.display.as_ref() == GONE
     }
 }
 

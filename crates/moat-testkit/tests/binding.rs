@@ -7,7 +7,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that cannot go on has failed"
+    clippy::explicit_auto_deref,
+    reason = "a test that cannot go on has failed; a picked text must be told its type"
 )]
 
 #[path = "binding/changes.rs"]
@@ -17,15 +18,18 @@ mod compare;
 
 use changes::{Pool, Step};
 use compare::Asked;
-use moat_compile::{Binding, Changed, Dialect, bind, compile};
+use moat_compile::{Binding, Changed, Dialect, PodChange, bind, compile};
 use moat_ir::Bound;
+use moat_sets::Protocol;
 use moat_testkit::rng::Rng;
 use moat_testkit::settings::{Settings, seeds};
-use moat_testkit::{agree, engine, generate};
+use moat_testkit::{Json, agree, engine, generate};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const STEPS: usize = 10;
+/// Changes of a world: enough for a class to come after programs that did not know it, and to go.
+const STEPS: usize = 24;
 
 /// How often what came out.
 type Counts = BTreeMap<String, usize>;
@@ -38,7 +42,7 @@ fn check(seed: u64) -> Result<Counts, String> {
     let dialect = *rng.pick(&Dialect::ALL);
     let mut policies = lowered.policies;
     let mut inventory = lowered.inventory;
-    pool.pod_cidrs(&mut inventory, &mut rng);
+    changes::pod_cidrs(&mut inventory, &mut rng);
     let mut binding = Binding::new(Arc::new(compile(&policies, &[])), inventory, dialect);
     let mut counts = Counts::new();
     let mut history = Vec::new();
@@ -105,5 +109,102 @@ fn kept_up_to_date_is_bound_anew() {
     }
     for told in ["policies: policies", "policies: whole", "host: whole", "same: nothing"] {
         assert!(sum.contains_key(told), "never {told}: {sum:#?}");
+    }
+}
+
+/// A bug in keeping a form up to date: what it would leave behind after a change, if it shows there.
+type Bug = fn(&Bound, &mut Bound) -> bool;
+
+/// One peer set is not asked about a new class.
+fn atom_forgotten(before: &Bound, after: &mut Bound) -> bool {
+    let new: moat_sets::IdSet = (before.atoms.len()..after.atoms.len()).collect();
+    let sets = after.peer_sets.iter_mut().skip(1);
+    let forgetful = sets.filter(|set| !set.must.is_disjoint(&new)).last();
+    forgetful.map(|set| set.must.minus_with(&new)).is_some()
+}
+
+/// An address stays with the pod that had it.
+fn address_stays(before: &Bound, after: &mut Bound) -> bool {
+    let moved = before
+        .pod_by_address
+        .iter()
+        .find(|(address, pod)| after.pod_by_address.get(address).is_some_and(|now| now != *pod));
+    moved.map(|(&address, &pod)| after.pod_by_address.insert(address, pod)).is_some()
+}
+
+/// A pod stays in its class.
+fn class_stays(before: &Bound, after: &mut Bound) -> bool {
+    let pods = before.pods.iter().zip(&mut after.pods);
+    let moved = pods.filter(|(old, new)| !new.is_gone() && old.class != new.class).last();
+    moved.map(|(old, new)| new.class = old.class).is_some()
+}
+
+#[test]
+fn planted_bugs_are_noticed() {
+    let bugs: [(&str, Bug); 3] = [
+        ("atom forgotten", atom_forgotten),
+        ("address stays", address_stays),
+        ("class stays", class_stays),
+    ];
+    for (name, bug) in bugs {
+        let noticed = (0..300).find(|&seed| {
+            let mut rng = Rng::new(seed);
+            let lowered = engine::lower(&generate::world(seed, &Settings::DEFAULT).objects);
+            let pool = Pool::new(&lowered, seed);
+            let mut policies = lowered.policies;
+            let symbolic = Arc::new(compile(&policies, &[]));
+            let mut binding = Binding::new(symbolic, lowered.inventory, Dialect::MOAT);
+            (0..STEPS).any(|_| {
+                let before = binding.bound().clone();
+                let step = pool.step(&mut rng, binding.inventory(), &mut policies);
+                let Step::Pods(_, changes) = step else { return false };
+                if !matches!(binding.pods(changes), Changed::Pods(_)) {
+                    return false;
+                }
+                let mut after = binding.bound().as_ref().clone();
+                let fresh = bind(after.symbolic.clone(), binding.inventory(), Dialect::MOAT);
+                let asked = Asked::new(&before, &fresh, &pool.points, &mut rng);
+                bug(&before, &mut after) && compare::same_meaning(&after, &fresh, &asked).is_err()
+            })
+        });
+        println!("{name}: noticed in world {noticed:?}");
+        assert!(noticed.is_some(), "{name} is never noticed");
+    }
+}
+
+/// What a port name means is looked up for one program, and used for another that comes after a pod did.
+#[test]
+fn a_port_name_means_later_pods_in_later_programs() {
+    let pod = |name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
+            "spec": {"containers": [{"name": "x", "image": "x", "ports": [{"name": "http", "containerPort": 80}]}]},
+        })
+    };
+    let policy = |app: &str, to: Json| {
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": app},
+            "spec": {
+                "podSelector": {"matchLabels": {"app": app}}, "policyTypes": ["Egress"],
+                "egress": [{"to": [{"podSelector": to}], "ports": [{"port": "http"}]}],
+            },
+        })
+    };
+    let early =
+        policy("early", json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]}));
+    let late = policy("late", json!({}));
+    let lowered = engine::lower(&[pod("early"), pod("late"), pod("new"), early, late]);
+    let mut inventory = lowered.inventory;
+    let all = std::mem::take(&mut inventory.pods);
+    let [first, second, third] = all.as_slice() else { panic!("three pods: {all:?}") };
+    inventory.pods.push(first.clone());
+    let symbolic = Arc::new(compile(&lowered.policies, &[]));
+    let mut binding = Binding::new(symbolic, inventory, Dialect::MOAT);
+    let mut rng = Rng::new(0);
+    for pod in [third, second] {
+        assert!(matches!(binding.pods(vec![PodChange::Set(pod.clone())]), Changed::Pods(_)));
+        let fresh = bind(binding.bound().symbolic.clone(), binding.inventory(), Dialect::MOAT);
+        let asked = Asked::new(&fresh, &fresh, &[(Protocol::Tcp, 80)], &mut rng);
+        assert_eq!(compare::same_meaning(binding.bound(), &fresh, &asked), Ok(()));
     }
 }

@@ -3,7 +3,7 @@
 use moat_compile::{PodChange, PodName};
 use moat_model::Lowered;
 use moat_model::inventory::{Inventory, Phase, Pod};
-use moat_model::policy::{PeerKind, Peers, Policy};
+use moat_model::policy::{PeerKind, Peers, Policy, Rule};
 use moat_sets::{Cidr, Protocol};
 use moat_testkit::rng::Rng;
 use moat_testkit::settings::Settings;
@@ -46,17 +46,6 @@ impl Pool {
         Self { pods, policies, addresses, points }
     }
 
-    /// Says where pod addresses lie, or not.
-    pub(crate) fn pod_cidrs(&self, inventory: &mut Inventory, rng: &mut Rng) {
-        let cidr = |text| Cidr::parse(text).unwrap();
-        match rng.below(5) {
-            0 => inventory.pod_cidrs = vec![cidr("10.0.0.0/16")],
-            1 => inventory.pod_cidrs = vec![cidr("10.0.0.0/16"), cidr("fd00::/64")],
-            2 => {}
-            _ => inventory.pod_cidrs.clear(),
-        }
-    }
-
     /// The next step; `policies` become other ones where it is about them.
     pub(crate) fn step(
         &self,
@@ -65,12 +54,12 @@ impl Pool {
         policies: &mut Vec<Policy>,
     ) -> Step {
         match rng.below(16) {
-            0..=2 => {
+            0 | 1 => {
                 self.edit(policies, rng);
                 Step::Policies
             }
-            3 if rng.one_in(3) => Step::Replace(self.other(inventory.clone(), rng)),
-            3..=5 => {
+            2 if rng.one_in(3) => Step::Replace(self.other(inventory.clone(), rng)),
+            2..=4 => {
                 let mut own = inventory.clone();
                 let n = rng.range((2, 6));
                 let mut all = Vec::new();
@@ -117,7 +106,7 @@ impl Pool {
                 return ("swap", vec![PodChange::Set(other), PodChange::Set(pod)]);
             }
             4 => {
-                pod.addresses = rng.pick(&inventory.pods).addresses.clone();
+                pod.addresses.clone_from(&rng.pick(&inventory.pods).addresses);
                 "double"
             }
             5 => {
@@ -130,7 +119,7 @@ impl Pool {
                 return ("remove", vec![PodChange::Remove(PodName { namespace, kind, name })]);
             }
             7 => {
-                pod.ports = rng.pick(&self.pods).ports.clone();
+                pod.ports.clone_from(&rng.pick(&self.pods).ports);
                 pod.owner = Some(("deployment".into(), "x".into()));
                 "ports"
             }
@@ -167,42 +156,49 @@ impl Pool {
         own
     }
 
+    /// One policy more or less, or one that is different.
     fn edit(&self, policies: &mut Vec<Policy>, rng: &mut Rng) {
-        match rng.below(7) {
-            0 if !policies.is_empty() => {
-                policies.remove(rng.below(policies.len()));
-            }
-            1 if !policies.is_empty() => {
-                let at = rng.below(policies.len());
-                policies[at].isolates_egress = !policies[at].isolates_egress;
-            }
-            2 if !policies.is_empty() => {
-                let at = rng.below(policies.len());
-                policies[at].rules.pop();
-            }
-            3 => {}
-            // Other peers in the same place, so that only what the rule says differs and not where it stands.
-            4 | 5 => {
-                let peers: Vec<Peers> = policies
-                    .iter()
-                    .flat_map(|own| &own.rules)
-                    .map(|rule| rule.peers.clone())
-                    .collect();
-                let rules: Vec<_> = policies.iter_mut().flat_map(|own| &mut own.rules).collect();
-                if !rules.is_empty() {
-                    let at = rng.below(rules.len());
-                    if let Some(rule) = rules.into_iter().nth(at) {
-                        rule.peers = rng.pick(&peers).clone();
-                    }
+        let at = rng.below(policies.len().max(1));
+        match policies.get_mut(at) {
+            Some(policy) => match rng.below(8) {
+                0 => {
+                    policies.remove(at);
                 }
-            }
-            _ if self.policies.is_empty() => {}
-            _ => {
-                let new = rng.pick(&self.policies).clone();
-                policies.retain(|own| own.id != new.id);
-                policies.push(new);
-            }
+                1 => policy.isolates_egress = !policy.isolates_egress,
+                2 => {
+                    policy.rules.pop();
+                }
+                3..=5 => self.add_rule(policy, rng),
+                6 => {}
+                _ => self.add_policy(policies, rng),
+            },
+            None => self.add_policy(policies, rng),
         }
+    }
+
+    fn add_policy(&self, policies: &mut Vec<Policy>, rng: &mut Rng) {
+        if self.policies.is_empty() {
+            return;
+        }
+        let new = rng.pick(&self.policies).clone();
+        policies.retain(|own| own.id != new.id);
+        policies.push(new);
+    }
+
+    /// Gives a policy a rule of another one of its kind.
+    fn add_rule(&self, policy: &mut Policy, rng: &mut Rng) {
+        let rules: Vec<&Rule> = self
+            .policies
+            .iter()
+            .filter(|other| other.id.kind == policy.id.kind)
+            .flat_map(|other| &other.rules)
+            .collect();
+        if rules.is_empty() {
+            return;
+        }
+        let mut rule = (*rng.pick(&rules)).clone();
+        rule.index = u32::try_from(policy.rules(rule.direction).count()).unwrap();
+        policy.rules.push(rule);
     }
 
     /// Another inventory: other labels of namespaces, nodes that went, other prefixes.
@@ -212,8 +208,19 @@ impl Pool {
         }
         inventory.nodes.pop();
         inventory.pods.push(rng.pick(&self.pods).clone());
-        self.pod_cidrs(&mut inventory, rng);
+        pod_cidrs(&mut inventory, rng);
         inventory
+    }
+}
+
+/// Says where pod addresses lie, or not.
+pub(crate) fn pod_cidrs(inventory: &mut Inventory, rng: &mut Rng) {
+    let cidr = |text| Cidr::parse(text).unwrap();
+    match rng.below(5) {
+        0 => inventory.pod_cidrs = vec![cidr("10.0.0.0/16")],
+        1 => inventory.pod_cidrs = vec![cidr("10.0.0.0/16"), cidr("fd00::/64")],
+        2 => {}
+        _ => inventory.pod_cidrs.clear(),
     }
 }
 

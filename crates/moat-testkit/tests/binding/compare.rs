@@ -208,9 +208,8 @@ pub(crate) fn honest(
         let old = before.pods.get(idx as usize);
         match told.get(&idx) {
             Some(addresses) => {
-                ensure(*addresses == old.map_or(&[][..], |old| &old.addresses), || {
-                    format!("{} had not {addresses:?}", pod.display)
-                })?
+                let had = old.map_or(&[][..], |old| &old.addresses);
+                ensure(*addresses == had, || format!("{} had not {addresses:?}", pod.display))?;
             }
             None => {
                 ensure(old == Some(pod), || format!("{old:?} is {pod:?}"))?;
