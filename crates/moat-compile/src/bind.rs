@@ -57,12 +57,12 @@ impl Workings {
             known: Known::default(),
         };
         workings.pods(&mut bound, inventory);
-        workings.sort(&mut bound);
+        workings.give_atoms_to_all(&mut bound);
         workings.lay(&mut bound, inventory);
         (workings, bound)
     }
 
-    /// Fills in pods, in the order of their names, and who has which address.
+    /// Fills in pods, in the order of their names, sorted into classes, and who has which address.
     fn pods(&mut self, bound: &mut Bound, inventory: &Inventory) {
         let mut order: Vec<(Arc<str>, &Pod, &mut Option<PodIdx>)> = inventory
             .pods
@@ -75,7 +75,10 @@ impl Workings {
             let Some(namespace_labels) = self.classes.namespace(&pod.namespace) else { continue };
             let idx = index(bound.pods.len());
             *place = Some(idx);
-            bound.pods.push(info(pod, display, namespace_labels.clone()));
+            let mut info = info(pod, display, namespace_labels.clone());
+            info.class = self.classes.of(&info, &bound.atoms);
+            join(&mut bound.classes, info.class, Some(idx));
+            bound.pods.push(info);
             self.claims.claim(bound, idx, &mut Vec::new());
             for (address, node) in node_claims(pod) {
                 bound.node_by_address.insert(address, node.clone());
@@ -87,25 +90,22 @@ impl Workings {
         }
     }
 
-    /// Sorts the pods of a bound form, whose address atoms are settled, into classes.
-    pub(crate) fn sort(&mut self, bound: &mut Bound) {
+    /// Sorts the pods of a bound form, whose address atoms are others now, into classes anew.
+    fn sort(&mut self, bound: &mut Bound) {
         bound.classes.clear();
-        bound.atoms.pods.clear();
         for (pod, idx) in bound.pods.iter_mut().zip(0..) {
             if pod.is_gone() {
                 pod.class = self.classes.gone();
+                join(&mut bound.classes, pod.class, None);
             } else {
                 pod.class = self.classes.of(pod, &bound.atoms);
-            }
-            if pod.class as usize == bound.classes.len() {
-                bound.classes.push(EMPTY);
-            }
-            if let Some(class) = bound.classes.get_mut(pod.class as usize)
-                && !pod.is_gone()
-            {
-                class.pods.push(idx);
+                join(&mut bound.classes, pod.class, Some(idx));
             }
         }
+        self.give_atoms_to_all(bound);
+    }
+
+    fn give_atoms_to_all(&self, bound: &mut Bound) {
         for class in 0..index(bound.classes.len()) {
             self.give_atoms(bound, class);
         }
@@ -124,7 +124,7 @@ impl Workings {
     }
 
     /// Lays the policies over the classes: peer sets and programs.
-    pub(crate) fn lay(&mut self, bound: &mut Bound, inventory: &Inventory) {
+    fn lay(&mut self, bound: &mut Bound, inventory: &Inventory) {
         self.peers = Peers::new(bound, inventory, self.dialect, &self.classes);
         self.known = Known::default();
         bound.programs.clear();
@@ -177,6 +177,16 @@ impl Workings {
         }
         self.lay(bound, inventory);
         stay
+    }
+}
+
+/// Puts a pod, which comes after those that are there, into its class; a class that is new is the last one.
+fn join(classes: &mut Vec<Class>, class: ClassIdx, pod: Option<PodIdx>) {
+    if class as usize == classes.len() {
+        classes.push(EMPTY);
+    }
+    if let Some(class) = classes.get_mut(class as usize) {
+        class.pods.extend(pod);
     }
 }
 
