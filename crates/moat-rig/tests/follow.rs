@@ -9,10 +9,6 @@
     reason = "a test that cannot go on has failed"
 )]
 
-#[path = "../../moat-testkit/tests/binding/changes.rs"]
-mod changes;
-
-use changes::{Pool, Step};
 use moat_compile::{Binding, Changed, Dialect, compile};
 use moat_ir::Bound;
 use moat_nft::edit::Edit;
@@ -21,6 +17,7 @@ use moat_nft::print;
 use moat_nft::render::{Node, Ruleset, Settings, What, render};
 use moat_rig::place::place;
 use moat_sets::AddrSet;
+use moat_testkit::changes::{Pool, Step};
 use moat_testkit::rng::Rng;
 use moat_testkit::settings::{Settings as Bounds, seeds};
 use moat_testkit::{agree, engine, generate};
@@ -126,7 +123,7 @@ fn check(seed: u64) -> Result<Counts, String> {
                     .iter()
                     .filter(|(id, own)| anew.reasons.get(id) != Some(own));
                 let own: Vec<_> = own.map(|(id, own)| (own, anew.reasons.get(id))).collect();
-                return Err(format!("reasons differ: {own:?} {}", told()));
+                return Err(format!("reasons differ, followed and anew: {own:?} {}", told()));
             }
             let mut refused: Vec<String> =
                 ruleset.refused().iter().map(|own| format!("{:?}", own.excess)).collect();

@@ -13,6 +13,7 @@
 
 pub mod agree;
 pub mod bugs;
+pub mod changes;
 pub mod engine;
 pub mod exhaust;
 pub mod generate;

@@ -11,16 +11,14 @@
     reason = "a test that cannot go on has failed; a picked text must be told its type"
 )]
 
-#[path = "binding/changes.rs"]
-mod changes;
 #[path = "binding/compare.rs"]
 mod compare;
 
-use changes::{Pool, Step};
 use compare::Asked;
 use moat_compile::{Binding, Changed, Dialect, PodChange, bind, compile};
 use moat_ir::Bound;
 use moat_sets::Protocol;
+use moat_testkit::changes::{self, Pool, Step};
 use moat_testkit::rng::Rng;
 use moat_testkit::settings::{Settings, seeds};
 use moat_testkit::{Json, agree, engine, generate};

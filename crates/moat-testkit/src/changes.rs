@@ -1,34 +1,40 @@
 //! Random changes of an inventory and of policies.
 
+use crate::rng::Rng;
+use crate::settings::Settings;
+use crate::{engine, generate, probe};
 use moat_compile::{PodChange, PodName};
 use moat_model::Lowered;
 use moat_model::inventory::{Inventory, Phase, Pod};
 use moat_model::policy::{PeerKind, Peers, Policy, Rule};
 use moat_sets::{Cidr, Protocol};
-use moat_testkit::rng::Rng;
-use moat_testkit::settings::Settings;
-use moat_testkit::{engine, generate, probe};
 use std::net::IpAddr;
 
 /// What changes are drawn from: some other worlds of the same names, labels and addresses.
-pub(crate) struct Pool {
+#[derive(Debug)]
+pub struct Pool {
     pods: Vec<Pod>,
     policies: Vec<Policy>,
     addresses: Vec<IpAddr>,
     /// Protocols and ports at which some rule may begin or end to match.
-    pub(crate) points: Vec<(Protocol, u16)>,
+    pub points: Vec<(Protocol, u16)>,
 }
 
 /// One step of a history.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub enum Step {
+    /// Pods, and what kind of change it is.
     Pods(&'static str, Vec<PodChange>),
+    /// Policies, which are changed already.
     Policies,
+    /// Anything but policies.
     Replace(Inventory),
 }
 
 impl Pool {
-    pub(crate) fn new(own: &Lowered, seed: u64) -> Self {
+    /// What a world may become; the same for the same seed.
+    #[must_use]
+    pub fn new(own: &Lowered, seed: u64) -> Self {
         let mut pods = own.inventory.pods.clone();
         let mut policies = own.policies.clone();
         let mut objects = generate::world(seed, &Settings::DEFAULT).objects;
@@ -47,12 +53,7 @@ impl Pool {
     }
 
     /// The next step; `policies` become other ones where it is about them.
-    pub(crate) fn step(
-        &self,
-        rng: &mut Rng,
-        inventory: &Inventory,
-        policies: &mut Vec<Policy>,
-    ) -> Step {
+    pub fn step(&self, rng: &mut Rng, inventory: &Inventory, policies: &mut Vec<Policy>) -> Step {
         match rng.below(16) {
             0 | 1 => {
                 self.edit(policies, rng);
@@ -160,7 +161,7 @@ impl Pool {
     fn edit(&self, policies: &mut Vec<Policy>, rng: &mut Rng) {
         let at = rng.below(policies.len().max(1));
         match policies.get_mut(at) {
-            Some(policy) => match rng.below(8) {
+            Some(policy) => match rng.below(9) {
                 0 => {
                     policies.remove(at);
                 }
@@ -168,8 +169,9 @@ impl Pool {
                 2 => {
                     policy.rules.pop();
                 }
-                3..=5 => self.add_rule(policy, rng),
-                6 => {}
+                3 | 4 => self.add_rule(policy, rng),
+                5 | 6 => self.swap_peers(policy, rng),
+                7 => {}
                 _ => self.add_policy(policies, rng),
             },
             None => self.add_policy(policies, rng),
@@ -201,6 +203,20 @@ impl Pool {
         policy.rules.push(rule);
     }
 
+    /// Gives a rule the peers of another one, so that only what it says differs and not where it stands.
+    fn swap_peers(&self, policy: &mut Policy, rng: &mut Rng) {
+        let others: Vec<&Rule> = self
+            .policies
+            .iter()
+            .filter(|other| other.id.kind == policy.id.kind)
+            .flat_map(|other| &other.rules)
+            .collect();
+        let at = rng.below(policy.rules.len().max(1));
+        if let (Some(rule), false) = (policy.rules.get_mut(at), others.is_empty()) {
+            rule.peers = rng.pick(&others).peers.clone();
+        }
+    }
+
     /// Another inventory: other labels of namespaces, nodes that went, other prefixes.
     fn other(&self, mut inventory: Inventory, rng: &mut Rng) -> Inventory {
         for namespace in &mut inventory.namespaces {
@@ -214,7 +230,7 @@ impl Pool {
 }
 
 /// Says where pod addresses lie, or not.
-pub(crate) fn pod_cidrs(inventory: &mut Inventory, rng: &mut Rng) {
+pub fn pod_cidrs(inventory: &mut Inventory, rng: &mut Rng) {
     let cidr = |text| Cidr::parse(text).unwrap();
     match rng.below(5) {
         0 => inventory.pod_cidrs = vec![cidr("10.0.0.0/16")],
