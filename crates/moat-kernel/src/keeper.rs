@@ -1,25 +1,37 @@
 //! Keeps one table of a namespace as it is wanted, whatever happens to it.
 //!
-//! What is there is adopted, never flushed. A change goes in as few transactions as are safe: after each of them a packet is judged by
-//! the old table or by the new one. What the kernel refuses is closed, pod by pod, and what others change is put right.
+//! What is there is adopted, never flushed. A change goes in as few transactions as are safe: wherever a packet is on its way through the
+//! table, it passes only if the old table or the new one lets it. What the kernel refuses is closed, pod by pod, and what others change is
+//! put right.
+//!
+//! One thing cannot be helped: a packet walks the rules of its beginning only until the second commit after it, whoever makes that. Where
+//! others change their own tables in the microseconds in which a packet passes a change of this one, it may meet both.
 
 mod group;
+mod pace;
+mod quick;
 mod split;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod words;
 
-pub use group::Gates;
+pub use moat_nft::way::Gates;
 
 use crate::error::Result;
 use crate::netns::Netns;
 use crate::nft::{ApplyError, Found, Nft, Ownership, Watch};
 use group::Groups;
+use moat_nft::edit::Edit;
 use moat_nft::model::{Element, Name, Op, Table};
 use moat_nft::plan::{plan, recreates};
-use split::{Part, Sequence, Splitter};
-use std::collections::{BTreeMap, BTreeSet};
+use moat_nft::way::Uses;
+use pace::Pace;
+use split::{Batch, Part, Sequence, Splitter};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use suspects::Suspects;
 
 /// How often a step is said again because someone changed another table meanwhile.
 const TRIES: usize = 50;
@@ -44,6 +56,10 @@ pub struct Applied {
     pub rebuilt: bool,
     /// Groups that the kernel refused.
     pub closed: Vec<ClosedGroup>,
+    /// Addresses of local pods that were closed for some milliseconds, because both ends of their packets changed.
+    pub closed_meanwhile: BTreeSet<Element>,
+    /// Whether something is left that no packet meets any more; [`Keeper::tidy`] takes it away.
+    pub untidy: bool,
 }
 
 /// A group that the kernel refused: its pods are closed.
@@ -77,11 +93,16 @@ pub struct Keeper {
     limit: usize,
     /// Whether nobody else can change the table.
     owned: bool,
-    wanted: Option<Table>,
-    /// What should be there: what is wanted with the refused groups closed.
-    due: Option<Table>,
-    /// What is there, of which generation; `None` if that has to be looked up.
-    installed: Option<(Option<Table>, u32)>,
+    wanted: Option<Arc<Table>>,
+    /// What should be there: what is wanted with the refused groups closed. One with the wanted table where none is.
+    due: Option<Arc<Table>>,
+    /// What is there once it is tidy, of which generation; `None` if that has to be looked up. One with what is due, if it is that.
+    installed: Option<(Option<Arc<Table>>, u32)>,
+    /// What is to be taken away when no packet meets it any more.
+    late: VecDeque<Batch>,
+    pace: Pace,
+    /// Who looks into what in the installed table, once it was asked.
+    uses: Option<Uses>,
     /// Groups that the kernel refused, as they were then, and why.
     refused: BTreeMap<Name, (Table, String)>,
     /// What is to be said with the next change.
@@ -111,6 +132,9 @@ impl Keeper {
             wanted: None,
             due: None,
             installed: None,
+            late: VecDeque::new(),
+            pace: Pace::default(),
+            uses: None,
             refused: BTreeMap::new(),
             foreign: Vec::new(),
             whole: false,
@@ -119,10 +143,10 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// What was there when it was last looked at, as far as the model can say it.
+    /// What was there when it was last looked at, as far as the model can say it, without what [`Self::tidy`] is to take away.
     #[must_use]
     pub fn installed(&self) -> Option<&Table> {
-        self.installed.as_ref().and_then(|(table, _)| table.as_ref())
+        self.installed.as_ref().and_then(|(table, _)| table.as_deref())
     }
 
     /// Whether nobody else can change the table.
@@ -138,17 +162,55 @@ impl Keeper {
 
     /// Makes the table what is wanted, except for groups that the kernel refuses.
     ///
-    /// After an error the table is as it was, or at a safe point of the way; the next call goes on from there.
+    /// Returns when every packet that comes is judged by the wanted table. After an error the table is as it was, or at a safe point of
+    /// the way; the next call goes on from there.
     pub async fn set(&mut self, wanted: &Table) -> core::result::Result<Applied, ApplyError> {
+        let wanted = match self.installed.as_ref() {
+            // One copy does for both.
+            Some((Some(installed), _)) if **installed == *wanted => installed.clone(),
+            _ => Arc::new(wanted.clone()),
+        };
         self.wanted = Some(wanted.clone());
-        self.settle(wanted).await
+        self.settle(&wanted, Applied::default()).await
     }
 
-    /// Waits until someone else changes the table, and puts it right. Can be given up and called again.
+    /// Changes what is wanted, and makes the table that; costs what the change costs, whatever the size of the table.
+    ///
+    /// The edit is one of the table that was last wanted; before the first, of an empty one.
+    pub async fn change(&mut self, edit: &Edit) -> core::result::Result<Applied, ApplyError> {
+        if let Some(way) = self.quick_way(edit)
+            && self.is_current().await.map_err(ApplyError::Io)?
+        {
+            return self.quick(edit, way).await;
+        }
+        let mut wanted = self.wanted.take().unwrap_or_else(|| Arc::new(self.nft.empty()));
+        edit.apply_to(Arc::make_mut(&mut wanted));
+        self.wanted = Some(wanted.clone());
+        self.settle(&wanted, Applied::default()).await
+    }
+
+    /// Takes away what no packet meets any more since the last change. The next change does so too; it can be given up and called again.
+    pub async fn tidy(&mut self) -> core::result::Result<(), ApplyError> {
+        while !self.late.is_empty() {
+            match self.finish().await {
+                Ok(()) => {}
+                Err(Stop::Failed(error)) => return Err(error),
+                // What is there is looked up, and the rest is part of the way from there.
+                Err(Stop::Again | Stop::Refused { .. }) => {
+                    let Some(wanted) = self.wanted.clone() else { return Ok(()) };
+                    self.settle(&wanted, Applied::default()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until someone else changes the table, and puts it right; tidies first. Can be given up and called again.
     ///
     /// Nothing is put right before the first [`Self::set`].
     pub async fn watch(&mut self) -> core::result::Result<Repaired, ApplyError> {
         loop {
+            self.tidy().await?;
             let changed = self.watch.next().await.map_err(ApplyError::Io)?;
             let from = Instant::now();
             let now = self.nft.generation().await.map_err(ApplyError::Io)?;
@@ -157,16 +219,17 @@ impl Keeper {
                 // Someone changed another table.
                 Some((_, known)) if self.owned => {
                     *known = now;
+                    self.pace.note_other();
+                    self.pace.begin();
                     continue;
                 }
                 _ => {}
             }
             let Some(wanted) = self.wanted.clone() else { continue };
-            self.look().await.map_err(ApplyError::Io)?;
-            if self.foreign.is_empty() && self.installed() == self.due.as_ref() {
+            if self.look().await.map_err(ApplyError::Io)? && self.foreign.is_empty() {
                 continue;
             }
-            let applied = self.settle(&wanted).await?;
+            let applied = self.settle(&wanted, Applied::default()).await?;
             return Ok(Repaired { process: changed.process, applied, took: from.elapsed() });
         }
     }
@@ -174,9 +237,18 @@ impl Keeper {
     /// Stops keeping the table. It stays as it is.
     pub fn close(self) {}
 
-    /// Reads what is there, and notes how it differs from what was left there.
-    async fn look(&mut self) -> Result<()> {
+    /// Whether nobody has changed the table since it was last known.
+    async fn is_current(&self) -> Result<bool> {
+        let Some((_, known)) = &self.installed else { return Ok(false) };
+        Ok(self.owned || self.nft.generation().await? == *known)
+    }
+
+    /// Reads what is there, and notes how it differs from what was left there; says whether it does not.
+    async fn look(&mut self) -> Result<bool> {
         let (found, generation) = self.nft.find().await?;
+        self.pace.note_other();
+        let late = core::mem::take(&mut self.late);
+        self.uses = None;
         self.whole = false;
         let (table, strange) = match found {
             None => (None, Vec::new()),
@@ -192,22 +264,36 @@ impl Keeper {
         let new: Vec<String> =
             strange.into_iter().filter(|line| !self.foreign.contains(line)).collect();
         self.foreign.extend(new);
-        if self.due.is_some() {
-            let mut lines = words::differences(self.due.as_ref(), table.as_ref());
+        let mut is_left = self.due.is_some();
+        if is_left {
+            // What is still to be taken away is no difference.
+            let tidied = table.clone().map(|table| late.iter().fold(table, Batch::tidied));
+            let mut lines = words::differences(self.due.as_deref(), tidied.as_ref());
+            is_left = lines.is_empty();
             lines.retain(|line| !self.foreign.contains(line));
             self.foreign.extend(lines);
         }
+        let table = table.map(|table| match &self.due {
+            Some(due) if **due == table => due.clone(),
+            _ => Arc::new(table),
+        });
+        // What was said is not said again.
+        if self.due.is_some() {
+            self.due.clone_from(&table);
+        }
         self.installed = Some((table, generation));
-        Ok(())
+        Ok(is_left)
     }
 
-    async fn settle(&mut self, wanted: &Table) -> core::result::Result<Applied, ApplyError> {
+    async fn settle(
+        &mut self,
+        wanted: &Arc<Table>,
+        mut applied: Applied,
+    ) -> core::result::Result<Applied, ApplyError> {
         let groups = Groups::of(wanted, &self.gates);
         self.refused.retain(|name, (then, _)| groups.alone(wanted, name) == *then);
-        let mut applied = Applied::default();
         let mut suspects = Suspects::default();
         let all = groups.names();
-        let shut = groups.close(wanted, &self.gates, &all);
         let from = Instant::now();
         loop {
             if self.installed.is_none() {
@@ -215,7 +301,13 @@ impl Keeper {
             }
             let mut closed: BTreeSet<Name> = self.refused.keys().cloned().collect();
             closed.extend(suspects.closed());
-            let target = groups.close(wanted, &self.gates, &closed);
+            let target = if closed.is_empty() {
+                wanted.clone()
+            } else {
+                Arc::new(groups.close(wanted, &self.gates, &closed))
+            };
+            let gates = self.gates.clone();
+            let shut = || groups.close(wanted, &gates, &all);
             match self.transact(&target, &shut, &mut applied).await {
                 Ok(()) => {
                     self.due = Some(target);
@@ -248,6 +340,7 @@ impl Keeper {
             }
         }
         applied.foreign = core::mem::take(&mut self.foreign);
+        applied.untidy = !self.late.is_empty();
         applied.closed = self
             .refused
             .iter()
@@ -264,14 +357,16 @@ impl Keeper {
     /// Goes from what is installed to a table.
     async fn transact(
         &mut self,
-        target: &Table,
-        shut: &Table,
+        target: &Arc<Table>,
+        shut: &(dyn Fn() -> Table + Sync),
         applied: &mut Applied,
     ) -> core::result::Result<(), Stop> {
+        self.finish().await?;
         // Until it is known what became of it, it is not known what is there: this future may be dropped at any time.
-        let Some((mut installed, mut generation)) = self.installed.take() else {
+        let Some((installed, mut generation)) = self.installed.take() else {
             return Err(Stop::Again);
         };
+        self.uses = None;
         let mut first = None;
         let rebuilds = self.whole && installed.is_some();
         if rebuilds {
@@ -279,35 +374,26 @@ impl Keeper {
             let mut ops = vec![Op::DelTable];
             let whole = plan(None, target);
             let fits = self.nft.size(&whole).is_ok_and(|size| size < self.limit);
-            let start = if fits { target } else { shut };
-            ops.extend(plan(None, start));
-            first = Some((ops, start.clone()));
+            let start = if fits { target.clone() } else { Arc::new(shut()) };
+            ops.extend(plan(None, &start));
+            first = Some((Batch { ops, switches: true, ..Batch::default() }, start));
         }
         let from = first.as_ref().map(|(_, start)| start).or(installed.as_ref());
-        let around = self.nft.size(&[]).unwrap_or_default();
-        // What cannot be said to the kernel is refused with the transaction that it is in.
-        let size = |op: &Op| {
-            let size = self.nft.size(core::slice::from_ref(op));
-            size.map_or(0, |size| size.saturating_sub(around))
-        };
-        let splitter = Splitter { limit: self.limit.saturating_sub(around), size: &size };
-        let Sequence { mut transactions, aliases } =
-            splitter.sequence(from, target, shut).map_err(|over| {
-                Stop::Failed(ApplyError::TooLarge { size: over.0 + around, limit: self.limit })
-            })?;
+        let sequence = self.sequence(from.map(|from| &**from), target, shut)?;
+        let Sequence { mut now, late, aliases, closed } = sequence;
         let recreated = from.map(|from| recreates(from, target)).unwrap_or_default();
         let makes_table = first.is_some() || from.is_none();
-        if let Some((ops, _)) = first {
-            transactions.insert(0, ops);
+        if let Some((batch, _)) = first {
+            now.push_front(batch);
         }
-        if transactions.is_empty() && !self.owned {
+        if now.is_empty() && !self.owned {
             let now = self.nft.generation().await;
             if now.map_err(|error| Stop::Failed(ApplyError::Io(error)))? != generation {
                 return Err(Stop::Again);
             }
         }
-        for ops in &transactions {
-            generation = self.commit(ops, generation, &aliases).await?;
+        for batch in &now {
+            generation = self.commit(batch, generation, &aliases).await?;
             applied.n_transactions += 1;
             // From here on it is this program that makes the difference.
             self.due = None;
@@ -320,20 +406,81 @@ impl Keeper {
             applied.rebuilt = true;
         }
         applied.recreated.extend(recreated);
-        installed = Some(target.clone());
-        self.installed = Some((installed, generation));
+        applied.closed_meanwhile.extend(closed);
+        self.installed = Some((Some(target.clone()), generation));
+        self.late = late;
+        self.pace.begin();
+        Ok(())
+    }
+
+    fn sequence(
+        &self,
+        from: Option<&Table>,
+        target: &Table,
+        shut: &dyn Fn() -> Table,
+    ) -> core::result::Result<Sequence, Stop> {
+        let around = self.nft.size(&[]).unwrap_or_default();
+        let size = |op: &Op| self.size_of(op, around);
+        let limit = self.limit.saturating_sub(around);
+        let splitter = Splitter { limit, size: &size, gates: &self.gates };
+        splitter.sequence(from, target, shut).map_err(|over| {
+            Stop::Failed(ApplyError::TooLarge { size: over.0 + around, limit: self.limit })
+        })
+    }
+
+    /// What cannot be said to the kernel is refused with the transaction that it is in.
+    fn size_of(&self, op: &Op, around: usize) -> usize {
+        let size = self.nft.size(core::slice::from_ref(op));
+        size.map_or(0, |size| size.saturating_sub(around))
+    }
+
+    /// Takes away what is left, once no packet meets it.
+    async fn finish(&mut self) -> core::result::Result<(), Stop> {
+        while let Some(batch) = self.late.front().cloned() {
+            // Waited for here, so that nothing is lost when this future is dropped meanwhile.
+            if batch.waits(&mut self.pace) {
+                self.pace.settle().await;
+            }
+            let (Some((installed, generation)), due) = (self.installed.take(), self.due.take())
+            else {
+                return Err(Stop::Again);
+            };
+            match self.commit(&batch, generation, &BTreeMap::new()).await {
+                Ok(generation) => {
+                    self.installed = Some((installed, generation));
+                    self.due = due;
+                    self.late.pop_front();
+                }
+                Err(stop) => {
+                    if matches!(stop, Stop::Again) {
+                        self.due = due;
+                    } else {
+                        self.late.clear();
+                    }
+                    return Err(stop);
+                }
+            }
+        }
         Ok(())
     }
 
     async fn commit(
-        &self,
-        ops: &[Op],
+        &mut self,
+        batch: &Batch,
         mut generation: u32,
         aliases: &BTreeMap<Name, Name>,
     ) -> core::result::Result<u32, Stop> {
+        let ops = &batch.ops;
         for _ in 0..TRIES {
+            // The generation was known before the grace begins, so that nothing else falls between the grace and the change.
+            if batch.waits(&mut self.pace) {
+                self.pace.settle().await;
+            }
             let error = match self.nft.apply(ops, Some(generation)).await {
-                Ok(generation) => return Ok(generation),
+                Ok(generation) => {
+                    self.pace.note(batch.switches, &batch.touched);
+                    return Ok(generation);
+                }
                 Err(error) => error,
             };
             match error {
@@ -341,6 +488,7 @@ impl Keeper {
                 ApplyError::Stale if self.owned => {
                     let now = self.nft.generation().await;
                     generation = now.map_err(|error| Stop::Failed(ApplyError::Io(error)))?;
+                    self.pace.note_other();
                 }
                 ApplyError::Stale => return Err(Stop::Again),
                 ApplyError::Refused { op, .. } => {
@@ -389,57 +537,5 @@ fn error_of(error: &ApplyError) -> ApplyError {
         }
         ApplyError::Unsayable { op, what } => ApplyError::Unsayable { op: *op, what: what.clone() },
         _ => ApplyError::Stale,
-    }
-}
-
-/// Groups one of which is refused, where the kernel does not say which: all are closed, and opened again by halves.
-#[derive(Default)]
-struct Suspects {
-    /// Those that are closed for now.
-    waiting: Vec<Vec<Name>>,
-    /// Those that are being opened.
-    trying: Option<Vec<Name>>,
-    /// Whether all of them were tried closed.
-    began: bool,
-}
-
-impl Suspects {
-    fn closed(&self) -> impl Iterator<Item = Name> {
-        self.waiting.iter().flatten().cloned()
-    }
-
-    /// What was tried is taken by the kernel; says whether nothing is left to try.
-    fn passed(&mut self) -> bool {
-        self.trying = self.waiting.pop();
-        self.trying.is_none()
-    }
-
-    /// What was tried is refused: returns the group that it must be, if it is only one. An error if it cannot be a group.
-    fn refused(
-        &mut self,
-        open: impl Iterator<Item = Name>,
-    ) -> core::result::Result<BTreeSet<Name>, ()> {
-        let Some(mut tried) = self.trying.take() else {
-            if self.began {
-                return Err(());
-            }
-            self.began = true;
-            let mut first: Vec<Name> = open.collect();
-            if first.is_empty() {
-                return Err(());
-            }
-            let second = first.split_off(first.len() / 2);
-            self.waiting.extend([first, second].into_iter().filter(|half| !half.is_empty()));
-            return Ok(BTreeSet::new());
-        };
-        let mut bad = BTreeSet::new();
-        if tried.len() > 1 {
-            let second = tried.split_off(tried.len() / 2);
-            self.waiting.extend([second, tried]);
-        } else {
-            bad.extend(tried);
-        }
-        self.trying = self.waiting.pop();
-        Ok(bad)
     }
 }

@@ -55,15 +55,20 @@ impl Way {
     pub fn of(edit: &Edit, table: &Table, uses: &Uses) -> Option<Self> {
         let pairs = Pairs::of(edit, table, uses)?;
         let (at_once, late) = pairs.removals();
+        // Where packets enter is a matter of the switch.
+        let is_base =
+            |name: &&Name| table.chains.get(*name).is_some_and(|chain| chain.base.is_some());
+        let (entered, led_to): (Vec<&Name>, Vec<&Name>) =
+            edit.drop_chains.iter().partition(is_base);
         let mut switch = Edit {
             remove: at_once,
-            drop_chains: BTreeSet::new(),
+            drop_chains: entered.into_iter().cloned().collect(),
             drop_sets: BTreeSet::new(),
             ..edit.clone()
         };
-        let mut last = Edit {
-            remove: late,
-            drop_chains: edit.drop_chains.clone(),
+        let mut last = Edit { remove: late, ..Edit::default() };
+        let mut end = Edit {
+            drop_chains: led_to.into_iter().cloned().collect(),
             drop_sets: edit.drop_sets.clone(),
             ..Edit::default()
         };
@@ -80,13 +85,12 @@ impl Way {
                     switch.refill.insert(chain.clone(), rules.clone());
                 }
             }
-            last.drop_sets.extend(closed.make_sets.keys().cloned());
+            end.drop_sets.extend(closed.make_sets.keys().cloned());
             edits.push(closed);
         }
         let after = pairs.dispatch_after().filter(|_| !pairs.waiting.is_empty());
         let wait = closing(after, &pairs.waiting, &mut names);
         let mut n_now = edits.len() + 1;
-        let mut end = Edit::default();
         if !wait.is_empty() {
             let rules = |chain: &Name| pairs.rules_after(chain);
             let users = |map: &Name| pairs.users_after(map).cloned().collect();
@@ -105,6 +109,9 @@ impl Way {
             switch.make_sets.extend(closed.make_sets);
         }
         let nothing = switch.is_empty();
+        if last.refill.is_empty() {
+            end.remove = core::mem::take(&mut last.remove);
+        }
         edits.extend([switch, last, end]);
         edits.retain(|edit| !edit.is_empty());
         let closed = pairs.closed.union(&pairs.waiting).copied().cloned().collect();

@@ -1,11 +1,10 @@
 //! Groups: what one pod's dispatch element leads to, and a table with some of them closed.
 
 use super::split::{Part, leads_to, parts};
-use moat_nft::model::{Element, Name, Table, Verdict};
+use moat_nft::model::{Element, Name, Set, Statement, Table, Verdict};
+use moat_nft::way::{Gates, gate};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The dispatch maps, and what stands in for an element whose group is closed; nothing does where the element is left out.
-pub type Gates = BTreeMap<Name, Option<Verdict>>;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The groups of a table, by the chain that they begin with.
 pub(super) struct Groups {
@@ -17,10 +16,8 @@ pub(super) struct Groups {
 
 impl Groups {
     pub(super) fn of(table: &Table, gates: &Gates) -> Self {
-        let targets = gates
-            .keys()
-            .filter_map(|map| table.sets.get(map))
-            .flat_map(|map| map.elements.values())
+        let targets = dispatch(table, gates)
+            .flat_map(|(_, map)| map.elements.values())
             .filter_map(|verdict| target(verdict.as_ref()));
         let of: BTreeMap<Name, BTreeSet<Part>> = targets
             .map(|chain| (chain.clone(), reach(table, [Part::Chain(chain.clone())], &Gates::new())))
@@ -63,24 +60,41 @@ impl Groups {
         own
     }
 
-    /// The table with some groups closed, without what only they lead to.
+    /// The table with some groups closed, without what only they lead to. A dispatch map whose name tells its content gets another name.
     pub(super) fn close(&self, table: &Table, gates: &Gates, closed: &BTreeSet<Name>) -> Table {
         if closed.is_empty() {
             return table.clone();
         }
         let mut result = table.clone();
-        for (map, end) in gates {
-            let Some(map) = result.sets.get_mut(map) else { continue };
-            let is_closed = |verdict: &Option<Verdict>| {
-                target(verdict.as_ref()).is_some_and(|c| closed.contains(c))
-            };
+        let mut renamed = BTreeMap::new();
+        let is_closed = |verdict: &Option<Verdict>| {
+            target(verdict.as_ref()).is_some_and(|c| closed.contains(c))
+        };
+        for (name, map) in dispatch(table, gates) {
+            let Some((prefix, end)) = gate(gates, name) else { continue };
+            if !map.elements.values().any(is_closed) {
+                continue;
+            }
+            let mut own = map.clone();
             match end {
                 Some(end) => {
-                    for verdict in map.elements.values_mut().filter(|own| is_closed(own)) {
+                    for verdict in own.elements.values_mut().filter(|own| is_closed(own)) {
                         *verdict = Some(end.clone());
                     }
                 }
-                None => map.elements.retain(|_, verdict| !is_closed(verdict)),
+                None => own.elements.retain(|_, verdict| !is_closed(verdict)),
+            }
+            let other = if name == prefix { name.clone() } else { content_name(prefix, &own) };
+            result.sets.remove(name);
+            result.sets.insert(other.clone(), own);
+            renamed.insert(name.clone(), other);
+        }
+        let rules = result.chains.values_mut().flat_map(|chain| &mut chain.rules);
+        for statement in rules.flat_map(|rule| &mut rule.statements) {
+            if let Statement::Vmap { map, .. } = statement
+                && let Some(other) = renamed.get(map)
+            {
+                *map = other.clone();
             }
         }
         // What nothing leads to was so already, or is there because of a closed group alone.
@@ -95,12 +109,12 @@ impl Groups {
 
     /// The elements that lead to a group.
     pub(super) fn elements(table: &Table, gates: &Gates, group: &Name) -> Vec<(Name, Element)> {
-        let maps = gates.keys().filter_map(|map| table.sets.get_key_value(map));
-        maps.flat_map(|(name, map)| {
-            let own = map.elements.iter().filter(|(_, to)| target(to.as_ref()) == Some(group));
-            own.map(|(element, _)| (name.clone(), element.clone()))
-        })
-        .collect()
+        dispatch(table, gates)
+            .flat_map(|(name, map)| {
+                let own = map.elements.iter().filter(|(_, to)| target(to.as_ref()) == Some(group));
+                own.map(|(element, _)| (name.clone(), element.clone()))
+            })
+            .collect()
     }
 }
 
@@ -112,11 +126,27 @@ fn reach(table: &Table, from: impl IntoIterator<Item = Part>, gates: &Gates) -> 
         if !found.insert(part.clone()) {
             continue;
         }
-        if !matches!(&part, Part::Set(name) if gates.contains_key(name)) {
+        let is_gate = |name| table.sets.get(name).is_some_and(|set| is_dispatch(name, set, gates));
+        if !matches!(&part, Part::Set(name) if is_gate(name)) {
             open.extend(leads_to(table, &part));
         }
     }
     found
+}
+
+/// The dispatch maps.
+fn dispatch<'a>(table: &'a Table, gates: &'a Gates) -> impl Iterator<Item = (&'a Name, &'a Set)> {
+    table.sets.iter().filter(|(name, set)| is_dispatch(name, set, gates))
+}
+
+fn is_dispatch(name: &Name, set: &Set, gates: &Gates) -> bool {
+    set.map && gate(gates, name).is_some()
+}
+
+fn content_name(prefix: &Name, map: &Set) -> Name {
+    let mut hasher = DefaultHasher::new();
+    map.elements.hash(&mut hasher);
+    format!("{prefix}_{:016x}x", hasher.finish()).into()
 }
 
 fn target(verdict: Option<&Verdict>) -> Option<&Name> {

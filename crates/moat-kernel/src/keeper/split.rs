@@ -1,14 +1,15 @@
-//! One change as a sequence of transactions, after each of which every packet is judged by the old table or by the new one.
+//! One change as a sequence of transactions, such that no packet passes that the old table and the new one deny.
 //!
-//! It is a sequence for two reasons. A transaction has to fit into the socket's buffer, which is small inside a user namespace. And even
-//! where it fits, a chain must be there one transaction before something leads to it: in the kernel a packet keeps the generation in
-//! which it began for the rules that it walks (`nft_do_chain`), but looks elements up in the generation of the moment
-//! (`nft_genmask_cur`), so it can be led by a new element into a new chain, whose rules of the old generation are none; it would fall
-//! out of that chain as if nothing had been said.
+//! Where the change is one of the renderer's layout, that is its [`Way`]; what is new is made before it, in as many transactions as it
+//! takes, because a transaction has to fit into the socket's buffer, which is small inside a user namespace. Any other change is made
+//! beside what packets see, and switched to by base chains alone.
 
-use moat_nft::model::{Chain, Element, Name, Op, Rule, Set, Statement, Table, Verdict};
+use super::pace::Pace;
+use moat_nft::edit::{Edit, looked_up};
+use moat_nft::model::{Chain, Element, Name, Op, Rule, Statement, Table, Verdict};
 use moat_nft::plan::plan;
-use std::collections::{BTreeMap, BTreeSet};
+use moat_nft::way::{Gates, Uses, Way};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What decides how a change is split.
 pub(super) struct Splitter<'a> {
@@ -16,14 +17,57 @@ pub(super) struct Splitter<'a> {
     pub(super) limit: usize,
     /// What a step takes of that.
     pub(super) size: &'a (dyn Fn(&Op) -> usize + Sync),
+    /// By which dispatch maps are known.
+    pub(super) gates: &'a Gates,
 }
 
 /// A sequence of transactions.
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
-    pub(super) transactions: Vec<Vec<Op>>,
+    /// What makes the change.
+    pub(super) now: VecDeque<Batch>,
+    /// What takes away afterwards what no packet meets any more.
+    pub(super) late: VecDeque<Batch>,
     /// Names that are used on the way, and what they stand for.
     pub(super) aliases: BTreeMap<Name, Name>,
+    /// Addresses of local pods that are closed meanwhile.
+    pub(super) closed: BTreeSet<Element>,
+}
+
+/// A transaction.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Batch {
+    pub(super) ops: Vec<Op>,
+    /// Whether no packet may be in flight that was so before the transaction before this one.
+    pub(super) grace: bool,
+    /// Whether packets meet other rules after it.
+    pub(super) switches: bool,
+    /// Addresses of local pods whose elements change in it.
+    pub(super) touched: BTreeSet<Element>,
+}
+
+impl Batch {
+    /// A table as it is once this has taken things away, whether or not it has.
+    pub(super) fn tidied(mut table: Table, batch: &Self) -> Table {
+        for op in &batch.ops {
+            match op {
+                Op::DelChain(name) => drop(table.chains.remove(name)),
+                Op::DelSet(name) => drop(table.sets.remove(name)),
+                Op::DelElements(name, elements) => {
+                    if let Some(set) = table.sets.get_mut(name) {
+                        elements.iter().for_each(|(key, _)| drop(set.elements.remove(key)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        table
+    }
+
+    /// Whether it has to wait for a grace.
+    pub(super) fn waits(&self, pace: &mut Pace) -> bool {
+        if self.grace { !pace.is_quiet() } else { !pace.allows(self.switches, &self.touched) }
+    }
 }
 
 /// A step or a switch that is larger than one transaction can be; its size.
@@ -48,39 +92,86 @@ impl Splitter<'_> {
         &self,
         installed: Option<&Table>,
         wanted: &Table,
-        closed: &Table,
+        closed: &dyn Fn() -> Table,
     ) -> Result<Sequence, Oversize> {
         let mut to = Sequence::default();
+        let start;
         let installed = match installed {
+            Some(installed) => installed,
             None => {
                 let all = plan(None, wanted);
+                // Nothing to wait for: no packet is judged by rules that are not there.
                 if self.fits(&all) {
-                    to.transactions.push(all);
+                    to.now.push_back(Batch { ops: all, ..Batch::default() });
                     return Ok(to);
                 }
-                let start = if closed == wanted { &Table::new(&wanted.name) } else { closed };
-                self.one(plan(None, start), &mut to)?;
-                start.clone()
+                let closed = closed();
+                start = if closed == *wanted { Table::new(&wanted.name) } else { closed };
+                self.one(plan(None, &start), false, &mut to.now)?;
+                to.now.iter_mut().for_each(|batch| batch.switches = false);
+                &start
             }
-            Some(installed) => installed.clone(),
         };
-        if let Some(beside) = beside(&installed, wanted) {
-            let building = plan(Some(&installed), &beside);
-            let rest = plan(Some(&beside), wanted);
-            if self.fits(&rest) {
-                self.many(building, &mut to)?;
-                return self.one(rest, &mut to).map(|()| to);
-            }
-            let switched = with_rest(&beside, wanted);
-            let switch = plan(Some(&beside), &switched);
-            if self.fits(&switch) {
-                self.many(building, &mut to)?;
-                self.one(switch, &mut to)?;
-                return self.many(plan(Some(&switched), wanted), &mut to).map(|()| to);
+        if let Some(edit) = Edit::between(installed, wanted) {
+            let uses = Uses::new(installed, self.gates);
+            if let Some(way) = Way::of(&edit, installed, &uses)
+                && self.by_way(way, &mut to).is_some()
+            {
+                return Ok(to);
             }
         }
-        self.by_aliases(&installed, wanted, &mut to)?;
+        self.by_aliases(installed, wanted, &mut to)?;
         Ok(to)
+    }
+
+    /// The transactions of a way; `None` if one that cannot be split does not fit.
+    pub(super) fn by_way(&self, way: Way, to: &mut Sequence) -> Option<()> {
+        let n_now = way.n_now;
+        let mut edits: Vec<Vec<Batch>> = Vec::new();
+        for (at, edit) in way.edits.into_iter().enumerate() {
+            let touched = if at + 1 == n_now { &way.touched } else { &BTreeSet::new() };
+            edits.push(self.batches(edit, at >= n_now, at > 0, touched)?);
+        }
+        for (at, batches) in edits.into_iter().enumerate() {
+            if at < n_now { &mut to.now } else { &mut to.late }.extend(batches);
+        }
+        to.closed = way.closed;
+        Some(())
+    }
+
+    /// An edit of a way as transactions. What only takes away can be split anywhere, and of the rest what is new.
+    fn batches(
+        &self,
+        mut edit: Edit,
+        late: bool,
+        grace: bool,
+        touched: &BTreeSet<Element>,
+    ) -> Option<Vec<Batch>> {
+        // Only chains that packets enter are dropped with a switch.
+        let drops = !late && !edit.drop_chains.is_empty();
+        let switches = drops || !edit.refill.is_empty() || edit.make_chains.values().any(is_base);
+        let ops = edit.ops();
+        let mut batches = VecDeque::new();
+        if self.fits(&ops) {
+            batches.push_back(Batch { ops, grace, switches, touched: touched.clone() });
+            return Some(batches.into());
+        }
+        if late && !switches {
+            self.many(ops, grace, &mut batches).ok()?;
+            return Some(batches.into());
+        }
+        let mut make = Edit { make_sets: core::mem::take(&mut edit.make_sets), ..Edit::default() };
+        let (bases, chains) = edit.make_chains.into_iter().partition(|(_, chain)| is_base(chain));
+        (edit.make_chains, make.make_chains) = (bases, chains);
+        self.many(make.ops(), grace, &mut batches).ok()?;
+        let ops = edit.ops();
+        if !self.fits(&ops) {
+            return None;
+        }
+        if !ops.is_empty() {
+            batches.push_back(Batch { ops, grace, switches, touched: touched.clone() });
+        }
+        Some(batches.into())
     }
 
     /// What changes under its name is built under another, packets are switched over by the base chains alone, what they do not see any
@@ -92,7 +183,6 @@ impl Splitter<'_> {
         to: &mut Sequence,
     ) -> Result<(), Oversize> {
         let aliases = Aliases::between(installed, wanted);
-        let is_base = |chain: &Chain| chain.base.is_some();
 
         let mut built = installed.clone();
         aliases.add(wanted, &mut built);
@@ -124,11 +214,12 @@ impl Splitter<'_> {
         let mut returned = wanted.clone();
         aliases.add(wanted, &mut returned);
 
-        self.many(plan(Some(installed), &built), to)?;
-        self.one(plan(Some(&built), &switched), to)?;
-        self.many(plan(Some(&switched), &settled), to)?;
-        self.one(plan(Some(&settled), &returned), to)?;
-        self.many(plan(Some(&returned), wanted), to)?;
+        let Sequence { now, late, .. } = to;
+        self.many(plan(Some(installed), &built), false, now)?;
+        self.one(plan(Some(&built), &switched), true, now)?;
+        self.many(plan(Some(&switched), &settled), true, now)?;
+        self.one(plan(Some(&settled), &returned), true, now)?;
+        self.many(plan(Some(&returned), wanted), true, late)?;
         to.aliases = aliases.names.iter().map(|(part, name)| (name.clone(), part.name())).collect();
         Ok(())
     }
@@ -141,20 +232,22 @@ impl Splitter<'_> {
         ops.iter().map(self.size).fold(0, usize::saturating_add)
     }
 
-    /// Steps that only make sense together.
-    fn one(&self, ops: Vec<Op>, to: &mut Sequence) -> Result<(), Oversize> {
+    /// Steps that only make sense together, and that switch packets.
+    fn one(&self, ops: Vec<Op>, grace: bool, to: &mut VecDeque<Batch>) -> Result<(), Oversize> {
         let total = self.total(&ops);
         if total > self.limit {
             return Err(Oversize(total));
         }
         if !ops.is_empty() {
-            to.transactions.push(ops);
+            to.push_back(Batch { ops, grace, switches: true, ..Batch::default() });
         }
         Ok(())
     }
 
     /// Steps about what no packet sees: in as few transactions as fit.
-    fn many(&self, ops: Vec<Op>, to: &mut Sequence) -> Result<(), Oversize> {
+    fn many(&self, ops: Vec<Op>, grace: bool, to: &mut VecDeque<Batch>) -> Result<(), Oversize> {
+        let n_before = to.len();
+        let batch = |ops| Batch { ops, ..Batch::default() };
         let mut waiting = ops;
         waiting.reverse();
         let (mut now, mut used) = (Vec::new(), 0_usize);
@@ -169,17 +262,25 @@ impl Splitter<'_> {
                 Ok((first, second)) => waiting.extend([second, first]),
                 Err(_) if size > self.limit => return Err(Oversize(size)),
                 Err(op) => {
-                    to.transactions.push(core::mem::take(&mut now));
+                    to.push_back(batch(core::mem::take(&mut now)));
                     used = 0;
                     waiting.push(op);
                 }
             }
         }
         if !now.is_empty() {
-            to.transactions.push(now);
+            to.push_back(batch(now));
+        }
+        // One grace does for all of them.
+        if let Some(first) = to.get_mut(n_before) {
+            first.grace = grace;
         }
         Ok(())
     }
+}
+
+fn is_base(chain: &Chain) -> bool {
+    chain.base.is_some()
 }
 
 /// A step on many elements as two; any other as it is.
@@ -199,68 +300,6 @@ fn halves(op: Op) -> Result<(Op, Op), Op> {
             Ok((Op::DelElements(name.clone(), first), Op::DelElements(name, second)))
         }
         other => Err(other),
-    }
-}
-
-/// What is installed, and beside it the wanted chains and sets of new names; `None` if a name changes between a base chain and another.
-fn beside(installed: &Table, wanted: &Table) -> Option<Table> {
-    let changes_kind = |(name, chain): (&Name, &Chain)| {
-        wanted.chains.get(name).is_some_and(|new| new.base.is_some() != chain.base.is_some())
-    };
-    if installed.chains.iter().any(changes_kind) {
-        return None;
-    }
-    let reshaped = reshaped(installed, wanted);
-    let mut table = installed.clone();
-    for (name, set) in &wanted.sets {
-        table.sets.entry(name.clone()).or_insert_with(|| set.clone());
-    }
-    for (name, chain) in &wanted.chains {
-        if chain.base.is_none() && !installed.chains.contains_key(name) {
-            table.chains.insert(name.clone(), without(chain, &reshaped));
-        }
-    }
-    Some(table)
-}
-
-/// What is wanted, and beside it all else of the other table that is not a base chain.
-fn with_rest(beside: &Table, wanted: &Table) -> Table {
-    let reshaped = reshaped(beside, wanted);
-    let mut table = wanted.clone();
-    for (name, set) in &beside.sets {
-        table.sets.entry(name.clone()).or_insert_with(|| set.clone());
-    }
-    for (name, chain) in &beside.chains {
-        if chain.base.is_none() && !wanted.chains.contains_key(name) {
-            table.chains.insert(name.clone(), without(chain, &reshaped));
-        }
-    }
-    table
-}
-
-/// The sets of both tables that have to be made anew.
-fn reshaped(one: &Table, other: &Table) -> BTreeSet<Name> {
-    let differs = |(name, set): (&Name, &Set)| {
-        let new = other.sets.get(name)?;
-        (new.shape() != set.shape()).then(|| name.clone())
-    };
-    one.sets.iter().filter_map(differs).collect()
-}
-
-/// The chain, without rules if it looks into one of these sets.
-fn without(chain: &Chain, sets: &BTreeSet<Name>) -> Chain {
-    let refers = chain
-        .rules
-        .iter()
-        .flat_map(|rule| &rule.statements)
-        .any(|statement| looks_into(statement).is_some_and(|set| sets.contains(set)));
-    if refers { Chain { base: chain.base, rules: Vec::new() } } else { chain.clone() }
-}
-
-fn looks_into(statement: &Statement) -> Option<&Name> {
-    match statement {
-        Statement::Lookup { set: name, .. } | Statement::Vmap { map: name, .. } => Some(name),
-        _ => None,
     }
 }
 
@@ -443,10 +482,12 @@ pub(super) fn leads_to(table: &Table, part: &Part) -> BTreeSet<Part> {
             .get(name)
             .into_iter()
             .flat_map(|chain| &chain.rules)
-            .flat_map(|rule| &rule.statements)
-            .filter_map(|statement| match statement {
-                Statement::Verdict(verdict) => target(verdict),
-                other => looks_into(other).cloned().map(Part::Set),
+            .flat_map(|rule| {
+                let ends = rule.statements.iter().filter_map(|statement| match statement {
+                    Statement::Verdict(verdict) => target(verdict),
+                    _ => None,
+                });
+                ends.chain(looked_up(rule).cloned().map(Part::Set))
             })
             .collect(),
         Part::Set(name) => {

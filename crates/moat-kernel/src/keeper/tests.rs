@@ -5,8 +5,8 @@
 #[path = "../../../moat-nft/tests/tables/mod.rs"]
 mod tables;
 
-use super::group::{Gates, Groups};
-use super::split::{Sequence, Splitter};
+use super::group::Groups;
+use super::split::{Batch, Sequence, Splitter};
 use moat_nft::fake::Fake;
 use moat_nft::interp::{Fate, Packet, run};
 use moat_nft::model::{
@@ -14,6 +14,7 @@ use moat_nft::model::{
     Statement, States, Table, Verdict,
 };
 use moat_nft::plan::plan;
+use moat_nft::way::Gates;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use tables::{Rng, like, table};
@@ -30,7 +31,13 @@ fn size(op: &Op) -> usize {
 }
 
 fn sequence(limit: usize, old: Option<&Table>, new: &Table, shut: &Table) -> Option<Sequence> {
-    Splitter { limit, size: &size }.sequence(old, new, shut).ok()
+    let gates = gates();
+    Splitter { limit, size: &size, gates: &gates }.sequence(old, new, &|| shut.clone()).ok()
+}
+
+/// All its transactions.
+fn transactions(way: &Sequence) -> Vec<Vec<Op>> {
+    way.now.iter().chain(&way.late).map(|Batch { ops, .. }| ops.clone()).collect()
 }
 
 fn packets(rng: &mut Rng, n: usize) -> Vec<Packet> {
@@ -100,7 +107,7 @@ fn every_point_of_the_way_is_old_or_new() {
             let mut kernel = Fake::new("moat");
             kernel.apply(&plan(None, &before)).unwrap();
             let mut is_new = false;
-            for (at, ops) in way.transactions.iter().enumerate() {
+            for (at, ops) in transactions(&way).iter().enumerate() {
                 assert!(!ops.is_empty() && ops.iter().map(size).sum::<usize>() <= limit);
                 kernel.apply(ops).unwrap_or_else(|error| {
                     panic!("seed {seed}, limit {limit}, transaction {at}: {error}\n{ops:#?}")
@@ -118,7 +125,7 @@ fn every_point_of_the_way_is_old_or_new() {
             }
             assert_eq!(kernel.table(), Some(&after), "seed {seed}, limit {limit}");
             n_ways += 1;
-            n_long += usize::from(way.transactions.len() > 3);
+            n_long += usize::from(transactions(&way).len() > 3);
             n_aliased += usize::from(!way.aliases.is_empty());
         }
     }
@@ -207,7 +214,7 @@ fn a_first_load_is_closed_until_it_is_new() {
         for limit in [34, 45, 60, usize::MAX] {
             let Some(way) = sequence(limit, None, &after, &shut) else { continue };
             let mut kernel = Fake::new("moat");
-            for ops in &way.transactions {
+            for ops in &transactions(&way) {
                 kernel.apply(ops).unwrap();
                 let now = fates(kernel.table(), &probes);
                 for ((now, new), probe) in now.iter().zip(&new).zip(&probes) {
@@ -220,7 +227,7 @@ fn a_first_load_is_closed_until_it_is_new() {
                 }
             }
             assert_eq!(kernel.table(), Some(&after), "seed {seed}, limit {limit}");
-            n_split += usize::from(way.transactions.len() > 1);
+            n_split += usize::from(transactions(&way).len() > 1);
         }
     }
     assert!(n_split > 200, "{n_split}");
@@ -240,7 +247,7 @@ fn changes_of_dispatching_tables() {
             let Some(way) = sequence(limit, Some(&before), &after, &shut) else { continue };
             let mut kernel = Fake::new("moat");
             kernel.apply(&plan(None, &before)).unwrap();
-            for ops in &way.transactions {
+            for ops in &transactions(&way) {
                 kernel.apply(ops).unwrap();
                 let now = fates(kernel.table(), &probes);
                 assert!(old_or_new(&now, &old, &new).is_ok(), "seed {seed}, limit {limit}");
@@ -249,7 +256,7 @@ fn changes_of_dispatching_tables() {
                 let limit = 12;
                 if let Some(rest) = sequence(limit, Some(&left), &after, &shut) {
                     let mut next = kernel.clone();
-                    for ops in &rest.transactions {
+                    for ops in &transactions(&rest) {
                         next.apply(ops).unwrap();
                         let now = fates(next.table(), &probes);
                         assert!(old_or_new(&now, &old, &new).is_ok(), "seed {seed}, after a death");
@@ -258,60 +265,10 @@ fn changes_of_dispatching_tables() {
                 }
             }
             assert_eq!(kernel.table(), Some(&after), "seed {seed}, limit {limit}");
-            n_split += usize::from(way.transactions.len() > 2);
+            n_split += usize::from(transactions(&way).len() > 2);
         }
     }
     assert!(n_split > 200, "{n_split}");
-}
-
-/// No transaction makes a chain and leads packets to it: a packet in flight would find it empty.
-#[test]
-fn a_chain_is_there_before_anything_leads_to_it() {
-    for seed in 0..1000 {
-        let mut rng = Rng::new(seed);
-        let before = table(&mut rng);
-        let after = like(&mut rng, &before);
-        if after.chains.iter().any(|(name, chain)| {
-            before.chains.get(name).is_some_and(|old| old.base.is_some() != chain.base.is_some())
-        }) {
-            continue;
-        }
-        let way = sequence(usize::MAX, Some(&before), &after, &after).unwrap();
-        let mut kernel = Fake::new("moat");
-        kernel.apply(&plan(None, &before)).unwrap();
-        for ops in &way.transactions {
-            let old = kernel.table().cloned().unwrap();
-            kernel.apply(ops).unwrap();
-            let now = kernel.table().unwrap();
-            let bases = now.chains.iter().filter(|(_, chain)| chain.base.is_some());
-            let mut open: Vec<Name> = bases.map(|(name, _)| name.clone()).collect();
-            let mut live = BTreeSet::new();
-            while let Some(name) = open.pop() {
-                if live.insert(name.clone()) {
-                    let chain = &now.chains[&name];
-                    assert!(
-                        chain.base.is_some() || old.chains.contains_key(&name),
-                        "seed {seed}: {name}"
-                    );
-                    for statement in chain.rules.iter().flat_map(|rule| &rule.statements) {
-                        match statement {
-                            Statement::Verdict(Verdict::Jump(to) | Verdict::Goto(to)) => {
-                                open.push(to.clone());
-                            }
-                            Statement::Vmap { map, .. } => {
-                                for verdict in now.sets[map].elements.values().flatten() {
-                                    if let Verdict::Jump(to) | Verdict::Goto(to) = verdict {
-                                        open.push(to.clone());
-                                    }
-                                }
-                            }
-                            _ => {}
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 #[test]

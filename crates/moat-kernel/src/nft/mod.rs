@@ -140,6 +140,11 @@ impl Nft {
         Ok(Self { table: table.to_owned(), ownership, conn, talk: Talk::open(netns)?, limit })
     }
 
+    /// The table with nothing in it.
+    pub(crate) fn empty(&self) -> Table {
+        Table::new(&self.table)
+    }
+
     /// To whom the table belongs once it is made.
     #[must_use]
     pub fn ownership(&self) -> Ownership {

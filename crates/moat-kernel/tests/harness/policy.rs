@@ -7,6 +7,7 @@ use moat_nft::model::{
     Base, BaseKind, Chain, Element, Field, Hook, Log, Name, Rule, Set, SetKey, SetShape, Statement,
     States, Table, Verdict,
 };
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The group that denials are logged to.
@@ -56,46 +57,105 @@ fn v4(pod: u8) -> Ipv4Addr {
     }
 }
 
-/// The table of a policy: the first pod may send anywhere, the second is reached by peers alone.
-pub fn table(policy: &Policy) -> Table {
+const SIDES: [(&str, &str, Field, Field, &str); 2] = [
+    ("from_pod", "closed_egress", Field::SourceV4, Field::DestinationV4, "eg4"),
+    ("to_pod", "closed_ingress", Field::DestinationV4, Field::SourceV4, "in4"),
+];
+
+const PLAIN: SetShape = SetShape { key: SetKey::V4, interval: false, map: false, size: None };
+
+fn chain(table: &mut Table, name: &str, rules: Vec<Rule>) {
+    table.chains.insert(name.into(), Chain { base: None, rules });
+}
+
+fn log(prefix: String) -> Rule {
+    let limit = Statement::Limit { over: false, per_second: 1000, burst: 10 };
+    let log = Log { prefix: prefix.into(), group: DENIED, snaplen: 80, queue_threshold: 16 };
+    rule(vec![limit, Statement::Log(log)])
+}
+
+fn drop_it() -> Rule {
+    rule(vec![Statement::Counter, end(Verdict::Drop)])
+}
+
+/// A table whose dispatch maps lead to these groups; the maps' names tell what is in them.
+fn dispatching(groups: [&[(u8, &str)]; 2]) -> Table {
     let mut table = Table::new("moat");
-    let mut chain = |name: &str, base: Option<Base>, rules: Vec<Rule>| {
-        table.chains.insert(name.into(), Chain { base, rules });
-    };
     let jump = |name: &str| rule(vec![end(Verdict::Jump(name.into()))]);
     let base = Base { kind: BaseKind::Filter, hook: Hook::Forward, priority: -5, accept: true };
-    chain(
-        "moat_forward",
-        Some(base),
-        vec![jump("common"), jump("from_pod"), rule(vec![goto("to_pod")])],
-    );
+    let rules = vec![jump("common"), jump("from_pod"), rule(vec![goto("to_pod")])];
+    table.chains.insert("moat_forward".into(), Chain { base: Some(base), rules });
     let states = States { established: true, related: true, ..States::default() };
     let replies = Statement::Match {
         field: Field::CtState,
         negate: false,
         value: moat_nft::model::Value::States(states),
     };
-    chain("common", None, vec![rule(vec![replies, end(Verdict::Accept)])]);
-    let log = |prefix: String| {
-        let limit = Statement::Limit { over: false, per_second: 1000, burst: 10 };
-        let log = Log { prefix: prefix.into(), group: DENIED, snaplen: 80, queue_threshold: 16 };
-        rule(vec![limit, Statement::Log(log)])
-    };
-    let drop = || rule(vec![Statement::Counter, end(Verdict::Drop)]);
-    for (side, closed, field, map) in [
-        ("from_pod", "closed_egress", Field::SourceV4, "eg4"),
-        ("to_pod", "closed_ingress", Field::DestinationV4, "in4"),
-    ] {
+    chain(&mut table, "common", vec![rule(vec![replies, end(Verdict::Accept)])]);
+    for ((side, closed, field, _, prefix), pods) in SIDES.into_iter().zip(groups) {
+        let mut map = Set::new(SetShape { map: true, ..PLAIN });
+        for (pod, group) in pods {
+            let to = Some(Verdict::Goto(Name::from(*group)));
+            map.elements.insert(Element::V4(v4(*pod)), to);
+        }
+        let name = map_name(prefix, &map);
         let local = Statement::Lookup { key: vec![field], set: "local4".into(), negate: false };
-        let dispatch = Statement::Vmap { key: vec![field], map: map.into() };
-        chain(side, None, vec![rule(vec![dispatch]), rule(vec![local, goto(closed)])]);
-        chain(closed, None, vec![log(closed.to_owned()), drop()]);
+        let dispatch = Statement::Vmap { key: vec![field], map: name.clone() };
+        table.sets.insert(name, map);
+        chain(&mut table, side, vec![rule(vec![dispatch]), rule(vec![local, goto(closed)])]);
+        chain(&mut table, closed, vec![log(closed.to_owned()), drop_it()]);
     }
+    let mut local = Set::new(SetShape { interval: true, ..PLAIN });
+    local.elements.insert(Element::RangeV4([10, 0, 0, 0].into(), [10, 0, 0, 255].into()), None);
+    table.sets.insert("local4".into(), local);
+    table
+}
+
+/// A dispatch map's name, which tells its content.
+fn map_name(prefix: &str, map: &Set) -> Name {
+    let mut hasher = DefaultHasher::new();
+    map.elements.hash(&mut hasher);
+    format!("{prefix}_{:016x}", hasher.finish()).into()
+}
+
+/// The dispatch map of a prefix.
+pub fn dispatch(table: &Table, prefix: &str) -> Name {
+    let mut names = table.sets.keys().filter(|name| name.starts_with(&format!("{prefix}_")));
+    names.next().unwrap().clone()
+}
+
+/// A table with other elements in a dispatch map.
+pub fn redispatched(mut table: Table, prefix: &str, add: &[(Element, Verdict)]) -> Table {
+    let name = dispatch(&table, prefix);
+    let mut map = table.sets.remove(&name).unwrap();
+    map.elements.extend(add.iter().map(|(key, to)| (key.clone(), Some(to.clone()))));
+    let other = map_name(prefix, &map);
+    table.sets.insert(other.clone(), map);
+    let rules = table.chains.values_mut().flat_map(|chain| &mut chain.rules);
+    for statement in rules.flat_map(|rule| &mut rule.statements) {
+        if let Statement::Vmap { map, .. } = statement
+            && *map == name
+        {
+            *map = other.clone();
+        }
+    }
+    table
+}
+
+fn set(table: &mut Table, name: &str, addresses: impl Iterator<Item = Ipv4Addr>) {
+    let mut set = Set::new(PLAIN);
+    set.elements = addresses.map(|address| (Element::V4(address), None)).collect();
+    table.sets.insert(name.into(), set);
+}
+
+/// The table of a policy: the first pod may send anywhere, the second is reached by peers alone.
+pub fn table(policy: &Policy) -> Table {
     let of = |what: &str| {
         let version = if policy.same_names { "" } else { policy.version };
         format!("{what}_{version}x")
     };
     let (ingress, egress, deny, peers) = (of("gi"), of("ge"), of("deny"), of("peers"));
+    let mut table = dispatching([&[(0, &egress)], &[(1, &ingress)]]);
     let key = vec![Field::SourceV4];
     let known = Statement::Lookup { key, set: peers.as_str().into(), negate: false };
     let mut rules = vec![rule(vec![known, end(Verdict::Accept)])];
@@ -103,30 +163,70 @@ pub fn table(policy: &Policy) -> Table {
         rules.push(rule(vec![end(Verdict::Accept)]));
     } else {
         rules.push(rule(vec![goto(&deny)]));
-        chain(&deny, None, vec![log(format!("deny:{}", policy.version)), drop()]);
+        chain(&mut table, &deny, vec![log(format!("deny:{}", policy.version)), drop_it()]);
     }
-    chain(&ingress, None, rules);
-    chain(&egress, None, vec![rule(vec![end(Verdict::Return)])]);
-
-    let mut set = |name: &str, shape: SetShape, elements: Vec<(Element, Option<Verdict>)>| {
-        let mut set = Set::new(shape);
-        set.elements = elements.into_iter().collect();
-        table.sets.insert(name.into(), set);
-    };
-    let plain = SetShape { key: SetKey::V4, interval: false, map: false, size: None };
-    let map = SetShape { map: true, ..plain };
+    chain(&mut table, &ingress, rules);
+    chain(&mut table, &egress, vec![rule(vec![end(Verdict::Return)])]);
     let (first, n) = policy.peers;
-    set(
-        &peers,
-        plain,
-        (first..first + n).map(|n| (Element::V4(Ipv4Addr::from_bits(n)), None)).collect(),
-    );
-    let one = |pod, to: &str| (Element::V4(v4(pod)), Some(Verdict::Goto(Name::from(to))));
-    set("in4", map, vec![one(1, &ingress)]);
-    set("eg4", map, vec![one(0, &egress)]);
-    let ranges = SetShape { interval: true, ..plain };
-    let local = Element::RangeV4([10, 0, 0, 0].into(), [10, 0, 0, 255].into());
-    set("local4", ranges, vec![(local, None)]);
+    set(&mut table, &peers, (first..first + n).map(Ipv4Addr::from_bits));
+    table
+}
+
+/// What both ends say of a packet from the first pod to the second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ends {
+    /// Tells policies apart: of the first two rows of a group, one allows by the one policy and the other by the other.
+    pub policy: usize,
+    /// The row that each end has the other in, of the first end's group and of the second's; the third row is everyone else's.
+    pub rows: [usize; 2],
+}
+
+impl Ends {
+    /// Whether an end lets the packet through.
+    pub fn allows(&self) -> [bool; 2] {
+        self.rows.map(|row| row == self.policy)
+    }
+
+    /// What neither end lets through, or one of them.
+    pub fn denying() -> Vec<Self> {
+        let all =
+            (0..2).flat_map(|policy| (0..9).map(move |at| Self { policy, rows: [at / 3, at % 3] }));
+        all.filter(|ends| !ends.allows().iter().all(|allows| *allows)).collect()
+    }
+
+    /// Whether one event leads there: pods become others, or policies change.
+    pub fn follows(&self, before: &Self) -> bool {
+        self != before && (self.policy == before.policy || self.rows == before.rows)
+    }
+}
+
+/// The table of two ends: who is in which row is an element.
+pub fn of_ends(ends: &Ends) -> Table {
+    let names = ["ge", "gi"].map(|what| format!("{what}_{}", ends.policy));
+    let [egress, ingress] = &names;
+    let mut table = dispatching([&[(0, egress)], &[(1, ingress)]]);
+    for (at, group) in names.iter().enumerate() {
+        let (_, _, _, peer, _) = SIDES[at];
+        let deny = format!("deny_{group}");
+        chain(&mut table, &deny, vec![log(format!("deny:{group}")), drop_it()]);
+        let mut rules = Vec::new();
+        for row in 0..2 {
+            let name = format!("{group}_row{row}");
+            let other = [1, 0][at];
+            let others = (0..4).map(|n| Ipv4Addr::from([10, 1, u8::try_from(row).unwrap(), n]));
+            let own = (ends.rows[at] == row).then(|| v4(other));
+            set(&mut table, &name, others.chain(own));
+            let known = Statement::Lookup { key: vec![peer], set: name.into(), negate: false };
+            let to = match (row == ends.policy, at) {
+                (false, _) => goto(&deny),
+                (true, 0) => end(Verdict::Return),
+                (true, _) => end(Verdict::Accept),
+            };
+            rules.push(rule(vec![known, to]));
+        }
+        rules.push(rule(vec![goto(&deny)]));
+        chain(&mut table, group, rules);
+    }
     table
 }
 

@@ -67,19 +67,26 @@ impl<'a> Pairs<'a> {
         !remakes && edited.into_iter().all(|name| self.is_editable(name))
     }
 
-    /// Whether it is a set of exact keys, looked into by rules that ask nothing else before.
+    /// Whether it is a set of exact keys, looked into by rules that ask nothing else and end there, in chains that are led to.
     fn is_editable(&self, name: &Name) -> bool {
-        let plain = |rule: &Rule| match rule.statements.split_first() {
-            Some((Statement::Lookup { set, negate: false, .. }, rest)) if set == name => !rest
-                .iter()
-                .any(|other| matches!(other, Statement::Vmap { .. } | Statement::Lookup { .. })),
+        let plain = |rule: &Rule| match &*rule.statements {
+            [Statement::Lookup { set, negate: false, .. }, Statement::Verdict(end)]
+                if set == name =>
+            {
+                !matches!(end, Verdict::Jump(_))
+            }
             _ => !looked_up(rule).any(|set| set == name),
         };
         let exact = |set: &Set| !set.map && !set.interval;
+        let led_to = |chain: &Name| {
+            let chains = [self.table.chains.get(chain), self.edit.make_chains.get(chain)];
+            chains.into_iter().flatten().all(|chain| chain.base.is_none())
+        };
         self.table.sets.get(name).is_some_and(exact)
             && self.users(name).all(|chain| {
                 let before = self.table.chains.get(chain).map(|chain| &chain.rules);
-                before.into_iter().chain(self.rules_after(chain)).flatten().all(plain)
+                let mut rules = before.into_iter().chain(self.rules_after(chain)).flatten();
+                led_to(chain) && rules.all(plain)
             })
     }
 
