@@ -12,7 +12,7 @@ use moat_kernel::nft::{ApplyError, Nft, Ownership};
 use moat_nft::model::{Op, Table};
 use moat_nft::plan::plan;
 use moat_nft::reason::Reasons;
-use moat_nft::render::{Refused, Settings, gates};
+use moat_nft::render::{Refused, Ruleset, Settings, What, gates};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -39,8 +39,8 @@ pub struct Live {
 #[derive(Debug)]
 struct Installed {
     policies: Keeper,
-    /// What was last made of policies.
-    now: Option<Table>,
+    /// What is made of policies.
+    ruleset: Ruleset,
     services: Tablet,
 }
 
@@ -106,12 +106,16 @@ impl Live {
         let net = Net::build(inventory, bound, pods, outside.clone(), progress).await?;
         let mut nodes = Vec::with_capacity(net.nodes.len());
         for node in &net.nodes {
-            nodes.push(Installed {
-                policies: Keeper::open(&node.netns, &settings.table, Ownership::Plain, gates())
-                    .await?,
-                now: None,
+            let policies =
+                Keeper::open(&node.netns, &settings.table, Ownership::Plain, gates()).await?;
+            let mut installed = Installed {
+                policies,
+                ruleset: placed.ruleset(&node.name, &settings),
                 services: Tablet::open(&node.netns, services::TABLE)?,
-            });
+            };
+            let apply = |source| LiveError::Apply { node: node.name.clone(), source };
+            installed.policies.set(installed.ruleset.table()).await.map_err(apply)?;
+            nodes.push(installed);
         }
         let none = Reasons::new();
         let mut live = Self {
@@ -128,41 +132,60 @@ impl Live {
         Ok(live)
     }
 
-    /// Applies another state of the same world, node by node, and says what changed.
+    /// Applies another state of the same world, node by node, and says what changed. When it returns, every packet that comes is judged
+    /// by the new state; what no packet meets any more is there until [`Self::tidy`] or the next change.
     pub async fn apply(&mut self, placed: Placed) -> Result<Vec<Applied>, LiveError> {
         let mut applied = Vec::with_capacity(self.nodes.len());
         let services = services::table(&placed.bound, &placed.services, &placed.pods);
         self.refused.clear();
         for (node, installed) in self.net.nodes.iter().zip(&mut self.nodes) {
             let start = Instant::now();
-            let rendered = placed.ruleset(&node.name, &self.settings);
             let apply = |source| LiveError::Apply { node: node.name.clone(), source };
             installed.services.set(&services).await.map_err(apply)?;
-            let ops = plan(installed.now.as_ref(), &rendered.table);
-            let kept = installed.policies.set(&rendered.table).await.map_err(apply)?;
-            installed.now = Some(rendered.table);
+            let (bound, staged) = (&placed.bound, placed.staged.as_deref());
+            let ruleset = &mut installed.ruleset;
+            let edit = ruleset.follow(bound, staged, &placed.node(&node.name), What::All);
+            let kept = installed.policies.change(&edit).await.map_err(apply)?;
             // Reasons that are gone stay known: records of them may still be on their way.
-            self.reasons.extend(rendered.reasons);
-            self.staged.extend(rendered.staged);
-            self.refused.extend(rendered.refused);
+            let (reasons, staged) = ruleset.reasons();
+            self.reasons.extend(reasons.clone());
+            self.staged.extend(staged.cloned().unwrap_or_default());
+            self.refused.extend(ruleset.refused().iter().cloned());
             let closed = kept.closed.iter().map(|group| group.words.clone()).collect();
-            applied.push(Applied { node: node.name.clone(), ops, closed, took: start.elapsed() });
+            applied.push(Applied {
+                node: node.name.clone(),
+                ops: edit.ops(),
+                closed,
+                took: start.elapsed(),
+            });
         }
         self.refused.dedup();
         self.placed = placed;
         Ok(applied)
     }
 
-    /// The nodes whose kernel does not hold the rules that were made for it, with what it holds instead.
-    pub async fn drift(&self) -> Result<Vec<(Arc<str>, Option<Table>)>, LiveError> {
+    /// Takes away what no packet meets any more since the last change.
+    pub async fn tidy(&mut self) -> Result<(), LiveError> {
+        for (node, installed) in self.net.nodes.iter().zip(&mut self.nodes) {
+            let apply = |source| LiveError::Apply { node: node.name.clone(), source };
+            installed.policies.tidy().await.map_err(apply)?;
+        }
+        Ok(())
+    }
+
+    /// The nodes whose kernel does not hold the rules that were made for it, with what it holds instead; tidies first.
+    pub async fn drift(&mut self) -> Result<Vec<(Arc<str>, Option<Table>)>, LiveError> {
+        self.tidy().await?;
         let mut drift = Vec::new();
         for (node, installed) in self.net.nodes.iter().zip(&self.nodes) {
             let policies = Nft::open(&node.netns, &self.settings.table, Ownership::Plain)?;
-            for (nft, now) in
-                [(&policies, &installed.now), (&installed.services.nft, &installed.services.now)]
-            {
+            let services = &installed.services;
+            for (nft, now) in [
+                (&policies, Some(installed.ruleset.table())),
+                (&services.nft, services.now.as_ref()),
+            ] {
                 let held = nft.dump().await?;
-                if held != *now {
+                if held.as_ref() != now {
                     drift.push((node.name.clone(), held));
                 }
             }

@@ -6,7 +6,7 @@ use moat_compile::{Dialect, bind, compile, services};
 use moat_ir::{Bound, PodIdx, ServiceInfo};
 use moat_model::inventory::Inventory;
 use moat_model::{Lowered, Policy};
-use moat_nft::render::{Node, Rendered, Settings, render_staged};
+use moat_nft::render::{Node, Ruleset, Settings};
 use moat_sets::AddrSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -73,8 +73,8 @@ impl Placed {
 
     /// The ruleset of a node.
     #[must_use]
-    pub fn ruleset(&self, node: &str, settings: &Settings) -> Rendered {
-        render_staged(&self.bound, self.staged.as_deref(), &self.node(node), settings)
+    pub fn ruleset(&self, node: &str, settings: &Settings) -> Ruleset {
+        Ruleset::new(&self.bound, self.staged.as_deref(), &self.node(node), settings)
     }
 
     /// What a node's ruleset is made for.

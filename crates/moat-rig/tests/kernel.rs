@@ -117,7 +117,7 @@ async fn run(worlds: Vec<(String, Vec<Json>)>) -> Sum {
 async fn world(objects: &[Json]) -> Result<(Placed, Verified), String> {
     let scope = Scope { pods_per_class: 2, sample: Some(SAMPLE), ..Scope::default() };
     let placed = Placed::new(engine::lower(objects), &[], 2, &scope);
-    let live =
+    let mut live =
         Live::new(placed.clone(), Rules::default(), |_| ()).await.map_err(|e| e.to_string())?;
     let drift = live.drift().await.map_err(|e| e.to_string())?;
     if !drift.is_empty() {

@@ -36,7 +36,7 @@ async fn held(seed: u64) {
     let nodes = 1 + usize::try_from(seed % 3).unwrap();
     let placed = Placed::new(engine::lower(&objects), &[], nodes, &scope);
     let start = std::time::Instant::now();
-    let live = Live::new(placed, moat_nft::render::Settings::default(), |_| ())
+    let mut live = Live::new(placed, moat_nft::render::Settings::default(), |_| ())
         .await
         .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
     let built = start.elapsed();

@@ -3,19 +3,22 @@
 use crate::clock::{self, quantile, show};
 use crate::table::{Row, section};
 use crate::worlds::{Cluster, size};
-use moat_bench::{change_label, change_policy};
-use moat_compile::{Dialect, bind, compile};
+use moat_compile::{Binding, Changed, Dialect, PodChange, PodName, compile};
+use moat_ir::PodIdx;
+use moat_kernel::keeper::Keeper;
 use moat_kernel::netns::Netns;
 use moat_kernel::nft::{Nft, Ownership};
+use moat_model::Policy;
+use moat_model::inventory::{Inventory, Pod};
 use moat_nft::model::{Element, Table};
 use moat_nft::plan::plan;
-use moat_nft::render::Settings;
+use moat_nft::render::{Ruleset, Settings, What, gates};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::runtime::Runtime;
 
-const N_CHANGES: usize = 40;
+const N_CHANGES: usize = 100;
 
 pub(crate) fn run(runtime: &Runtime) {
     load(runtime);
@@ -26,94 +29,179 @@ pub(crate) fn run(runtime: &Runtime) {
 }
 
 /// The parts of a change, in order.
-const PARTS: [&str; 5] = ["compile", "bind", "render", "plan", "apply"];
+const PARTS: [&str; 4] = ["compile", "bind", "render", "apply"];
 
-fn changes(runtime: &Runtime, what: &str, mut cluster: Cluster) {
-    let settings = Settings::default();
+/// What changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A pod of another node gets another address, or its own back.
+    Address,
+    /// A pod of another node goes, or comes back.
+    Remote,
+    /// A label of a pod of this node that policies look at.
+    Label,
+    /// A pod of this node goes, or comes back.
+    Local,
+    /// A policy for pods of this node isolates their egress too, or does not.
+    Policy,
+}
+
+const KINDS: [(Kind, &str); 5] = [
+    (Kind::Address, "a peer's address"),
+    (Kind::Remote, "a peer goes or comes"),
+    (Kind::Label, "a local pod's label"),
+    (Kind::Local, "a local pod goes or comes"),
+    (Kind::Policy, "a policy"),
+];
+
+/// The agent of one node: what it does for an event, with the time that each part takes.
+struct Agent {
+    cluster: Cluster,
+    binding: Binding,
+    ruleset: Ruleset,
+    keeper: Keeper,
+    policies: Vec<Policy>,
+    /// The pod that changes, local or a peer.
+    peer: Pod,
+    local: Pod,
+    policy: usize,
+}
+
+impl Agent {
+    async fn new(cluster: Cluster, netns: &Netns) -> Self {
+        let settings = Settings::default();
+        let policies = cluster.lowered.policies.clone();
+        let inventory = cluster.placed.inventory.clone();
+        let symbolic = Arc::new(compile(&policies, &[]));
+        let binding = Binding::new(symbolic, inventory.clone(), Dialect::MOAT);
+        let ruleset = Ruleset::new(binding.bound(), None, &cluster.node(), &settings);
+        let mut keeper = Keeper::open(netns, "moat", Ownership::Plain, gates()).await.unwrap();
+        keeper.set(ruleset.table()).await.unwrap();
+        let at = peer(&inventory, cluster.node, ruleset.table());
+        let peer = inventory.pods[at].clone();
+        let here = |pod: &&Pod| pod.node.as_deref() == Some(cluster.node);
+        let local = inventory.pods.iter().find(here).unwrap().clone();
+        let near = |policy: &Policy| policy.id.namespace == local.namespace;
+        let policy = policies.iter().position(near).unwrap();
+        Self { cluster, binding, ruleset, keeper, policies, peer, local, policy }
+    }
+
+    /// One event; how long each part took, and how many steps the kernel was told.
+    async fn change(&mut self, kind: Kind, step: usize) -> ([f64; 4], usize) {
+        let even = step.is_multiple_of(2);
+        let gone = |pod: &Pod| {
+            PodChange::Remove(PodName {
+                namespace: pod.namespace.clone(),
+                kind: pod.kind.clone(),
+                name: pod.name.clone(),
+            })
+        };
+        let mut own = match kind {
+            Kind::Address | Kind::Remote => self.peer.clone(),
+            _ => self.local.clone(),
+        };
+        let event = match kind {
+            Kind::Policy => {
+                let policy = &mut self.policies[self.policy];
+                policy.isolates_egress = !policy.isolates_egress;
+                None
+            }
+            Kind::Remote | Kind::Local if even => Some(gone(&own)),
+            Kind::Address if even => {
+                own.addresses = vec![[192, 0, 2, 1].into()];
+                Some(PodChange::Set(own))
+            }
+            Kind::Label if even => {
+                own.labels.set("app", "changed");
+                own.labels.set("tier", "changed");
+                Some(PodChange::Set(own))
+            }
+            _ => Some(PodChange::Set(own)),
+        };
+        let mut times = [0.0; 4];
+        let mut last = Instant::now();
+        let mut lap = |part: usize| {
+            let now = Instant::now();
+            times[part] = (now - last).as_secs_f64();
+            last = now;
+        };
+        let changed = match event {
+            None => {
+                let symbolic = Arc::new(compile(&self.policies, &[]));
+                lap(0);
+                self.binding.policies(symbolic)
+            }
+            Some(event) => self.binding.pods(vec![event]),
+        };
+        lap(1);
+        let bound = self.binding.bound();
+        let addresses: Vec<IpAddr>;
+        let what = match &changed {
+            Changed::Nothing => What::Addresses(&[]),
+            Changed::Pods(pods) => {
+                let now = |idx: PodIdx| bound.pod(idx).addresses.iter();
+                let all = pods.iter().flat_map(|own| own.before.iter().chain(now(own.pod)));
+                addresses = all.copied().collect();
+                What::Addresses(&addresses)
+            }
+            Changed::Policies => What::Policies,
+            Changed::Whole => What::All,
+        };
+        // An agent knows its own pods; whoever they are is no part of what is measured.
+        let node = match (kind, &changed) {
+            (Kind::Local, Changed::Pods(_)) => {
+                let mut node = self.cluster.node();
+                let gone = |idx: &PodIdx| bound.pod(*idx).is_gone();
+                node.pods.retain(|idx| !gone(idx));
+                node
+            }
+            _ => self.cluster.node(),
+        };
+        let start = Instant::now();
+        let edit = self.ruleset.follow(bound, None, &node, what);
+        times[2] = start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        self.keeper.change(&edit).await.unwrap();
+        times[3] = start.elapsed().as_secs_f64();
+        (times, edit.ops().len())
+    }
+}
+
+fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
     let netns = Netns::new().unwrap();
-    // The pod and the policy that change concern the node.
-    let (n_pods, n_policies) = (cluster.bound().pods.len(), cluster.lowered.policies.len());
-    let pods = &mut cluster.placed.inventory.pods;
-    let here = pods.iter().position(|pod| pod.node.as_deref() == Some(cluster.node)).unwrap();
-    pods.swap(here, n_pods / 2);
-    let namespace = pods[n_pods / 2].namespace.clone();
-    let near = cluster.lowered.policies.iter().position(|policy| policy.id.namespace == namespace);
-    cluster.lowered.policies.swap(near.unwrap(), n_policies / 2);
-    cluster.lowered.inventory = cluster.placed.inventory.clone();
-    cluster.placed = cluster.placed.under(&cluster.lowered, &[]);
     runtime.block_on(async {
-        let nft = Nft::open(&netns, "moat", Ownership::Plain).unwrap();
-        let mut now = cluster.render(&settings).table;
-        nft.apply(&plan(None, &now), None).await.unwrap();
-        let (n_chains, n_elements) = size(&now);
-        let (peer_at, peer) = peer(&cluster, &now);
-        let n_programs = cluster.bound().programs.len();
+        let mut agent = Agent::new(cluster, &netns).await;
+        let (n_chains, n_elements) = size(agent.ruleset.table());
         section(&format!(
-            "one change, event to kernel commit, {n_pods} pods, {n_policies} policies ({what}), {} pods here; \
-             {n_programs} programs, {n_chains} chains, {n_elements} elements",
-            cluster.node().pods.len()
+            "one change, event to kernel commit, {} pods, {} policies ({what}), {} pods here; {} programs, {n_chains} chains, {n_elements} elements",
+            agent.binding.bound().pods.len(),
+            agent.policies.len(),
+            agent.cluster.node().pods.len(),
+            agent.binding.bound().programs.len(),
         ));
-        for kind in ["a peer pod's address", "a pod's label", "a policy"] {
-            let mut parts: [Vec<f64>; 5] = Default::default();
-            let (mut wall, mut cpu, mut n_ops) = (Vec::new(), Vec::new(), 0);
+        for (kind, name) in KINDS {
+            let mut parts: [Vec<f64>; 4] = Default::default();
+            let (mut wall, mut n_ops) = (Vec::new(), 0);
             for step in 0..N_CHANGES {
-                match kind {
-                    "a policy" => change_policy(&mut cluster.lowered, step),
-                    "a pod's label" => change_label(&mut cluster.lowered, step),
-                    // As when it is made anew: one that is in use here, and back.
-                    _ => {
-                        let own = if step % 2 == 0 { [192, 0, 2, 1].into() } else { peer };
-                        cluster.lowered.inventory.pods[peer_at].addresses = vec![own];
-                    }
-                }
-                let (start, start_cpu) = (Instant::now(), clock::process());
-                let mut last = start_cpu;
-                let mut lap = |part: usize, parts: &mut [Vec<f64>; 5]| {
-                    let now = clock::process();
-                    parts[part].push(now - last);
-                    last = now;
+                let (times, ops) = agent.change(kind, step).await;
+                // Packets of the state before finish, and what they needed is taken away, before the next event.
+                agent.keeper.tidy().await.unwrap();
+                wall.push(times.iter().sum());
+                parts.iter_mut().zip(times).for_each(|(all, time)| all.push(time));
+                n_ops += ops;
+            }
+            for (share, quantum, goal) in [(0.5, "p50", 1e-3), (0.99, "p99", 10e-3)] {
+                let took = quantile(&wall, share);
+                let part = |(part, times): (&&str, &Vec<f64>)| {
+                    format!("{part} {}", show(quantile(times, share)))
                 };
-                let symbolic = Arc::new(compile(&cluster.lowered.policies, &[]));
-                lap(0, &mut parts);
-                let bound = bind(symbolic, &cluster.lowered.inventory, Dialect::MOAT);
-                let old = core::mem::replace(&mut cluster.placed.bound, Arc::new(bound));
-                lap(1, &mut parts);
-                let next = cluster.render(&settings).table;
-                lap(2, &mut parts);
-                let ops = plan(Some(&now), &next);
-                lap(3, &mut parts);
-                if !ops.is_empty() {
-                    nft.apply(&ops, None).await.unwrap();
-                }
-                lap(4, &mut parts);
-                wall.push(start.elapsed().as_secs_f64());
-                cpu.push(clock::process() - start_cpu);
-                n_ops += ops.len();
-                // What it took to forget the old state is no part of the way to the kernel.
-                drop(old);
-                now = next;
-            }
-            if n_ops == 0 {
-                println!("{kind}: changes nothing here");
-                continue;
-            }
-            for (share, name, goal) in [(0.5, "p50", 1e-3), (0.99, "p99", 10e-3)] {
-                let (took, work) = (quantile(&wall, share), quantile(&cpu, share));
+                let parts: Vec<String> = PARTS.iter().zip(&parts).map(part).collect();
                 Row {
-                    what: format!("{kind}, {name}, wall"),
+                    what: format!("{name}, {quantum}, wall"),
                     value: show(took),
                     goal: format!("at most {}", show(goal)),
                     met: Some(took <= goal),
-                    note: format!("CPU {}; {} steps on average", show(work), n_ops / N_CHANGES),
-                    ..Row::default()
-                }
-                .print();
-            }
-            for (part, times) in PARTS.iter().zip(&parts) {
-                Row {
-                    what: format!("  {part}, CPU"),
-                    value: show(quantile(times, 0.5)),
-                    note: format!("p99 {}", show(quantile(times, 0.99))),
+                    note: format!("{}; {} steps on average", parts.join(", "), n_ops / N_CHANGES),
                     ..Row::default()
                 }
                 .print();
@@ -122,18 +210,17 @@ fn changes(runtime: &Runtime, what: &str, mut cluster: Cluster) {
     });
 }
 
-/// A pod of another node whose address is in a map of peers.
-fn peer(cluster: &Cluster, table: &Table) -> (usize, IpAddr) {
+/// A pod of another node whose address is in a set of peers.
+fn peer(inventory: &Inventory, node: &str, table: &Table) -> usize {
     let known = |address: &IpAddr| match address {
         IpAddr::V4(own) => table.sets.iter().any(|(name, set)| {
-            name.ends_with("_pods") && set.elements.contains_key(&Element::V4(*own))
+            let of_group = name.starts_with("ingress") || name.starts_with("egress");
+            of_group && set.elements.contains_key(&Element::V4(*own))
         }),
         IpAddr::V6(_) => false,
     };
-    let pods = cluster.lowered.inventory.pods.iter().enumerate();
-    pods.filter(|(_, pod)| pod.node.as_deref() != Some(cluster.node))
-        .find_map(|(at, pod)| Some((at, *pod.addresses.iter().find(|own| known(own))?)))
-        .expect("a node's pods have peers elsewhere")
+    let is = |pod: &Pod| pod.node.as_deref() != Some(node) && pod.addresses.iter().any(known);
+    inventory.pods.iter().position(is).expect("a node's pods have peers elsewhere")
 }
 
 /// The first load of a node that has about a hundred thousand elements.

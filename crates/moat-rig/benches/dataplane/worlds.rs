@@ -70,7 +70,7 @@ impl Cluster {
     }
 
     pub(crate) fn render(&self, settings: &Settings) -> Rendered {
-        self.placed.ruleset(self.node, settings)
+        self.placed.ruleset(self.node, settings).into_rendered()
     }
 
     /// Two pods of the node between which a port is open to all of these protocols, of different namespaces if there are such.

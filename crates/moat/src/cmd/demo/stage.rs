@@ -92,6 +92,7 @@ impl Stage {
                 Some(session) => session.ping(patience).await,
                 None => Pulse::Broken("it could not be opened".to_owned()),
             };
+            live.tidy().await.map_err(environment)?;
             let what = match (pulse, checked.cut.len(), checked.resumed.len()) {
                 (Pulse::Heard(_), _, 0) => "answers".to_owned(),
                 (Pulse::Heard(_), ..) => {

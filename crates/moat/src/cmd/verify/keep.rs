@@ -71,6 +71,7 @@ async fn changed(args: &Args, live: &mut Live, scope: &Scope) -> Result<(), Fail
     };
     let applied = live.apply(placed).await.map_err(environment)?;
     let checked = live.recheck().await.map_err(environment)?;
+    live.tidy().await.map_err(environment)?;
     let mut text = String::from("\n");
     for node in applied.iter().filter(|node| !node.ops.is_empty()) {
         let script = moat_nft::print::ops(&live.settings().table, &node.ops);
