@@ -96,8 +96,9 @@ fn start(mut job: Job, shared: &Arc<Shared>, stop: &Arc<AtomicBool>) -> Option<J
                 Ok(false) => {}
                 Ok(true) => return,
                 Err(error) => {
-                    return shared
-                        .set_trouble(Some(format!("cannot write a snapshot: {error}").into()));
+                    return shared.set_snapshot_trouble(Some(
+                        format!("cannot write a snapshot: {error}").into(),
+                    ));
                 }
             }
         }

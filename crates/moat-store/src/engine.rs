@@ -132,7 +132,8 @@ impl Engine {
         // A disk on which this fails is asked again after as much log; the log goes on where it was.
         durable.before = 0;
         if let Err(error) = durable.log.rotate(revision + 1) {
-            self.shared.set_trouble(Some(format!("cannot begin a new log: {error}").into()));
+            self.shared
+                .set_snapshot_trouble(Some(format!("cannot begin a new log: {error}").into()));
             return None;
         }
         let running = &durable.snapshot_running;

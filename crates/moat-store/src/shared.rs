@@ -11,8 +11,9 @@ pub(crate) struct Shared {
     state: RwLock<State>,
     pub(crate) hub: Hub,
     closed: AtomicBool,
-    /// What the disk last refused, until it works again.
-    pub(crate) trouble: Mutex<Option<Arc<str>>>,
+    /// What the disk last refused to writers, and to snapshots, until it works again.
+    trouble: Mutex<Option<Arc<str>>>,
+    snapshot_trouble: Mutex<Option<Arc<str>>>,
     /// Bytes of the log since the last snapshot, and that snapshot's revision.
     pub(crate) log_bytes: AtomicU64,
     pub(crate) snapshot_revision: AtomicU64,
@@ -26,6 +27,7 @@ impl Shared {
             hub: Hub::default(),
             closed: AtomicBool::new(false),
             trouble: Mutex::new(None),
+            snapshot_trouble: Mutex::new(None),
             log_bytes: AtomicU64::new(0),
             snapshot_revision: AtomicU64::new(0),
             snapshot_bytes: AtomicU64::new(0),
@@ -56,5 +58,17 @@ impl Shared {
 
     pub(crate) fn set_trouble(&self, trouble: Option<Arc<str>>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    pub(crate) fn set_snapshot_trouble(&self, trouble: Option<Arc<str>>) {
+        *self.snapshot_trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Of writers, and of snapshots.
+    pub(crate) fn troubles(&self) -> (Option<Arc<str>>, Option<Arc<str>>) {
+        let of = |slot: &Mutex<Option<Arc<str>>>| {
+            slot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        (of(&self.trouble), of(&self.snapshot_trouble))
     }
 }

@@ -130,6 +130,7 @@ impl Job {
         self.done = true;
         self.shared.snapshot_revision.store(self.revision, Ordering::Release);
         self.shared.snapshot_bytes.store(self.len, Ordering::Release);
+        self.shared.set_snapshot_trouble(None);
         clear_before(&*self.disk, self.revision)
     }
 }

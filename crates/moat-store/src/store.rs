@@ -48,8 +48,10 @@ pub struct Stats {
     pub log_bytes: u64,
     /// The revision of the newest snapshot; 0 if there is none.
     pub snapshot_revision: u64,
-    /// What the disk refused last, until it takes a write again.
+    /// Why the last write was not stored, until one is.
     pub trouble: Option<Arc<str>>,
+    /// Why the last snapshot was not made, until one is; meanwhile the log grows, and opening takes longer.
+    pub snapshot_trouble: Option<Arc<str>>,
 }
 
 impl Store {
@@ -223,7 +225,7 @@ impl Store {
             Ok(true) => own.1 = None,
             Err(error) => {
                 let trouble = format!("cannot write a snapshot: {error}");
-                self.0.shared.set_trouble(Some(trouble.into()));
+                self.0.shared.set_snapshot_trouble(Some(trouble.into()));
                 own.1 = None;
             }
         }
@@ -233,6 +235,7 @@ impl Store {
     /// What it holds and how it is.
     pub fn stats(&self) -> Stats {
         let shared = &self.0.shared;
+        let (trouble, snapshot_trouble) = shared.troubles();
         let (revision, (n_objects, n_events, history_bytes)) = {
             let state = shared.read();
             (state.revision, state.sizes())
@@ -244,7 +247,8 @@ impl Store {
             history_bytes,
             log_bytes: shared.log_bytes.load(Ordering::Relaxed),
             snapshot_revision: shared.snapshot_revision.load(Ordering::Acquire),
-            trouble: shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            trouble,
+            snapshot_trouble,
         }
     }
 

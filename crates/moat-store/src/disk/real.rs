@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 /// The file whose lock says that the directory is in use, and whose text says by whom.
 const LOCK: &str = "LOCK";
 
-/// A directory that is this process's own as long as this lives. The kernel ends the lock with the process, however that ends.
+/// A directory that is this process's own as long as this lives. The kernel ends the lock with the process, however that ends;
+/// but a child that was forked while this was open, and did not become another program, holds it on. Fork such helpers first.
 #[derive(Debug)]
 pub struct RealDisk {
     dir: PathBuf,

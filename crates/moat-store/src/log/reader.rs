@@ -5,8 +5,8 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::OpenError;
 use std::sync::Arc;
 
-/// Bytes that are read at once, unless a frame has more.
-const WINDOW: usize = 1 << 20;
+/// Bytes that are read at once, unless a frame has more: several frames of a snapshot, because what is cut by the end is read again.
+const WINDOW: usize = 4 << 20;
 
 /// A file and the place of the next frame.
 #[derive(Debug)]

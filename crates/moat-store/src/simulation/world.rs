@@ -27,6 +27,8 @@ pub(super) struct World {
     pub(super) maybes: Vec<Model>,
     /// Nothing before this revision is known, see [`World::reopen`].
     pub(super) floor: u64,
+    /// Whether the disk works.
+    calm: bool,
     pub(super) compacted: u64,
     pub(super) counts: Counts,
     n_written: usize,
@@ -56,6 +58,7 @@ impl World {
             watches: Vec::new(),
             maybes: Vec::new(),
             floor: 0,
+            calm: true,
             compacted: 0,
             counts: Counts::default(),
             n_written: 0,
@@ -98,8 +101,8 @@ impl World {
             capacity: usize::from(rate(2) == 1),
             calls_until_death: 0,
         };
-        let calm = self.rng.one_in(2);
-        self.disk.set_faults(if calm { Faults::default() } else { faults });
+        self.calm = self.rng.one_in(2);
+        self.disk.set_faults(if self.calm { Faults::default() } else { faults });
     }
 
     /// Some transactions that are committed together.
@@ -141,6 +144,7 @@ impl World {
             })
             .count();
         if n_failed != 0 {
+            law!(!self.calm, "the disk works, and writes still fail");
             law!(n_failed == all.len(), "one sync, but only some of its writes failed");
             self.counts.n_failed += 1;
             law!(self.store.revision() == self.model.revision, "a failed write took a revision");
@@ -245,6 +249,7 @@ impl World {
     /// The process is killed between any two of its steps on the disk, or in one.
     fn die(&mut self) -> Result<(), Broken> {
         let calls_until_death = 1 + self.rng.below(20);
+        self.calm = false;
         self.disk.set_faults(Faults { calls_until_death, ..Faults::default() });
         for _ in 0..12 {
             self.batch()?;
@@ -270,6 +275,7 @@ impl World {
         if how == 2 {
             self.disk.lose_power();
         }
+        self.calm = true;
         self.disk.set_faults(Faults::default());
         let (store, recovery): (Store, Recovery) =
             Store::open_stepped(&arc(&self.disk), self.options)
