@@ -8,7 +8,8 @@ mod harness;
 
 use harness::net::{Net, address, forward};
 use harness::policy::{
-    DENIED, Ends, Policy, dispatch, end, gates, goto, of_ends, probes, redispatched, rule, table,
+    DENIED, Ends, Policy, dispatch, end, gates, goto, large, of_ends, probes, redispatched,
+    row_set, rule, table,
 };
 use harness::{Dice, block_on, main as run};
 use moat_kernel::conntrack::Conntrack;
@@ -23,6 +24,7 @@ use moat_nft::model::{
     Chain, Element, Hook, Log, Op, Rule as ModelRule, Statement, Table, Verdict,
 };
 use moat_nft::plan::plan;
+use moat_nft::way::{Uses, Way};
 use nlink::netlink::nftables::{Family, Object, Rule};
 use nlink::netlink::{Connection, Nftables};
 use std::collections::BTreeMap;
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         ("writers_at_the_same_time", writers_at_the_same_time),
         ("connections_are_full", connections_are_full),
         ("a_log_overrun_changes_no_verdict", a_log_overrun_changes_no_verdict),
+        ("a_small_change_costs_little", a_small_change_costs_little),
         ("no_packet_leaks", no_packet_leaks),
     ])
 }
@@ -618,6 +621,71 @@ fn a_log_overrun_changes_no_verdict() {
             "  {N} allowed arrived, {N} denied did not; {n_read} records read, {n_lost} counted as lost"
         );
         assert!(overflowed && n_lost > 0 && n_arrived == N);
+    });
+}
+
+fn a_small_change_costs_little() {
+    block_on(async {
+        let netns = Netns::new().unwrap();
+        let mut keeper = open(&netns, Ownership::Plain).await;
+        let mut wanted = large(250);
+        keeper.set(&wanted).await.unwrap();
+        keeper.tidy().await.unwrap();
+        let n_elements: usize = wanted.sets.values().map(|set| set.elements.len()).sum();
+        println!("  among {n_elements} elements and {} chains:", wanted.chains.len());
+        for n in [1_u32, 100] {
+            // A remote pod that is a peer of so many groups comes, becomes another, and goes.
+            let sets = |row| (0..n).map(move |at| row_set(&format!("gi_{at}"), row));
+            let own = || vec![(Element::V4([10, 2, 0, 1].into()), None)];
+            let all = |row| sets(row).map(|name| (name, own())).collect::<BTreeMap<_, _>>();
+            let edits = [
+                Edit { add: all(3), ..Edit::default() },
+                Edit { remove: all(3), add: all(5), ..Edit::default() },
+                Edit { remove: all(5), ..Edit::default() },
+            ];
+            // Without the kernel: finding the way, and making the same change to the copy.
+            let (mut uses, mut copy) = (Uses::new(&wanted, &gates()), wanted.clone());
+            let (rounds, from) = (100, Instant::now());
+            for edit in edits.iter().cycle().take(3 * rounds) {
+                let way = Way::of(edit, &copy, &uses).unwrap();
+                assert_eq!(way.edits.len(), 1);
+                uses.follow(edit, &copy);
+                edit.apply_to(&mut copy);
+            }
+            let n_changes = u32::try_from(3 * rounds).unwrap();
+            let own = from.elapsed() / n_changes;
+            let from = Instant::now();
+            for edit in edits.iter().cycle().take(3 * rounds) {
+                let applied = keeper.change(edit).await.unwrap();
+                assert!(applied.n_transactions == 1 && !applied.untidy, "{applied:?}");
+                assert!(applied.closed_meanwhile.is_empty());
+            }
+            let wall = from.elapsed() / n_changes;
+            println!("  a change of {n} sets takes {wall:.1?}, of which finding its way {own:.1?}");
+            assert!(own < Duration::from_millis(3), "it looks at all of the table");
+        }
+        // What is moved to a row that is asked before is taken away late; and a change that is no such one is made too.
+        let own = || vec![(Element::V4([10, 1, 5, 1].into()), None)];
+        let [first, last] = [1, 5].map(|row| BTreeMap::from([(row_set("gi_0", row), own())]));
+        let edit = Edit { add: first, remove: last, ..Edit::default() };
+        assert!(keeper.change(&edit).await.unwrap().untidy);
+        edit.apply_to(&mut wanted);
+        keeper.tidy().await.unwrap();
+        assert!(dump(&netns).await.as_ref() == Some(&wanted));
+        let ranges = Element::RangeV4([10, 9, 0, 0].into(), [10, 9, 0, 255].into());
+        let add = [("local4".into(), vec![(ranges, None)])].into();
+        let edit = Edit { add, ..Edit::default() };
+        keeper.change(&edit).await.unwrap();
+        edit.apply_to(&mut wanted);
+        keeper.tidy().await.unwrap();
+        assert!(dump(&netns).await.as_ref() == Some(&wanted));
+        // What was given up on its way is looked at again.
+        let edit = Edit::between(&wanted, &large(3)).unwrap();
+        assert!(timeout(Duration::from_micros(1), keeper.change(&edit)).await.is_err());
+        let applied = keeper.set(&large(3)).await.unwrap();
+        assert!(applied.closed.is_empty() && applied.foreign.is_empty());
+        keeper.tidy().await.unwrap();
+        assert!(dump(&netns).await == Some(large(3)));
     });
 }
 

@@ -12,7 +12,8 @@
 //!   it was and the other as it will be. Such pods are closed meanwhile: a grace before the switch where the old rules would meet new
 //!   elements, a grace after it where the new rules would meet old ones.
 //!
-//! An address in a dispatch map is one of those that the gate behind the map closes, so who is in no map is closed.
+//! An address in a dispatch map is one of those that the gate behind the map closes, so who is in no map is closed. What a pod sends to
+//! itself is let through before either end is asked.
 
 mod pairs;
 mod recent;

@@ -140,7 +140,7 @@ fn dispatch<'a>(table: &'a Table, gates: &'a Gates) -> impl Iterator<Item = (&'a
 }
 
 fn is_dispatch(name: &Name, set: &Set, gates: &Gates) -> bool {
-    set.map && gate(gates, name).is_some()
+    set.map && !set.interval && gate(gates, name).is_some()
 }
 
 fn content_name(prefix: &Name, map: &Set) -> Name {

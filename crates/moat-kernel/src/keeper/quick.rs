@@ -1,7 +1,8 @@
 //! Changes that cost what they change: without a copy of the table, and without a look at all of it.
 
+use super::commit::Stop;
 use super::split::{Sequence, Splitter};
-use super::{Applied, Keeper, Stop};
+use super::{Applied, Keeper};
 use crate::nft::ApplyError;
 use moat_nft::edit::Edit;
 use moat_nft::model::{Op, Table};

@@ -230,6 +230,36 @@ pub fn of_ends(ends: &Ends) -> Table {
     table
 }
 
+/// The set of a row of a group of [`large`].
+pub fn row_set(group: &str, row: u8) -> Name {
+    format!("{group}_peers{row}").into()
+}
+
+/// A table of many groups, for each of so many pods two, each with seven rows of 25 peers.
+pub fn large(n_pods: u8) -> Table {
+    let names: Vec<[String; 2]> =
+        (0..n_pods).map(|n| ["ge", "gi"].map(|what| format!("{what}_{n}"))).collect();
+    let of = |side: usize| -> Vec<(u8, &str)> {
+        (0..).zip(&names).map(|(pod, names)| (pod, names[side].as_str())).collect()
+    };
+    let mut table = dispatching([&of(0), &of(1)]);
+    for (side, group) in names.iter().flat_map(|names| names.iter().enumerate()) {
+        let mut rules = Vec::new();
+        for row in 0..7 {
+            let (to, peers) = (format!("{group}_row{row}"), row_set(group, row));
+            let verdict = if side == 0 { Verdict::Return } else { Verdict::Accept };
+            chain(&mut table, &to, vec![rule(vec![end(verdict)])]);
+            set(&mut table, &peers, (0..25).map(|n| [10, 1, row, n].into()));
+            let (_, _, _, peer, _) = SIDES[side];
+            let known = Statement::Lookup { key: vec![peer], set: peers, negate: false };
+            rules.push(rule(vec![known, goto(&to)]));
+        }
+        rules.push(drop_it());
+        chain(&mut table, group, rules);
+    }
+    table
+}
+
 /// Packets that tell policies apart.
 pub fn probes() -> Vec<Packet> {
     let packet = |source: u32, pod: u8| Packet {

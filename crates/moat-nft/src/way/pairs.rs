@@ -13,7 +13,7 @@ pub(super) struct Pairs<'a> {
     /// Who looks into what by the new rules of this change.
     fresh: Uses,
     /// By the sets that they come into, with elements that come.
-    added: BTreeMap<&'a Element, Vec<&'a Name>>,
+    added: BTreeMap<&'a Element, BTreeSet<&'a Name>>,
     /// Addresses whose dispatch changes, with where they led and will lead.
     moved: Vec<(&'a Element, Option<&'a Verdict>, Option<&'a Verdict>)>,
     /// Addresses that packets of the old rules must not be of when elements change.
@@ -26,18 +26,13 @@ pub(super) struct Pairs<'a> {
 
 impl<'a> Pairs<'a> {
     pub(super) fn of(edit: &'a Edit, table: &'a Table, uses: &'a Uses) -> Option<Self> {
-        let made = edit.make_chains.iter().map(|(name, chain)| (name, chain.clone()));
-        let mut own = Table::new(&table.name);
-        own.chains.extend(made.map(|(name, chain)| (name.clone(), chain)));
-        let refilled = |(name, rules): (&Name, &Vec<Rule>)| {
-            (name.clone(), crate::model::Chain { base: None, rules: rules.clone() })
-        };
-        own.chains.extend(edit.refill.iter().map(refilled));
+        let mut fresh = Uses::new(&Table::new(&table.name), uses.gates());
+        fresh.follow(edit, table);
         let mut pairs = Self {
             edit,
             table,
             uses,
-            fresh: Uses::new(&own, uses.gates()),
+            fresh,
             added: BTreeMap::new(),
             moved: Vec::new(),
             closed: BTreeSet::new(),
@@ -49,7 +44,7 @@ impl<'a> Pairs<'a> {
         }
         for (set, elements) in &edit.add {
             for (element, _) in elements {
-                pairs.added.entry(element).or_default().push(set);
+                pairs.added.entry(element).or_default().insert(set);
             }
         }
         pairs.moved = pairs.moves();
@@ -290,16 +285,11 @@ impl<'a> Pairs<'a> {
 
     /// Whether an element comes into a set that a chain asks before this one.
     fn comes_before(&self, set: &Name, element: &Element) -> bool {
-        let others = self.added.get(element).into_iter().flatten();
-        others.copied().any(|other| {
-            self.users(set).any(|chain| {
-                let rules = self.table.chains.get(chain).map(|chain| &chain.rules);
-                let place = |set: &Name| {
-                    let mut rules = rules.into_iter().flatten();
-                    rules.position(|rule| looked_up(rule).any(|own| own == set))
-                };
-                place(other).zip(place(set)).is_some_and(|(first, own)| first < own)
-            })
+        let Some(added) = self.added.get(element) else { return false };
+        self.users(set).any(|chain| {
+            let rules = self.table.chains.get(chain).map(|chain| &chain.rules);
+            let asked = rules.into_iter().flatten().flat_map(looked_up);
+            asked.take_while(|asked| *asked != set).any(|asked| added.contains(asked))
         })
     }
 }
@@ -311,7 +301,7 @@ fn of_gate<'a>(
 ) -> Option<(&'a Name, &'a Set, &'a Verdict)> {
     // Nothing depends on a gate that has no end.
     let end = gate(gates, name)?.1.as_ref()?;
-    set.filter(|set| set.map).map(|set| (name, set, end))
+    set.filter(|set| set.map && !set.interval).map(|set| (name, set, end))
 }
 
 fn target(verdict: &Verdict) -> Option<&Name> {

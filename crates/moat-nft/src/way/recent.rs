@@ -21,7 +21,7 @@ impl Recent {
     pub fn allows(&self, switches: bool, touched: &BTreeSet<Element>) -> bool {
         let others = || self.touched.symmetric_difference(touched).next().is_some();
         let apart = self.touched.is_empty() || touched.is_empty() || !others();
-        !self.switched && !(switches && self.any) && apart
+        !(self.switched || switches && self.any) && apart
     }
 
     /// A transaction happened.

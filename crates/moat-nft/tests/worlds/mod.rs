@@ -31,8 +31,8 @@ pub(crate) struct Program {
 /// A node's view of a cluster.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct World {
-    /// The classes of the pods by the last byte of their addresses.
-    pods: BTreeMap<u8, usize>,
+    /// The pods by the last byte of their addresses: the class that says which programs are theirs, and the one that their peers ask for.
+    pods: BTreeMap<u8, [usize; 2]>,
     /// By direction and class, the program.
     programs: [[Program; N_CLASSES]; 2],
 }
@@ -48,6 +48,10 @@ pub(crate) fn address(pod: u8) -> IpAddr {
 
 fn own(pod: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, u8::from(pod >= N_LOCAL), pod)
+}
+
+fn labels(rng: &mut Rng) -> [usize; 2] {
+    [(); 2].map(|()| rng.below(N_CLASSES))
 }
 
 fn program(rng: &mut Rng) -> Program {
@@ -70,7 +74,7 @@ impl World {
         };
         for pod in 0..N_ADDRESSES {
             if !rng.one_in(3) {
-                world.pods.insert(pod, rng.below(N_CLASSES));
+                world.pods.insert(pod, labels(rng));
             }
         }
         world
@@ -82,11 +86,12 @@ impl World {
             let pod = u8::try_from(rng.below(N_ADDRESSES.into())).unwrap();
             match rng.below(4) {
                 0 => {
-                    let (from, to) = (rng.below(N_CLASSES), rng.below(N_CLASSES));
-                    self.pods.values_mut().filter(|own| **own == from).for_each(|own| *own = to);
+                    let (at, from, to) = (rng.below(2), rng.below(N_CLASSES), rng.below(N_CLASSES));
+                    let own = self.pods.values_mut().map(|own| &mut own[at]);
+                    own.filter(|own| **own == from).for_each(|own| *own = to);
                 }
                 1 => drop(self.pods.remove(&pod)),
-                _ => drop(self.pods.insert(pod, rng.below(N_CLASSES))),
+                _ => drop(self.pods.insert(pod, labels(rng))),
             }
         }
     }
@@ -95,7 +100,8 @@ impl World {
     pub(crate) fn relabel(&mut self, rng: &mut Rng) {
         let all: Vec<u8> = self.pods.keys().copied().collect();
         if !all.is_empty() {
-            self.pods.insert(rng.pick(&all), rng.below(N_CLASSES));
+            let (pod, at) = (rng.pick(&all), rng.below(2));
+            self.pods.get_mut(&pod).unwrap()[at] = rng.below(N_CLASSES);
         }
     }
 
@@ -115,7 +121,17 @@ impl World {
     pub(crate) fn table(&self, in_place: bool) -> Table {
         let mut table = Table::new("moat");
         let base = Base { kind: BaseKind::Filter, hook: Hook::Forward, priority: -5, accept: true };
-        chain(&mut table, "moat_forward", Some(base), vec![goto("from_pod")]);
+        let common = end(Verdict::Jump("common".into()));
+        chain(&mut table, "moat_forward", Some(base), vec![common, goto("from_pod")]);
+        let mut pairs =
+            Set::new(SetShape { key: SetKey::PairV4, interval: false, map: false, size: None });
+        let local_pods = self.pods.range(..N_LOCAL).map(|(pod, _)| own(*pod));
+        pairs.elements = local_pods.map(|own| (Element::PairV4(own, own), None)).collect();
+        table.sets.insert("own4".into(), pairs);
+        let key = vec![Field::SourceV4, Field::DestinationV4];
+        let itself = Statement::Lookup { key, set: "own4".into(), negate: false };
+        let itself = Rule::new(vec![itself, Statement::Verdict(Verdict::Accept)]);
+        chain(&mut table, "common", None, vec![itself]);
         let plain = SetShape { key: SetKey::V4, interval: false, map: false, size: None };
         let mut local = Set::new(SetShape { interval: true, ..plain });
         local.elements.insert(Element::RangeV4(own(0), Ipv4Addr::new(10, 0, 0, 255)), None);
@@ -127,7 +143,7 @@ impl World {
         for (direction, (prefix, side, closed, field, peer)) in sides.into_iter().enumerate() {
             let after = || if direction == 0 { goto("to_pod") } else { end(Verdict::Accept) };
             let mut map = Set::new(SetShape { map: true, ..plain });
-            for (&pod, &class) in self.pods.range(..N_LOCAL) {
+            for (&pod, &[class, _]) in self.pods.range(..N_LOCAL) {
                 let program = &self.programs[direction][class];
                 let group: Name = format!("{prefix}_{}", content(program)).into();
                 self.group(&mut table, program, &group, peer, after());
@@ -165,7 +181,7 @@ impl World {
             chain(table, &row(at), None, vec![word]);
         }
         for at in program.order {
-            let of_row = self.pods.iter().filter(|(_, class)| program.rows[**class] == at);
+            let of_row = self.pods.iter().filter(|(_, [_, class])| program.rows[*class] == at);
             let elements: BTreeMap<_, _> =
                 of_row.map(|(pod, _)| (Element::V4(own(*pod)), None)).collect();
             // A row of nobody has neither set nor rule.
