@@ -157,34 +157,49 @@ impl Work<'_> {
 
     /// Puts addresses where they belong in every group, after they have come, gone, or become others'.
     pub(super) fn readdress(&mut self, addresses: &[IpAddr]) {
-        for &address in addresses {
-            self.layer.pods.set(self.bound, address);
-        }
-        let names: Vec<Name> = self.layer.groups.keys().cloned().collect();
-        for &address in addresses {
-            let mut known = FxHashMap::default();
-            for name in &names {
-                self.readdress_in(name, address, &mut known);
-            }
+        let olds: Vec<(IpAddr, Option<u32>)> = addresses
+            .iter()
+            .map(|&address| (address, self.layer.pods.set(self.bound, address)))
+            .collect();
+        for (address, old) in olds {
+            let concerned = self.concerned(address, old);
+            concerned.iter().for_each(|name| self.readdress_in(name, address));
         }
     }
 
-    fn readdress_in(
-        &mut self,
-        name: &Name,
-        address: IpAddr,
-        known: &mut FxHashMap<PeerSetId, bool>,
-    ) {
+    /// The groups that tell an address from those around it, as it is now or as it was.
+    fn concerned(&self, address: IpAddr, old: Option<u32>) -> Vec<Name> {
+        let family = Family::of(address);
+        let around = self.bound.atoms.of_address(address);
+        let new = atoms(self.bound, address).map(|(atom, _)| atom);
+        // Whether a peer set tells them apart is asked once for all programs.
+        let mut known: FxHashMap<PeerSetId, bool> = FxHashMap::default();
+        let mut tells_apart = |id: PeerSetId| {
+            *known.entry(id).or_insert_with(|| {
+                let set = self.bound.peers(id);
+                let is_in = |atom| (set.must.contains(atom), set.may.contains(atom));
+                let around = is_in(around);
+                [old, new].into_iter().flatten().any(|atom| is_in(atom) != around)
+            })
+        };
+        let mut concerned = Vec::new();
+        for (name, group) in &self.layer.groups {
+            // Who the peers are makes rules neither more nor fewer.
+            if group.family != family || group.refused == Some(Excess::Rules) {
+                continue;
+            }
+            let stages = &self.bound.program(group.program).stages;
+            let mut clauses = stages.iter().flat_map(|stage| &stage.clauses);
+            if clauses.any(|clause| tells_apart(clause.peers)) {
+                concerned.push(name.clone());
+            }
+        }
+        concerned
+    }
+
+    fn readdress_in(&mut self, name: &Name, address: IpAddr) {
         let Some(group) = self.layer.groups.get(name) else { return };
-        if group.family != Family::of(address) {
-            return;
-        }
-        // Who the peers are makes rules neither more nor fewer.
-        if group.refused == Some(Excess::Rules) {
-            return;
-        }
-        let program = self.bound.program(group.program);
-        let wanted = self.own_row(program, address, known);
+        let wanted = self.own_row(self.bound.program(group.program), address);
         let element = host(address);
         let sets = &self.draft.table().sets;
         let is_in = |set: &Name| sets.get(set).is_some_and(|s| s.elements.contains_key(&element));
@@ -282,25 +297,8 @@ impl Work<'_> {
     }
 
     /// The row of an address that a pod has, where it is not that of the addresses around it.
-    fn own_row(
-        &self,
-        program: &Program,
-        address: IpAddr,
-        known: &mut FxHashMap<PeerSetId, bool>,
-    ) -> Option<(Name, Ports)> {
+    fn own_row(&self, program: &Program, address: IpAddr) -> Option<(Name, Ports)> {
         let (atom, around) = atoms(self.bound, address)?;
-        // Whether a peer set tells the two apart is asked once for all programs.
-        let mut tells_apart = |id: PeerSetId| {
-            *known.entry(id).or_insert_with(|| {
-                let set = self.bound.peers(id);
-                let is_in = |atom| (set.must.contains(atom), set.may.contains(atom));
-                is_in(atom) != is_in(around)
-            })
-        };
-        let mut clauses = program.stages.iter().flat_map(|stage| &stage.clauses);
-        if !clauses.any(|clause| tells_apart(clause.peers)) {
-            return None;
-        }
         let row = |atom: u32| {
             let cells = self.bound.outcomes_among(program, IdSet::range(atom, atom + 1));
             let ports = cells.ok()?.into_iter().next()?.ports;

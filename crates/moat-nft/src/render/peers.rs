@@ -40,8 +40,8 @@ impl PodTable {
         table
     }
 
-    /// Learns again whose an address is.
-    pub(super) fn set(&mut self, bound: &Bound, address: IpAddr) {
+    /// Learns again whose an address is; gives the pod atom that it had.
+    pub(super) fn set(&mut self, bound: &Bound, address: IpAddr) -> Option<u32> {
         let new = atoms(bound, address);
         let old = match new {
             Some((atom, _)) => self.atoms.insert(address, atom),
@@ -54,6 +54,7 @@ impl PodTable {
             self.by_atom.entry(atom).or_default().insert(address, around);
             self.within.entry(around).or_default().insert(atom);
         }
+        old
     }
 }
 

@@ -3,11 +3,12 @@
 use super::draft::Draft;
 use super::layer::{Layer, Work};
 use super::renumber::renumber;
-use super::{Node, Refused, Rendered, Settings, base};
+use super::{DIRECTIONS, Node, Refused, Rendered, Settings, base, local};
 use crate::edit::Edit;
 use crate::model::{Name, Table};
 use crate::reason::Reasons;
-use moat_ir::{Bound, SymbolicIr};
+use moat_ir::{Bound, PodIdx, ProgramId, SymbolicIr};
+use moat_sets::AddrSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -26,6 +27,24 @@ pub struct Ruleset {
     refused_staged: Vec<Refused>,
     /// The sets of local addresses.
     locals: Vec<Name>,
+    /// What pods are dispatched by.
+    dispatched: Dispatched,
+}
+
+/// What decides where packets of local pods are led: their addresses, each with its programs, and where such addresses lie.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Dispatched {
+    pods: Vec<(IpAddr, [Option<ProgramId>; 2])>,
+    pod_addresses: AddrSet,
+}
+
+impl Dispatched {
+    fn new(bound: &Bound, node: &Node) -> Self {
+        let programs = |idx: PodIdx| DIRECTIONS.map(|at| bound.class_of(idx).program(at));
+        let pods = local(bound, node).into_iter();
+        let pods = pods.map(|(idx, address)| (address, programs(idx))).collect();
+        Self { pods, pod_addresses: node.pod_addresses.clone() }
+    }
 }
 
 /// What may differ from the state before.
@@ -54,6 +73,7 @@ impl Ruleset {
             refused: Vec::new(),
             refused_staged: Vec::new(),
             locals: Vec::new(),
+            dispatched: Dispatched::default(),
         };
         base::entrances(&mut ruleset.draft, settings);
         if let Some(staged) = staged {
@@ -125,7 +145,11 @@ impl Ruleset {
             }
             What::Addresses(addresses) => {
                 self.work(bound).readdress(addresses);
-                self.dispatch(bound, node);
+                if self.dispatched == Dispatched::new(bound, node) {
+                    self.refused = self.all_refused(bound);
+                } else {
+                    self.dispatch(bound, node);
+                }
             }
         }
         self.draft.take()
@@ -135,11 +159,16 @@ impl Ruleset {
         Work { bound, settings: &self.settings, draft: &mut self.draft, layer: &mut self.in_force }
     }
 
-    fn dispatch(&mut self, bound: &Bound, node: &Node) {
-        self.work(bound).dispatch(node, None);
+    fn all_refused(&mut self, bound: &Bound) -> Vec<Refused> {
         let mut refused = self.work(bound).refused();
         refused.extend(self.refused_staged.iter().cloned());
-        self.refused = refused;
+        refused
+    }
+
+    fn dispatch(&mut self, bound: &Bound, node: &Node) {
+        self.work(bound).dispatch(node, None);
+        self.dispatched = Dispatched::new(bound, node);
+        self.refused = self.all_refused(bound);
         let layers: Vec<&Layer> = self.staged.iter().chain([&self.in_force]).collect();
         base::dispatchers(&mut self.draft, bound, node, &layers, &mut self.locals);
     }
