@@ -204,6 +204,14 @@ impl Keeper {
         Ok(())
     }
 
+    /// Tidies, and waits until no packet is in flight that met an earlier state, so that the next change need not wait for any. That is so
+    /// by itself some tens of milliseconds after a change.
+    pub async fn rest(&mut self) -> core::result::Result<(), ApplyError> {
+        self.tidy().await?;
+        self.pace.settle().await;
+        Ok(())
+    }
+
     /// Waits until someone else changes the table, and puts it right; tidies first. Can be given up and called again.
     ///
     /// Nothing is put right before the first [`Self::set`].

@@ -27,6 +27,8 @@ pub struct Watch {
     socket: NetlinkSocket,
     /// What was read and not yet given out.
     ready: Vec<Changed>,
+    /// Whether a change may have been missed.
+    missed: bool,
 }
 
 impl fmt::Debug for Watch {
@@ -58,7 +60,23 @@ impl Watch {
         }
         socket.attach_filter(&filter).to(what)?;
         socket.add_membership(GROUP).to(what)?;
-        Ok(Self { socket, ready: Vec::new() })
+        Ok(Self { socket, ready: Vec::new(), missed: false })
+    }
+
+    /// Does not watch until [`Self::join`].
+    ///
+    /// For every element of a transaction the kernel writes a note to those who watch, which takes as long as to add the element. So for
+    /// one's own large transactions it is better not to watch. Afterwards the next change is one that may have been missed: it has no
+    /// generation.
+    pub(crate) fn leave(&mut self) {
+        self.missed = true;
+        // Who cannot leave stays, and hears everything.
+        let _ = self.socket.drop_membership(GROUP);
+    }
+
+    /// Watches again.
+    pub(crate) fn join(&self) -> Result<()> {
+        self.socket.add_membership(GROUP).to(|| "watch the ruleset of a namespace".to_owned())
     }
 
     /// Waits for the next change. Can be given up and called again.
@@ -66,6 +84,12 @@ impl Watch {
         loop {
             if let Some(changed) = self.ready.pop() {
                 return Ok(changed);
+            }
+            if self.missed {
+                // Again, because what was to join may have been given up.
+                self.join()?;
+                self.missed = false;
+                return Ok(Changed { generation: None, pid: None, process: None });
             }
             let data = match self.socket.recv_msg().await {
                 Ok(data) => data,

@@ -1,6 +1,7 @@
 //! The chains that every packet passes, and the ends of all others.
 
 use super::draft::Draft;
+use super::group::capacity;
 use super::layer::{Layer, Work};
 use super::peers::ranges;
 use super::{DIRECTIONS, Node, Settings, after, dispatch_name, local, side, verdict};
@@ -31,7 +32,10 @@ pub(super) fn entrances(draft: &mut Draft, settings: &Settings) {
     let begin = [
         Rule::new(vec![killed, Statement::Verdict(Verdict::Drop)]),
         Rule::new(vec![replies, accept.clone()]),
-        verdict(Verdict::Goto("from_pod".into())),
+        // One after the other, not one out of the other: with every element that leads somewhere the kernel walks all that follows, which
+        // would be every way into a pod for every way out of one.
+        verdict(Verdict::Jump("from_pod".into())),
+        verdict(Verdict::Goto("to_pod".into())),
     ];
     draft.put_chain(&"moat_forward".into(), hook(Hook::Forward), begin.to_vec());
     // From a pod to its own node. What a node sends to its own pods is never denied, so there is no chain for output.
@@ -122,7 +126,10 @@ fn exempt(draft: &mut Draft, bound: &Bound, node: &Node) -> Vec<Name> {
                 _ => {}
             }
         }
-        let name = draft.put_fixed(name, set);
+        // One pair says nothing about another, so this set may change in place.
+        set.size = Some(capacity(set.elements.len()));
+        let name: Name = format!("{name}_{}", capacity(set.elements.len())).into();
+        draft.fit_set(&name, set);
         let lookup = Statement::Lookup { key: fields.to_vec(), set: name.clone(), negate: false };
         rules.push(Rule::new(vec![lookup, Statement::Verdict(Verdict::Accept)]));
         names.push(name);

@@ -62,6 +62,17 @@ impl Draft {
         }
     }
 
+    /// Makes a set, or gives one without verdicts other elements.
+    pub(super) fn fit_set(&mut self, name: &Name, set: Set) {
+        let Some(old) = self.table.sets.get(name) else { return self.put_set(name, set) };
+        let goes = |element: &&Element| !set.elements.contains_key(*element);
+        let go: Vec<Element> = old.elements.keys().filter(goes).cloned().collect();
+        let comes = |element: &&Element| !old.elements.contains_key(*element);
+        let come: Vec<Element> = set.elements.keys().filter(comes).cloned().collect();
+        go.iter().for_each(|element| self.remove(name, element));
+        come.into_iter().for_each(|element| self.add(name, element));
+    }
+
     /// Makes a set that is never changed: another content has another name, of which this is the beginning. Packets that began before a
     /// change of rules see the old content to their end, which they would not if elements changed in place.
     pub(super) fn put_fixed(&mut self, name: &str, mut set: Set) -> Name {

@@ -28,6 +28,8 @@ pub(super) struct Layer {
     pub(super) reasons: Reasons,
     /// The dispatch map of each direction and family.
     pub(super) maps: BTreeMap<(Direction, Family), Name>,
+    /// What programs mean; as long as policies are the same, so is this.
+    pub(super) meanings: FxHashMap<ProgramId, u64>,
 }
 
 impl Layer {
@@ -54,7 +56,6 @@ impl Work<'_> {
     /// and go as they are needed.
     pub(super) fn dispatch(&mut self, node: &Node, enforced: Option<&Bound>) {
         let pods = local(self.bound, node);
-        let mut names = Names::default();
         let mut targets: BTreeMap<(Direction, Family), Vec<(IpAddr, Name)>> = BTreeMap::new();
         let mut needed: BTreeMap<Name, (ProgramId, Family)> = BTreeMap::new();
         for direction in DIRECTIONS {
@@ -64,7 +65,9 @@ impl Work<'_> {
                     let Some(program) = self.bound.class_of(idx).program(direction) else {
                         continue;
                     };
-                    let meaning = names.of(self.bound, program);
+                    let meanings = &mut self.layer.meanings;
+                    let own = || meaning_of(self.bound, self.bound.program(program));
+                    let meaning = *meanings.entry(program).or_insert_with(own);
                     if enforced.is_some_and(|other| same(other, idx, direction, meaning)) {
                         continue;
                     }
@@ -93,10 +96,10 @@ impl Work<'_> {
         let (map, _) = dispatch_name(direction, family);
         let key = if family == Family::V4 { SetKey::V4 } else { SetKey::V6 };
         let mut set = Set::new(SetShape { key, interval: false, map: true, size: None });
-        // What is staged comes back, so that what is in force is asked next.
+        // What is staged comes back to here, so that what is in force is asked next.
+        let lead = if self.layer.staged { Verdict::Jump } else { Verdict::Goto };
         let pods = targets.into_iter();
-        set.elements =
-            pods.map(|(address, chain)| (host(address), Some(Verdict::Jump(chain)))).collect();
+        set.elements = pods.map(|(address, chain)| (host(address), Some(lead(chain)))).collect();
         let name = self.draft.put_fixed(&format!("{}{map}", self.prefix()), set);
         let old = self.layer.maps.insert((direction, family), name.clone());
         if let Some(old) = old.filter(|old| *old != name) {
@@ -142,16 +145,6 @@ impl Work<'_> {
 fn same(other: &Bound, idx: PodIdx, direction: Direction, meaning: u64) -> bool {
     let own = other.class_of(idx).program(direction);
     own.is_some_and(|own| meaning_of(other, other.program(own)) == meaning)
-}
-
-/// What programs mean, each looked at once.
-#[derive(Default)]
-struct Names(FxHashMap<ProgramId, u64>);
-
-impl Names {
-    fn of(&mut self, bound: &Bound, id: ProgramId) -> u64 {
-        *self.0.entry(id).or_insert_with(|| meaning_of(bound, bound.program(id)))
-    }
 }
 
 /// A number that follows from all that the rules of a program say, and not from who their peers are at the moment. Whatever changes in a

@@ -188,10 +188,10 @@ fn side(direction: Direction) -> &'static str {
     }
 }
 
-/// Where a packet goes that a direction lets through: to the other end's decision after egress, out of the table after ingress.
+/// Where a packet goes that a direction lets through: back to where both are asked after egress, out of the table after ingress.
 fn after(direction: Direction) -> Verdict {
     match direction {
-        Direction::Egress => Verdict::Goto(side(Direction::Ingress).into()),
+        Direction::Egress => Verdict::Return,
         Direction::Ingress => Verdict::Accept,
     }
 }

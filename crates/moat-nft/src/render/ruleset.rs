@@ -141,6 +141,7 @@ impl Ruleset {
             }
             What::Policies => {
                 renumber(&mut self.in_force.reasons, &old, &self.symbolic);
+                self.in_force.meanings.clear();
                 self.dispatch(bound, node);
             }
             What::Addresses(addresses) => {

@@ -184,8 +184,8 @@ fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
             let (mut wall, mut n_transactions, mut n_closed) = (Vec::new(), 0, 0);
             for step in 0..N_CHANGES {
                 let (times, applied) = agent.change(kind, step).await;
-                // Packets of the state before finish, and what they needed is taken away, before the next event.
-                agent.keeper.tidy().await.unwrap();
+                // An event by itself: packets of the state before have finished, and what they needed is gone.
+                agent.keeper.rest().await.unwrap();
                 wall.push(times.iter().sum());
                 parts.iter_mut().zip(times).for_each(|(all, time)| all.push(time));
                 n_transactions += applied.n_transactions;

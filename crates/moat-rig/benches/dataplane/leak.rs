@@ -6,11 +6,13 @@ use crate::table::{Row, section};
 use crate::worlds::quiet;
 use moat_bench::World;
 use moat_ir::{End, Flow, Verdict};
+use moat_kernel::keeper::Keeper;
 use moat_kernel::nft::{Nft, Ownership};
 use moat_load::Input;
+use moat_nft::edit::Edit;
 use moat_nft::model::{Op, Table};
 use moat_nft::plan::plan;
-use moat_nft::render::render;
+use moat_nft::render::{gates, render};
 use moat_rig::placed::Placed;
 use moat_rig::verify::questions::Scope;
 use moat_sets::{Family, Protocol, ServicePoint};
@@ -23,8 +25,8 @@ use tokio::runtime::Runtime;
 
 /// `MOAT_BENCH_UPDATES` sets another number.
 const N_UPDATES: usize = 20_000;
-/// No part of the bench takes longer than this.
-const AT_MOST: Duration = Duration::from_secs(40);
+/// No part of the bench takes longer than this; `MOAT_BENCH_SECONDS` sets another time.
+const AT_MOST: Duration = Duration::from_secs(30);
 const PORT: u16 = 9999;
 
 const PODS: &str = "
@@ -101,62 +103,15 @@ pub(crate) fn run(runtime: &Runtime) {
         states.iter().map(|(table, ..)| table.clone()).collect()
     };
     let (server, both) = (tables(&server), tables(&both));
-    let in_place = |old: &Table, new: &Table| vec![plan(Some(old), new)];
-    let reload = |_: &Table, new: &Table| -> Vec<Vec<Op>> {
-        vec![[Op::DelTable].into_iter().chain(plan(None, new)).collect()]
-    };
-    let three = |old: &Table, new: &Table| phases(old, new).to_vec();
-    let versions: Vec<Table> = (0..).zip(&both).map(|(at, table)| versioned(table, at)).collect();
-    let runs: [Run<'_>; 6] = [
-        ("as planned: who may reach the server changes", &server, &in_place, true),
-        ("as planned: which end denies changes as well", &both, &in_place, true),
-        ("make; switch; remove: who may reach the server", &server, &three, false),
-        ("make; switch; remove: which end denies", &both, &three, false),
-        ("the same, and dispatch switched by rules", &versions, &three, false),
-        ("naive: delete table; add table", &server, &reload, false),
+    let runs: [Run<'_>; 4] = [
+        ("as the agent does: who may reach the server changes", &server, How::Keeper),
+        ("as the agent does: which end denies changes as well", &both, How::Keeper),
+        ("naive: all changes in one transaction", &both, How::Plan),
+        ("naive: delete table; add table", &server, How::Reload),
     ];
     for run in runs {
         flood(runtime, &site, run);
     }
-}
-
-/// The same rules with dispatch maps whose names nobody else has, so that the switch is a rule and not elements.
-fn versioned(table: &Table, version: usize) -> Table {
-    let mut table = table.clone();
-    for name in ["eg4", "eg6", "in4", "in6"] {
-        let own: moat_nft::model::Name = format!("{name}_{version}").into();
-        let set = table.sets.remove(name).unwrap();
-        table.sets.insert(own.clone(), set);
-        for chain in table.chains.values_mut() {
-            for rule in &mut chain.rules {
-                for statement in &mut rule.statements {
-                    if let moat_nft::model::Statement::Vmap { map, .. } = statement
-                        && map.as_ref() == name
-                    {
-                        *map = own.clone();
-                    }
-                }
-            }
-        }
-    }
-    table
-}
-
-/// A plan in three transactions: make what is new beside what is there, switch to it, and remove what is left over.
-fn phases(old: &Table, new: &Table) -> [Vec<Op>; 3] {
-    let (mut make, mut switch, mut remove) = (Vec::new(), Vec::new(), Vec::new());
-    for op in plan(Some(old), new) {
-        let phase = match &op {
-            Op::AddChain(..) | Op::AddSet(..) => &mut make,
-            Op::AddElements(name, _) if !old.sets.contains_key(name) => &mut make,
-            Op::AddRule(name, _) if !old.chains.contains_key(name) => &mut make,
-            Op::FlushChain(name) if !new.chains.contains_key(name) => &mut remove,
-            Op::DelChain(..) | Op::DelSet(..) => &mut remove,
-            _ => &mut switch,
-        };
-        phase.push(op);
-    }
-    [make, switch, remove]
 }
 
 /// Numbers that look random and are the same in every run (SplitMix64, public domain).
@@ -172,17 +127,64 @@ impl Dice {
     }
 }
 
-/// What is changed between which states, how, and whether nothing may leak.
-type Run<'a> = (&'a str, &'a [Table], &'a dyn Fn(&Table, &Table) -> Vec<Vec<Op>>, bool);
+/// What is changed between which states, and how.
+type Run<'a> = (&'a str, &'a [Table], How);
 
-fn flood(runtime: &Runtime, site: &Site, (what, states, plan_of, goal): Run<'_>) {
-    let n_updates = std::env::var("MOAT_BENCH_UPDATES")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(N_UPDATES);
+/// How a table is made another one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// Step by step, with graces.
+    Keeper,
+    /// In place, at once.
+    Plan,
+    /// As a whole, at once.
+    Reload,
+}
 
-    let plans: Vec<Vec<Vec<Vec<Op>>>> =
-        states.iter().map(|old| states.iter().map(|new| plan_of(old, new)).collect()).collect();
+/// What makes the changes.
+enum Changer {
+    Keeper(Box<Keeper>),
+    Nft(Box<Nft>, How),
+}
+
+impl Changer {
+    async fn new(site: &Site, how: How, first: &Table) -> Self {
+        if how == How::Keeper {
+            let keeper = Keeper::open(&site.node, "moat", Ownership::Plain, gates()).await;
+            let mut keeper = Box::new(keeper.unwrap());
+            keeper.set(first).await.unwrap();
+            return Self::Keeper(keeper);
+        }
+        let nft = Nft::open(&site.node, "moat", Ownership::Plain).unwrap();
+        nft.apply(&plan(None, first), None).await.unwrap();
+        Self::Nft(Box::new(nft), how)
+    }
+
+    async fn change(&mut self, old: &Table, new: &Table) {
+        match self {
+            Self::Keeper(keeper) => {
+                keeper.change(&Edit::between(old, new).unwrap()).await.unwrap();
+            }
+            Self::Nft(nft, how) => {
+                let ops = match how {
+                    How::Reload => [Op::DelTable].into_iter().chain(plan(None, new)).collect(),
+                    _ => plan(Some(old), new),
+                };
+                nft.apply(&ops, None).await.unwrap();
+            }
+        }
+    }
+}
+
+/// A number that an environment variable sets.
+fn number(name: &str) -> Option<usize> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+fn flood(runtime: &Runtime, site: &Site, (what, states, how): Run<'_>) {
+    let n_updates = number("MOAT_BENCH_UPDATES").unwrap_or(N_UPDATES);
+    let at_most = number("MOAT_BENCH_SECONDS").map_or(AT_MOST, |n| Duration::from_secs(n as u64));
+    let goal = how == How::Keeper;
     let to = SocketAddr::new(site.to, PORT);
     let receiver = site.server.run(|| UdpSocket::bind(to).unwrap()).unwrap();
     receiver.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
@@ -192,12 +194,7 @@ fn flood(runtime: &Runtime, site: &Site, (what, states, plan_of, goal): Run<'_>)
     let (stop, sent, step) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         let leaks = scope.spawn(|| count(&receiver, &stop));
-        let (nft, mut generation) = runtime.block_on(async {
-            let nft = Nft::open(&site.node, "moat", Ownership::Plain).unwrap();
-            let first = plan(None, &states[0]);
-            let generation = nft.apply(&first, None).await.unwrap();
-            (nft, generation)
-        });
+        let mut changer = runtime.block_on(Changer::new(site, how, &states[0]));
         scope.spawn(|| {
             clock::pin(0);
             while !stop.load(Ordering::Relaxed) {
@@ -218,11 +215,9 @@ fn flood(runtime: &Runtime, site: &Site, (what, states, plan_of, goal): Run<'_>)
                 }
                 step.store(walk.len() as u64, Ordering::Relaxed);
                 walk.push((now, next));
-                for ops in &plans[now][next] {
-                    generation = nft.apply(ops, Some(generation)).await.unwrap();
-                }
+                changer.change(&states[now], &states[next]).await;
                 now = next;
-                if start.elapsed() > AT_MOST {
+                if start.elapsed() > at_most {
                     break;
                 }
             }
@@ -231,7 +226,11 @@ fn flood(runtime: &Runtime, site: &Site, (what, states, plan_of, goal): Run<'_>)
         clock::unpin();
         stop.store(true, Ordering::Relaxed);
         let leaks = leaks.join().unwrap();
-        runtime.block_on(nft.apply(&[Op::DelTable], None)).unwrap();
+        drop(changer);
+        runtime.block_on(async {
+            let nft = Nft::open(&site.node, "moat", Ownership::Plain).unwrap();
+            nft.apply(&[Op::DelTable], None).await.unwrap();
+        });
         let mut by_step: BTreeMap<(usize, usize), usize> = BTreeMap::new();
         for &leak in &leaks {
             *by_step.entry(walk[leak as usize]).or_default() += 1;
