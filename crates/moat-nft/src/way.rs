@@ -6,7 +6,8 @@
 //! relies on: what leads packets, the verdict maps, and sets of ranges never change; a change makes others beside them and other rules
 //! that name those. What changes in place are sets of exact peer addresses, each looked up by a rule of its own in a group's chain.
 //!
-//! - One transaction makes what is new, switches rules, adds elements, and removes those whose packets cannot miss them.
+//! - One transaction makes what is new, switches rules, adds elements, and removes those whose packets cannot miss them. Only sets of
+//!   ranges are made a grace earlier, with all else that is new.
 //! - A grace later, when no packet of the old rules is left, the rest of the elements, the chains and the sets that went are removed.
 //! - The two ends of a packet are judged one after the other. Where both change for it and not both by rules, it could meet the one as
 //!   it was and the other as it will be. Such pods are closed meanwhile: a grace before the switch where the old rules would meet new
@@ -109,6 +110,18 @@ impl Way {
             }
             switch.make_sets.extend(closed.make_sets);
         }
+        let early = early(&mut switch);
+        match edits.first_mut() {
+            Some(first) => {
+                first.make_sets.extend(early.make_sets);
+                first.make_chains.extend(early.make_chains);
+            }
+            None if !early.is_empty() => {
+                edits.push(early);
+                n_now += 1;
+            }
+            None => {}
+        }
         let nothing = switch.is_empty();
         if last.refill.is_empty() {
             end.remove = core::mem::take(&mut last.remove);
@@ -131,6 +144,21 @@ impl Way {
             steps.push(Step::Transaction(edit.ops()));
         }
         steps
+    }
+}
+
+/// What has to be there before rules lead to it: everything that is made, if a set of ranges is.
+///
+/// A new set of ranges comes into force with the transaction that makes it like any other, but packets may find it empty for a moment
+/// longer: its elements are looked up in a tree or an array that is put in place when the new rules are in force already.
+fn early(switch: &mut Edit) -> Edit {
+    if !switch.make_sets.values().any(|set| set.interval) {
+        return Edit::default();
+    }
+    Edit {
+        make_sets: core::mem::take(&mut switch.make_sets),
+        make_chains: core::mem::take(&mut switch.make_chains),
+        ..Edit::default()
     }
 }
 
