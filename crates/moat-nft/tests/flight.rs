@@ -219,7 +219,7 @@ fn changes_in_a_row() {
         assert_eq!(in_a_row(seed, Pace::Right), None, "seed {seed}");
     }
     for bug in [Pace::NoGraces, Pace::PodsAlone] {
-        let mut worlds = 0..5000;
+        let mut worlds = 0..50_000;
         let found = worlds.find(|seed| matches!(in_a_row(*seed, bug), Some(Found::Leak(..))));
         println!("a leak in row {found:?}");
         assert!(found.is_some());
@@ -281,7 +281,7 @@ fn early(before: &Table, after: &Table, elements: bool, parts: bool) -> (Way, Ve
 
 #[test]
 fn each_planted_bug_is_found() {
-    let bugs: [(&str, Bug); 7] = [
+    let bugs: [(&str, Bug); 8] = [
         ("no grace", |before, after| {
             let way = way(before, after);
             let edits = way.edits.iter().map(|edit| (edit.clone(), false)).collect();
@@ -303,6 +303,17 @@ fn each_planted_bug_is_found() {
             if way.edits.len() > way.n_now && way.n_now > 1 {
                 let refill = core::mem::take(&mut edits[way.n_now - 1].0.refill);
                 edits[way.n_now - 2].0.refill.extend(refill);
+            }
+            (way, edits)
+        }),
+        ("ranges made with the switch", |before, after| {
+            let way = way(before, after);
+            let mut edits = of_way(&way);
+            if let [(first, _), (second, _), ..] = &mut edits[..]
+                && first.refill.is_empty()
+            {
+                second.make_sets.append(&mut first.make_sets);
+                second.make_chains.append(&mut first.make_chains);
             }
             (way, edits)
         }),

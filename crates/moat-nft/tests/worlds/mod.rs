@@ -26,6 +26,8 @@ pub(crate) struct Program {
     allows: [bool; N_ROWS],
     /// In which order rows are asked.
     order: [usize; N_ROWS - 1],
+    /// The row of addresses elsewhere that no row has, if it is not that of everyone else.
+    elsewhere: Option<usize>,
 }
 
 /// A node's view of a cluster.
@@ -63,6 +65,7 @@ fn program(rng: &mut Rng) -> Program {
         rows: [(); N_CLASSES].map(|()| rng.below(N_ROWS)),
         allows: [(); N_ROWS].map(|()| rng.one_in(2)),
         order,
+        elsewhere: rng.one_in(3).then(|| rng.below(N_ROWS)),
     }
 }
 
@@ -121,8 +124,9 @@ impl World {
     pub(crate) fn table(&self, in_place: bool) -> Table {
         let mut table = Table::new("moat");
         let base = Base { kind: BaseKind::Filter, hook: Hook::Forward, priority: -5, accept: true };
-        let common = end(Verdict::Jump("common".into()));
-        chain(&mut table, "moat_forward", Some(base), vec![common, goto("from_pod")]);
+        let jump = |chain: &str| end(Verdict::Jump(chain.into()));
+        let rules = vec![jump("common"), jump("from_pod"), goto("to_pod")];
+        chain(&mut table, "moat_forward", Some(base), rules);
         let mut pairs =
             Set::new(SetShape { key: SetKey::PairV4, interval: false, map: false, size: None });
         let local_pods = self.pods.range(..N_LOCAL).map(|(pod, _)| own(*pod));
@@ -141,13 +145,13 @@ impl World {
             ("in4", "to_pod", "closed_ingress", Field::DestinationV4, Field::SourceV4),
         ];
         for (direction, (prefix, side, closed, field, peer)) in sides.into_iter().enumerate() {
-            let after = || if direction == 0 { goto("to_pod") } else { end(Verdict::Accept) };
+            let after = || end(if direction == 0 { Verdict::Return } else { Verdict::Accept });
             let mut map = Set::new(SetShape { map: true, ..plain });
             for (&pod, &[class, _]) in self.pods.range(..N_LOCAL) {
                 let program = &self.programs[direction][class];
                 let group: Name = format!("{prefix}_{}", content(program)).into();
                 self.group(&mut table, program, &group, peer, after());
-                map.elements.insert(Element::V4(own(pod)), Some(Verdict::Jump(group)));
+                map.elements.insert(Element::V4(own(pod)), Some(Verdict::Goto(group)));
             }
             let name: Name = if in_place {
                 prefix.into()
@@ -195,6 +199,15 @@ impl World {
             table.sets.insert(name.clone(), set);
             let known = Statement::Lookup { key: vec![peer], set: name, negate: false };
             rules.push(Rule::new(vec![known, Statement::Verdict(Verdict::Goto(row(at)))]));
+        }
+        if let Some(at) = program.elsewhere {
+            let shape = SetShape { key: SetKey::V4, interval: true, map: true, size: None };
+            let mut ranges = Set::new(shape);
+            let elsewhere = Element::RangeV4([10, 0, 1, 0].into(), [10, 0, 1, 255].into());
+            ranges.elements.insert(elsewhere, Some(Verdict::Goto(row(at))));
+            let name: Name = format!("{group}_cidrs").into();
+            table.sets.insert(name.clone(), ranges);
+            rules.push(Rule::new(vec![Statement::Vmap { key: vec![peer], map: name }]));
         }
         rules.push(end(Verdict::Goto(row(0))));
         table.chains.insert(group.clone(), Chain { base: None, rules });
