@@ -7,9 +7,14 @@ use crate::netns::Netns;
 use crate::talk::GENERIC_LEN;
 use core::fmt;
 use nlink::netlink::{MessageIter, NetlinkSocket, Protocol};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// `NFNLGRP_NFTABLES`
 const GROUP: u32 = 7;
+
+/// For how long to look whether something waits to be read.
+const HEARD: Duration = Duration::from_millis(5);
 
 /// A new generation of the ruleset.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,13 +90,20 @@ impl Watch {
             if let Some(changed) = self.ready.pop() {
                 return Ok(changed);
             }
-            if self.missed {
+            let received = if self.missed {
                 // Again, because what was to join may have been given up.
                 self.join()?;
+                let received = timeout(HEARD, self.socket.recv_msg()).await;
                 self.missed = false;
-                return Ok(Changed { generation: None, pid: None, process: None });
-            }
-            let data = match self.socket.recv_msg().await {
+                // What was heard since says more than that something may have been missed, and whoever looks at it looks at all.
+                let Ok(received) = received else {
+                    return Ok(Changed { generation: None, pid: None, process: None });
+                };
+                received
+            } else {
+                self.socket.recv_msg().await
+            };
+            let data = match received {
                 Ok(data) => data,
                 Err(error) if error.is_no_buffer_space() => {
                     return Ok(Changed { generation: None, pid: None, process: None });
