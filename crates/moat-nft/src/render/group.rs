@@ -62,7 +62,8 @@ impl Work<'_> {
         for group in self.layer.groups.values() {
             let Some(excess) = group.refused else { continue };
             let policies = policies(self.bound, self.bound.program(group.program));
-            let own = Refused { program: group.program, policies, excess };
+            let staged = self.layer.staged;
+            let own = Refused { program: group.program, policies, excess, staged };
             if !refused.contains(&own) {
                 refused.push(own);
             }

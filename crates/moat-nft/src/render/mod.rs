@@ -109,6 +109,8 @@ pub struct Refused {
     pub policies: Vec<PolicyIdx>,
     /// In what.
     pub excess: Excess,
+    /// Whether it is one of staged policies, so that nothing is closed and only its records are missing.
+    pub staged: bool,
 }
 
 /// In what a program is too large.

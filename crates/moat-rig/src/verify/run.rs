@@ -1,12 +1,12 @@
 //! Probes the network of a running world, and holds every answer and every log record against the engine.
 
 use super::judge::{Judgement, Observed, Outcome, judge, marks};
-use super::questions::{HostId, Question, Scope, questions};
+use super::questions::{HostId, Question, Scope, Target, questions};
 use super::records::Records;
 use crate::live::Live;
 use crate::logs::Logs;
 use crate::probe::{self, ListenHost, Listeners, Probe, Prober, Seen};
-use moat_ir::{Bound, Verdict};
+use moat_ir::{Bound, Direction, End, HalfReason, ProgramId, Verdict};
 use moat_kernel::netns::Netns;
 use moat_kernel::nflog::LogRecord;
 use moat_sets::Protocol;
@@ -113,10 +113,58 @@ pub async fn verify(
             answered_by: seen.answered_by,
             records: records.of(&question, &seen),
         };
-        let judgement = judge(bound, &question, &observed, true);
+        let judgement = match closed_ends(live, &question) {
+            Closed::No => judge(bound, &question, &observed, true),
+            Closed::Some => Judgement::LeftOpen,
+            Closed::All => judge_closed(&observed.outcome),
+        };
         answers.push((question, observed, judgement));
     }
     Ok(Verified { answers, log: records.all, n_lost: records.n_lost, took: start.elapsed() })
+}
+
+/// Whether a question is one for pods that are closed because their policies are too many for the kernel.
+enum Closed {
+    No,
+    /// Of the places where it may end up, some.
+    Some,
+    All,
+}
+
+fn closed_ends(live: &Live, question: &Question) -> Closed {
+    let bound = &live.placed.bound;
+    let refused: BTreeSet<ProgramId> =
+        live.refused.iter().filter(|own| !own.staged).map(|own| own.program).collect();
+    let is_closed = |end: &End, direction| {
+        let End::Pod(idx) = end else { return false };
+        bound.class_of(*idx).program(direction).is_some_and(|own| refused.contains(&own))
+    };
+    let closed = |target: &&Target| {
+        let answer = bound.decide(&target.flow);
+        let halves = [answer.egress.reason, answer.ingress.reason];
+        !halves.iter().any(|reason| matches!(reason, HalfReason::Exempt(_)))
+            && (is_closed(&target.flow.from, Direction::Egress)
+                || is_closed(&target.flow.to, Direction::Ingress))
+    };
+    match question.targets.iter().filter(closed).count() {
+        0 => Closed::No,
+        n if n == question.targets.len() => Closed::All,
+        _ => Closed::Some,
+    }
+}
+
+/// What is closed must not answer; whether its policies would let it says nothing then.
+fn judge_closed(outcome: &Outcome) -> Judgement {
+    match outcome {
+        Outcome::Connected | Outcome::Refused => {
+            let words = "policies that are too many close it, and the packet got through";
+            Judgement::Disagreed(vec![words.to_owned()])
+        }
+        Outcome::NotExercised(why) => Judgement::NotExercised(why.clone()),
+        Outcome::Dropped | Outcome::Broken(_) => {
+            Judgement::NotExercised("its pods are closed: their policies are too many".to_owned())
+        }
+    }
 }
 
 /// Every host listens on the ports that its pods declare; a port without listener answers by refusing.
