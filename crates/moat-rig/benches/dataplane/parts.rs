@@ -8,12 +8,11 @@ use crate::table::{Row, section};
 use crate::worlds::{Cluster, quiet, size};
 use moat_kernel::netns::Netns;
 use moat_kernel::nft::{Nft, Ownership};
-use moat_nft::model::{
-    Element, Name, Op, Rule, Set, SetKey, SetShape, Statement, Table, Value, Verdict,
-};
+use moat_nft::model::{Element, Name, Op, Rule, Set, SetKey, SetShape, Statement, Table, Verdict};
 use moat_nft::plan::plan;
+use moat_nft::render::gates;
+use moat_nft::way::gate;
 use moat_sets::Protocol;
-use std::collections::BTreeMap;
 use tokio::runtime::Runtime;
 
 pub(crate) fn run(runtime: &Runtime) {
@@ -30,36 +29,20 @@ pub(crate) fn run(runtime: &Runtime) {
         ("conntrack accept only", layout::conntrack()),
         ("ours", ours.clone()),
         ("ours without the rule about cut connections", changed(no_kill)),
-        ("ours with exemptions only where denied", changed(late_exemptions)),
-        (
-            "  and the common chain in the base chain",
-            changed(|table| {
-                late_exemptions(table);
-                inline(table);
-            }),
-        ),
-        (
-            "  and no rule about cut connections",
-            changed(|table| {
-                late_exemptions(table);
-                inline(table);
-                no_kill(table);
-            }),
-        ),
-        ("ours with a set per row instead of a map", changed(rows)),
-        ("only the common chain", changed(|table| keep(table, 1))),
-        ("only the common chain and egress", changed(|table| keep(table, 2))),
+        ("ours with a map of verdicts instead of a set per row", changed(maps)),
+        ("ours without sizes of hash tables", changed(unsized_sets)),
+        ("only what comes before dispatch", changed(|table| keep(table, 2))),
+        ("only that and egress", changed(|table| keep(table, 3))),
         (
             "dispatch of both ends without groups",
             changed(|table| {
-                for map in ["eg4", "in4"] {
-                    let end = if map == "eg4" { Verdict::Return } else { Verdict::Accept };
-                    for verdict in table.sets.get_mut(map).unwrap().elements.values_mut() {
-                        *verdict = Some(end.clone());
+                for (name, set) in &mut table.sets {
+                    let end =
+                        if name.starts_with("eg4_") { Verdict::Return } else { Verdict::Accept };
+                    if gate(&gates(), name).is_some() {
+                        set.elements.values_mut().for_each(|verdict| *verdict = Some(end.clone()));
                     }
                 }
-                late_exemptions(table);
-                inline(table);
             }),
         ),
     ];
@@ -79,8 +62,8 @@ pub(crate) fn run(runtime: &Runtime) {
         }
     }
     let mut elements = Vec::new();
-    element(runtime, "map of verdicts", &ours, &mut elements);
-    element(runtime, "set per row", &changed(rows), &mut elements);
+    element(runtime, "map of verdicts", &changed(maps), &mut elements);
+    element(runtime, "set per row", &ours, &mut elements);
     elements.iter().for_each(Row::print);
 }
 
@@ -120,44 +103,36 @@ fn element(runtime: &Runtime, what: &str, table: &Table, row: &mut Vec<Row>) {
     });
 }
 
-/// A plain set for each row of a group, instead of a map from peers to rows.
-fn rows(table: &mut Table) {
-    let maps: Vec<Name> =
-        table.sets.keys().filter(|name| name.ends_with("_pods")).cloned().collect();
-    for map in maps {
-        let old = table.sets.remove(&map).unwrap();
-        let mut by_verdict: BTreeMap<Verdict, Set> = BTreeMap::new();
-        for (element, verdict) in old.elements {
-            let shape = SetShape { key: old.key, interval: false, map: false, size: None };
-            let set = by_verdict.entry(verdict.unwrap()).or_insert_with(|| Set::new(shape));
-            set.elements.insert(element, None);
-        }
-        let sets: Vec<(Name, Verdict, Set)> = (0..)
-            .zip(by_verdict)
-            .map(|(at, (verdict, set))| (format!("{map}_{at}").into(), verdict, set))
-            .collect();
-        for chain in table.chains.values_mut() {
-            let asks = |rule: &Rule| match &rule.statements[..] {
-                [Statement::Vmap { key, map: own }] if *own == map => Some(key.clone()),
-                _ => None,
-            };
-            let found =
-                chain.rules.iter().enumerate().find_map(|(at, rule)| Some((at, asks(rule)?)));
-            if let Some((at, key)) = found {
-                let rule = |(name, verdict, _): &(Name, Verdict, Set)| {
-                    let set = name.clone();
-                    let lookup = Statement::Lookup { key: key.clone(), set, negate: false };
-                    Rule::new(vec![lookup, Statement::Verdict(verdict.clone())])
-                };
-                chain.rules.splice(at..=at, sets.iter().map(rule));
+/// A map from peers to rows for each group, instead of a plain set for each row.
+fn maps(table: &mut Table) {
+    let groups: Vec<Name> = table.chains.keys().cloned().collect();
+    for group in groups {
+        let Some(chain) = table.chains.get_mut(&group) else { continue };
+        let shape = SetShape { key: SetKey::V4, interval: false, map: true, size: None };
+        let mut map = Set::new(shape);
+        let mut asked = None;
+        chain.rules.retain(|rule| match &rule.statements[..] {
+            [Statement::Lookup { key, set, negate: false }, Statement::Verdict(to)]
+                if set.starts_with(&format!("{group}_")) =>
+            {
+                let Some(own) = table.sets.remove(set) else { return true };
+                map.key = own.key;
+                map.elements.extend(own.elements.into_keys().map(|peer| (peer, Some(to.clone()))));
+                asked = Some(key.clone());
+                false
             }
+            _ => true,
+        });
+        if let Some(key) = asked {
+            let name: Name = format!("{group}_pods").into();
+            chain.rules.insert(0, Rule::new(vec![Statement::Vmap { key, map: name.clone() }]));
+            table.sets.insert(name, map);
         }
-        table.sets.extend(sets.into_iter().map(|(name, _, set)| (name, set)));
     }
 }
 
-fn rules(table: &mut Table, chain: &str) -> Vec<Rule> {
-    std::mem::take(&mut table.chains.get_mut(chain).unwrap().rules)
+fn unsized_sets(table: &mut Table) {
+    table.sets.values_mut().for_each(|set| set.size = None);
 }
 
 fn no_kill(table: &mut Table) {
@@ -166,31 +141,6 @@ fn no_kill(table: &mut Table) {
             |rule: &Rule| matches!(rule.statements[..], [Statement::CtMarkMasked { .. }, ..]);
         chain.rules.retain(|rule| !kills(rule));
     }
-}
-
-/// What is always allowed is asked about only in chains that deny.
-fn late_exemptions(table: &mut Table) {
-    let common = rules(table, "common");
-    let always = |rule: &Rule| {
-        matches!(
-            rule.statements[..],
-            [Statement::Match { value: Value::States(_), .. } | Statement::CtMarkMasked { .. }, ..]
-        )
-    };
-    let (kept, late): (Vec<Rule>, Vec<Rule>) = common.into_iter().partition(always);
-    table.chains.get_mut("common").unwrap().rules = kept;
-    for (name, chain) in &mut table.chains {
-        if name.starts_with("deny_") || name.starts_with("closed_") {
-            chain.rules.splice(0..0, late.clone());
-        }
-    }
-}
-
-/// The rules of the common chain stand in the base chain.
-fn inline(table: &mut Table) {
-    let common = table.chains["common"].rules.clone();
-    let base = table.chains.get_mut("moat_forward").unwrap();
-    base.rules.splice(0..1, common);
 }
 
 /// Only the first rules of the base chain.
