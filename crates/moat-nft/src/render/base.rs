@@ -1,9 +1,9 @@
 //! The chains that every packet passes, and the ends of all others.
 
 use super::draft::Draft;
-use super::group::capacity;
+use super::group::{PREFIXES_MAX, capacity};
 use super::layer::{Layer, Work};
-use super::peers::ranges;
+use super::peers::{prefixes, ranges};
 use super::{DIRECTIONS, Node, Settings, after, dispatch_name, local, side, verdict};
 use crate::model::{
     Base, BaseKind, Element, Field, Hook, Log, Name, Rule, Set, SetKey, SetShape, Statement,
@@ -70,9 +70,13 @@ pub(super) fn dispatchers(
             Family::V4 => ("local4", SetKey::V4),
             Family::V6 => ("local6", SetKey::V6),
         };
-        let mut own = Set::new(SetShape { key, interval: true, map: false, size: None });
-        own.elements = ranges(&node.pod_addresses, family).map(|range| (range, None)).collect();
-        let set = draft.put_fixed(set, own);
+        let ranges: Vec<Element> = ranges(&node.pod_addresses, family).collect();
+        let few: Vec<Value> = ranges.iter().flat_map(prefixes).take(PREFIXES_MAX + 1).collect();
+        let set = (few.len() > PREFIXES_MAX).then(|| {
+            let mut own = Set::new(SetShape { key, interval: true, map: false, size: None });
+            own.elements = ranges.into_iter().map(|range| (range, None)).collect();
+            draft.put_fixed(set, own)
+        });
         for (direction, rules) in DIRECTIONS.into_iter().zip(&mut rules) {
             let (_, field) = dispatch_name(direction, family);
             // RFC 4861: without neighbour discovery there is no IPv6 at all.
@@ -88,11 +92,20 @@ pub(super) fn dispatchers(
             rules.extend(maps.map(|map| {
                 Rule::new(vec![Statement::Vmap { key: vec![field], map: map.clone() }])
             }));
-            let inside = Statement::Lookup { key: vec![field], set: set.clone(), negate: false };
             let gate = Statement::Verdict(Verdict::Goto(closed(direction)));
-            rules.push(Rule::new(vec![inside, gate]));
+            let inside = match &set {
+                Some(set) => {
+                    let set = set.clone();
+                    vec![Statement::Lookup { key: vec![field], set, negate: false }]
+                }
+                None => few
+                    .iter()
+                    .map(|value| Statement::Match { field, negate: false, value: value.clone() })
+                    .collect(),
+            };
+            rules.extend(inside.into_iter().map(|inside| Rule::new(vec![inside, gate.clone()])));
         }
-        kept.push(set);
+        kept.extend(set);
     }
     for (direction, mut rules) in DIRECTIONS.into_iter().zip(rules) {
         // Who is no pod of this node is the other end's business, or nobody's.

@@ -1,10 +1,10 @@
 //! The chain of a program: from a peer's address to the row of its ports.
 
 use super::layer::Work;
-use super::peers::{Peers, atoms, hosts};
+use super::peers::{Peers, atoms, hosts, prefixes};
 use super::row::Ports;
 use super::{Excess, Refused, dispatch_name, host, verdict};
-use crate::model::{Element, Field, Name, Rule, Set, SetKey, SetShape, Statement, Verdict};
+use crate::model::{Element, Field, Name, Rule, Set, SetKey, SetShape, Statement, Value, Verdict};
 use moat_ir::{Bound, Direction, OutcomeCell, PeerSetId, PolicyIdx, Program, ProgramId, Why};
 use moat_sets::{Family, IdSet};
 use rustc_hash::FxHashMap;
@@ -21,7 +21,10 @@ pub(super) struct Group {
     rows: BTreeMap<Name, Name>,
     /// The map of pods' own addresses, in place of `rows` where these are too many.
     pods: Option<Name>,
-    /// The map of ranges.
+    /// The chain of the row of each prefix, and how many ranges these are.
+    prefixes: Vec<(Value, Name)>,
+    n_ranges: usize,
+    /// The map of ranges, in place of `prefixes` where these are too many.
     cidrs: Option<Name>,
     /// The chain of the row of everyone else.
     rest: Name,
@@ -30,6 +33,12 @@ pub(super) struct Group {
     /// Why it is closed, if it is too large.
     pub(super) refused: Option<Excess>,
 }
+
+/// Up to so many prefixes are compared one after another; a map of ranges is asked instead of more.
+///
+/// A comparison is a rule and in force with the others, and takes less time than a lookup in a tree. A new map of ranges has to be there a
+/// grace before rules lead to it.
+pub(super) const PREFIXES_MAX: usize = 8;
 
 impl Work<'_> {
     /// The chain of a program for one IP family; made unless it is there.
@@ -80,6 +89,8 @@ impl Work<'_> {
             family,
             rows: BTreeMap::new(),
             pods: None,
+            prefixes: Vec::new(),
+            n_ranges: 0,
             cidrs: None,
             rest: "".into(),
             held: Vec::new(),
@@ -121,7 +132,16 @@ impl Work<'_> {
                 group.rows.insert(row.clone(), own);
             }
         }
-        if !peers.ranges.is_empty() {
+        let prefixes: Vec<(Value, Name)> = peers
+            .ranges
+            .iter()
+            .flat_map(|(range, at)| prefixes(range).into_iter().map(move |value| (value, *at)))
+            .filter_map(|(value, at)| Some((value, rows.get(at)?.clone())))
+            .collect();
+        group.n_ranges = peers.ranges.len();
+        if prefixes.len() <= PREFIXES_MAX {
+            group.prefixes = prefixes;
+        } else {
             let mut set =
                 Set::new(SetShape { key: key(family), interval: true, map: true, size: None });
             set.elements =
@@ -150,8 +170,15 @@ impl Work<'_> {
             let goto = |row: &Name| Statement::Verdict(Verdict::Goto(row.clone()));
             let rows = group.rows.iter();
             let rows = rows.map(|(row, set)| Rule::new(vec![is_in(set), goto(row)]));
+            let is = |value: &Value| Statement::Match {
+                field: peer_field(group.direction, group.family),
+                negate: false,
+                value: value.clone(),
+            };
+            let prefixes = group.prefixes.iter();
+            let prefixes = prefixes.map(|(value, row)| Rule::new(vec![is(value), goto(row)]));
             let maps = group.pods.iter().chain(&group.cidrs).map(|map| Rule::new(vec![vmap(map)]));
-            rows.chain(maps).chain([Rule::new(vec![goto(&group.rest)])]).collect()
+            rows.chain(maps).chain(prefixes).chain([Rule::new(vec![goto(&group.rest)])]).collect()
         };
         self.draft.put_chain(name, None, rules);
     }
@@ -293,8 +320,10 @@ impl Work<'_> {
     fn n_elements(&self, name: &Name) -> usize {
         let sets = &self.draft.table().sets;
         let group = self.layer.groups.get(name);
-        let own = group.into_iter().flat_map(|g| g.rows.values().chain(&g.pods).chain(&g.cidrs));
-        own.filter_map(|set| sets.get(set)).map(|set| set.elements.len()).sum()
+        let pods = group.into_iter().flat_map(|group| group.rows.values().chain(&group.pods));
+        let n_pods: usize =
+            pods.filter_map(|set| sets.get(set)).map(|set| set.elements.len()).sum();
+        n_pods + group.map_or(0, |group| group.n_ranges)
     }
 
     /// The row of an address that a pod has, where it is not that of the addresses around it.

@@ -1,9 +1,9 @@
 //! Who the peers of a program are, by address.
 
 use super::host;
-use crate::model::Element;
+use crate::model::{Element, Value};
 use moat_ir::{Bound, OutcomeCell};
-use moat_sets::{AddrSet, Family, IdSet};
+use moat_sets::{AddrSet, Cidr, Family, IdSet};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -146,6 +146,22 @@ pub(super) fn ranges(set: &AddrSet, family: Family) -> impl Iterator<Item = Elem
         .iter()
         .map(|&(low, high)| Element::RangeV6(Ipv6Addr::from_bits(low), Ipv6Addr::from_bits(high)));
     v4.chain(v6).collect::<Vec<_>>().into_iter()
+}
+
+/// The prefixes that a range is made of, as values to compare with.
+pub(super) fn prefixes(range: &Element) -> Vec<Value> {
+    let set = match *range {
+        Element::RangeV4(low, high) => AddrSet::from_ranges([(low.into(), high.into())]),
+        Element::RangeV6(low, high) => AddrSet::from_ranges([(low.into(), high.into())]),
+        _ => return Vec::new(),
+    };
+    let value = |cidr: &Cidr| match cidr.network() {
+        IpAddr::V4(own) if cidr.is_host() => Value::V4(own),
+        IpAddr::V4(own) => Value::PrefixV4(own, cidr.length()),
+        IpAddr::V6(own) if cidr.is_host() => Value::V6(own),
+        IpAddr::V6(own) => Value::PrefixV6(own, cidr.length()),
+    };
+    set.cidrs().iter().map(value).collect()
 }
 
 /// The elements of addresses.
