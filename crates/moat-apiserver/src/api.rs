@@ -1,0 +1,366 @@
+//! One request: who asks, what for, whether they may, and who answers.
+
+use crate::authorize::{Attributes, Authorize, Decision, User};
+use crate::discovery;
+use crate::handle::{self, Call};
+use crate::kinds::{Kinds, Served};
+use crate::negotiate::{Form, form};
+use crate::query::Query;
+use crate::route::{Route, route};
+use crate::schema;
+use crate::stamp::uid;
+use crate::status::{About, Status};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH};
+use hyper::{HeaderMap, Request, Response};
+use moat_store::{InvalidKey, Store};
+use serde_json::Value;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::{Mutex, mpsc, watch};
+
+/// Bytes of a body, as upstream has it.
+pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
+/// How long a client may take for its body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct Api {
+    pub(crate) store: Store,
+    pub(crate) kinds: Kinds,
+    pub(crate) authorizer: Arc<dyn Authorize>,
+    pub(crate) bookmark_interval: Duration,
+    pub(crate) closed: watch::Receiver<bool>,
+    pub(crate) address: SocketAddr,
+    /// Held while addresses and ports of Services are chosen and written.
+    pub(crate) allocation: Mutex<()>,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Whole(Option<Bytes>),
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Stream(lines) => {
+                lines.poll_recv(context).map(|line| Some(Ok(Frame::data(line?))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(None))
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        match self {
+            Self::Whole(bytes) => {
+                hyper::body::SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
+            }
+            Self::Stream(_) => hyper::body::SizeHint::default(),
+        }
+    }
+}
+
+/// An answer before its headers.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) code: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Body,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) etag: Option<String>,
+}
+
+impl Reply {
+    pub(crate) fn bytes(code: u16, content_type: &'static str, bytes: impl Into<Bytes>) -> Self {
+        let body = Body::Whole(Some(bytes.into()));
+        Self { code, content_type, body, warnings: Vec::new(), etag: None }
+    }
+
+    pub(crate) fn json(code: u16, value: &Value) -> Self {
+        Self::bytes(code, "application/json", value.to_string())
+    }
+
+    pub(crate) fn warn(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+}
+
+impl Api {
+    pub(crate) fn new(
+        store: Store,
+        authorizer: Arc<dyn Authorize>,
+        bookmark_interval: Duration,
+        closed: watch::Receiver<bool>,
+        address: SocketAddr,
+    ) -> Result<Self, InvalidKey> {
+        let (kinds, allocation) = (Kinds::built_in()?, Mutex::default());
+        Ok(Self { store, kinds, authorizer, bookmark_interval, closed, address, allocation })
+    }
+
+    /// Answers, whatever comes.
+    pub(crate) async fn serve(
+        &self,
+        request: Request<Incoming>,
+        user: Option<&User>,
+    ) -> Response<Body> {
+        let reply = self.answer(request, user).await;
+        let reply = reply.unwrap_or_else(|status| Reply::json(status.code, &status.to_json()));
+        let mut response = Response::new(reply.body);
+        *response.status_mut() = hyper::StatusCode::from_u16(reply.code).unwrap_or_default();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+        let mut insert = |name: &'static str, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.append(name, value);
+            }
+        };
+        insert("audit-id", &uid());
+        for warning in reply.warnings {
+            insert("warning", &format!("299 - {}", Value::from(warning)));
+        }
+        if let Some(etag) = reply.etag {
+            insert("etag", &etag);
+        }
+        response
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        user: Option<&User>,
+    ) -> Result<Reply, Status> {
+        let (head, body) = request.into_parts();
+        let (method, path) = (head.method.as_str().to_owned(), head.uri.path().to_owned());
+        let reads = matches!(method.as_str(), "GET" | "HEAD");
+        if reads && let Some(reply) = self.public(&path, head.uri.query().unwrap_or_default()) {
+            return Ok(reply);
+        }
+        let user = user.ok_or_else(Status::unauthorized)?;
+        let query = Query::parse(head.uri.query().unwrap_or_default());
+        let Some(route) = route(&path) else {
+            self.may_path(user, &method, &path)?;
+            if !reads {
+                return Err(Status::method_not_allowed_path());
+            }
+            return self.document(&path, &head.headers);
+        };
+        let verb = verb(&method, &route, &query)?;
+        self.may(user, verb, &route)?;
+        let served = self.kinds.find(&route.group, &route.version, &route.resource);
+        let served = served.ok_or_else(Status::no_such_path)?;
+        let call = self.call(served, route, query, verb, user, &head.headers)?;
+        let bytes = read(body).await?;
+        handle::dispatch(self, call, bytes).await
+    }
+
+    /// What a stranger may see: that the server lives, and its version.
+    fn public(&self, path: &str, query: &str) -> Option<Reply> {
+        if path == "/version" || path == "/version/" {
+            return Some(Reply::json(200, &discovery::version()));
+        }
+        let (endpoint, check) = match path.strip_prefix('/')?.split_once('/') {
+            Some((endpoint, check)) => (endpoint, check),
+            None => (path.strip_prefix('/')?, ""),
+        };
+        if !matches!(endpoint, "healthz" | "livez" | "readyz")
+            || !matches!(check, "" | "ping" | "store")
+        {
+            return None;
+        }
+        let trouble = self.store.stats().trouble;
+        let closing = endpoint == "readyz" && *self.closed.borrow();
+        let ok = trouble.is_none() && !closing;
+        let verbose = Query::parse(query).get("verbose").is_some();
+        let mark = |ok: bool, name: &str| {
+            if ok {
+                format!("[+]{name} ok\n")
+            } else {
+                format!("[-]{name} failed: reason withheld\n")
+            }
+        };
+        let mut text = mark(true, "ping") + &mark(trouble.is_none(), "store");
+        if endpoint == "readyz" {
+            text += &mark(!closing, "shutdown");
+        }
+        text += &format!("{endpoint} check {}\n", if ok { "passed" } else { "failed" });
+        if ok && !verbose {
+            "ok".clone_into(&mut text);
+        }
+        Some(Reply::bytes(if ok { 200 } else { 500 }, "text/plain; charset=utf-8", text))
+    }
+
+    fn may_path(&self, user: &User, method: &str, path: &str) -> Result<(), Status> {
+        let what = Attributes {
+            verb: method.to_lowercase(),
+            path: path.to_owned(),
+            ..Attributes::default()
+        };
+        match self.authorizer.authorize(user, &what) {
+            Decision::Allow => Ok(()),
+            Decision::Deny(why) => Err(Status::forbidden_path(&reason(&what, user, &why))),
+        }
+    }
+
+    fn may(&self, user: &User, verb: &str, route: &Route) -> Result<(), Status> {
+        let what = Attributes {
+            verb: verb.to_owned(),
+            group: route.group.clone(),
+            resource: route.resource.clone(),
+            subresource: route.subresource.clone(),
+            namespace: route.namespace.clone(),
+            name: route.name.clone(),
+            path: String::new(),
+        };
+        match self.authorizer.authorize(user, &what) {
+            Decision::Allow => Ok(()),
+            Decision::Deny(why) => {
+                let about = About { group: &route.group, resource: &route.resource };
+                Err(Status::forbidden(about, &route.name, &reason(&what, user, &why)))
+            }
+        }
+    }
+
+    /// The call that a route means, if the kind has such a thing.
+    fn call<'a>(
+        &self,
+        served: &'a Served,
+        route: Route,
+        query: Query,
+        verb: &'static str,
+        user: &'a User,
+        headers: &HeaderMap,
+    ) -> Result<Call<'a>, Status> {
+        let kind = served.kind;
+        for part in [&route.name, &route.namespace] {
+            if let Some(why) = crate::names::path_segment(part) {
+                return Err(Status::bad_request(format!(
+                    "Name parameter invalid: {part:?}: {why}"
+                )));
+            }
+        }
+        let in_namespace = !route.namespace.is_empty() && route.resource != "namespaces";
+        if !kind.namespaced && in_namespace {
+            return Err(Status::no_such_path());
+        }
+        if kind.namespaced && !in_namespace && !matches!(verb, "list" | "watch") {
+            return Err(Status::method_not_allowed_path());
+        }
+        let subresource = match route.subresource.as_str() {
+            "" => None,
+            name => Some(kind.subresource(name).ok_or_else(Status::no_such_path)?),
+        };
+        let verbs = subresource.map_or(kind.verbs.words(), |sub| sub.verbs());
+        if !verbs.contains(&verb) {
+            return Err(Status::method_not_allowed(kind.about(), verb));
+        }
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        Ok(Call {
+            served,
+            namespace: in_namespace.then_some(route.namespace),
+            name: route.name,
+            subresource,
+            query,
+            verb,
+            user,
+            accept: text(ACCEPT).unwrap_or_default().to_owned(),
+            content_type: text(CONTENT_TYPE).unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// Discovery and OpenAPI.
+    fn document(&self, path: &str, headers: &HeaderMap) -> Result<Reply, Status> {
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let accept = text(ACCEPT).unwrap_or_default();
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let found = match parts.as_slice() {
+            [""] => Some(discovery::paths()),
+            ["api" | "apis"] if form(accept, &[Form::Discovery])? == Form::Discovery => {
+                let body = discovery::aggregated(parts == ["api"]).to_string();
+                return Ok(Reply::bytes(
+                    200,
+                    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+                    body,
+                ));
+            }
+            ["api"] => Some(discovery::core_versions(&self.address.to_string())),
+            ["api", version] => discovery::resource_list("", version),
+            ["apis"] => Some(discovery::group_list()),
+            ["apis", group] => discovery::group(group),
+            ["apis", group, version] => discovery::resource_list(group, version),
+            ["openapi", "v3"] => Some(schema::index()),
+            ["openapi", "v3", ..] => {
+                // Protobuf documents are not made; who takes nothing else is told.
+                form(accept, &[])?;
+                let (body, hash) =
+                    schema::document(&parts[2..].join("/")).ok_or_else(Status::no_such_path)?;
+                let etag = format!("\"{hash}\"");
+                if text(IF_NONE_MATCH) == Some(&etag) {
+                    let mut reply = Reply::bytes(304, "application/json", Bytes::new());
+                    reply.etag = Some(etag);
+                    return Ok(reply);
+                }
+                let mut reply = Reply::json(200, &body);
+                reply.etag = Some(etag);
+                return Ok(reply);
+            }
+            ["openapi", "v2"] => return Err(Status::not_acceptable(&[])),
+            _ => None,
+        };
+        found.map(|body| Reply::json(200, &body)).ok_or_else(Status::no_such_path)
+    }
+}
+
+fn reason(what: &Attributes, user: &User, why: &str) -> String {
+    let refusal = what.refusal(user);
+    if why.is_empty() { refusal } else { format!("{refusal}: {why}") }
+}
+
+/// Upstream's verbs for methods; `watch` is a list that says so.
+fn verb(method: &str, route: &Route, query: &Query) -> Result<&'static str, Status> {
+    let named = !route.name.is_empty();
+    Ok(match method {
+        "GET" | "HEAD" if named => "get",
+        "GET" | "HEAD" if query.switch("watch")? == Some(true) => "watch",
+        "GET" | "HEAD" => "list",
+        "POST" if !named || !route.subresource.is_empty() => "create",
+        "PUT" if named => "update",
+        "PATCH" if named => "patch",
+        "DELETE" if named => "delete",
+        "DELETE" => "deletecollection",
+        _ => return Err(Status::method_not_allowed_path()),
+    })
+}
+
+/// The whole body, if it is not too long and comes in time.
+async fn read(body: Incoming) -> Result<Bytes, Status> {
+    let collected =
+        tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await;
+    match collected {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Status::too_large(BODY_BYTES_MAX)),
+        Ok(Err(error)) => Err(Status::bad_request(format!("cannot read the body: {error}"))),
+        Err(_) => Err(Status::bad_request("the body did not come in time")),
+    }
+}

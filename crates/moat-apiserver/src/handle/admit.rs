@@ -1,0 +1,218 @@
+//! What stands between a body and the store: metadata, the namespace's life, the kind's own defaults and rules.
+
+use super::Call;
+use crate::api::Api;
+use crate::kinds::{Kind, Subresource};
+use crate::names;
+use crate::object::{decode, is_deleting, meta, meta_mut, text};
+use crate::stamp::{now, suffix, uid};
+use crate::status::{Cause, Status};
+use crate::strategy::{self, Strategy};
+use serde_json::Value;
+
+/// Bytes of a generated name before the letters, so that the whole is a label.
+const PREFIX_MAX: usize = 58;
+
+/// Settles name and namespace of a new object.
+pub(super) fn name(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
+    namespace(call, object)?;
+    let metadata = meta_mut(object);
+    let own = metadata.get("name").and_then(Value::as_str).unwrap_or_default();
+    let prefix = metadata.get("generateName").and_then(Value::as_str).unwrap_or_default();
+    if own.is_empty() && !prefix.is_empty() {
+        let prefix: String = prefix.chars().take(PREFIX_MAX).collect();
+        let name = format!("{prefix}{}", suffix());
+        metadata.insert("name".to_owned(), name.into());
+    }
+    Ok(())
+}
+
+/// The namespace of an object is the path's, and it may say so itself.
+pub(super) fn namespace(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
+    let own = meta(object, "namespace").to_owned();
+    let path = call.namespace.as_deref().unwrap_or_default();
+    if call.kind().namespaced && !own.is_empty() && own != path {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    let metadata = meta_mut(object);
+    if call.kind().namespaced {
+        metadata.insert("namespace".to_owned(), path.into());
+    } else {
+        metadata.shift_remove("namespace");
+    }
+    Ok(())
+}
+
+/// Nothing is made in a namespace that is not there, or that goes (upstream's `NamespaceLifecycle`).
+pub(super) fn lives(api: &Api, call: &Call<'_>, name: &str) -> Result<(), Status> {
+    let Some(namespace) = &call.namespace else { return Ok(()) };
+    let Some(served) = api.kinds.of("", "Namespace") else { return Ok(()) };
+    let key = served.key(None, namespace).map_err(|error| super::bad_key(&error))?;
+    let found = api.store.get(&key);
+    let found = found.ok_or_else(|| Status::not_found(served.kind.about(), namespace))?;
+    if is_deleting(&decode(&found)) {
+        let why = format!(
+            "unable to create new content in namespace {namespace} because it is being terminated"
+        );
+        let mut status = Status::forbidden(call.kind().about(), name, &why);
+        let cause = serde_json::json!([{
+            "reason": "NamespaceTerminating", "message": format!("namespace {namespace} is being terminated"), "field": "metadata.namespace",
+        }]);
+        status.details.get_or_insert_default().insert("causes".to_owned(), cause);
+        return Err(status);
+    }
+    Ok(())
+}
+
+/// Fills in what the server says of a new object.
+pub(super) fn prepare_new(kind: &Kind, object: &mut Value) {
+    let strategy = strategy::of(kind);
+    let metadata = meta_mut(object);
+    for field in [
+        "resourceVersion",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+        "managedFields",
+    ] {
+        metadata.shift_remove(field);
+    }
+    metadata.insert("uid".to_owned(), uid().into());
+    metadata.insert("creationTimestamp".to_owned(), now().into());
+    metadata.shift_remove("generation");
+    if strategy.generation {
+        metadata.insert("generation".to_owned(), 1.into());
+    }
+    if kind.subresources.contains(&Subresource::Status)
+        && !strategy.status_at_create
+        && let Some(map) = object.as_object_mut()
+    {
+        map.shift_remove("status");
+    }
+    (strategy.default)(object);
+    (strategy.create)(object);
+}
+
+/// Takes over from the old object what a writer cannot change, and counts generations.
+pub(super) fn prepare_changed(kind: &Kind, sub: Option<Subresource>, old: &Value, new: &mut Value) {
+    let strategy = strategy::of(kind);
+    let fields = [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "generateName",
+    ];
+    for field in fields {
+        let kept = old["metadata"].get(field).cloned();
+        let metadata = meta_mut(new);
+        match kept {
+            Some(value) => metadata.insert(field.to_owned(), value),
+            None => metadata.shift_remove(field),
+        };
+    }
+    for field in ["selfLink", "managedFields"] {
+        meta_mut(new).shift_remove(field);
+    }
+    let part = if sub == Some(Subresource::Status) { Part::Status } else { Part::Rest };
+    keep(kind, part, old, new);
+    (strategy.default)(new);
+    if sub.is_none() {
+        (strategy.update)(new, old);
+    }
+    let generation = old["metadata"]["generation"].as_i64();
+    if let Some(generation) =
+        generation.filter(|_| strategy.generation && old["spec"] != new["spec"])
+    {
+        meta_mut(new).insert("generation".to_owned(), (generation + 1).into());
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Status,
+    Rest,
+}
+
+/// A write of the status leaves the rest alone, and the other way round.
+fn keep(kind: &Kind, part: Part, old: &Value, new: &mut Value) {
+    if !kind.subresources.contains(&Subresource::Status) {
+        return;
+    }
+    let Some(map) = new.as_object_mut() else { return };
+    if part == Part::Rest {
+        match old.get("status") {
+            Some(status) => map.insert("status".to_owned(), status.clone()),
+            None => map.shift_remove("status"),
+        };
+        return;
+    }
+    map.retain(|key, _| matches!(key.as_str(), "kind" | "apiVersion" | "metadata" | "status"));
+    for (key, value) in old.as_object().into_iter().flatten() {
+        if !matches!(key.as_str(), "kind" | "apiVersion" | "metadata" | "status") {
+            map.insert(key.clone(), value.clone());
+        }
+    }
+}
+
+/// Rules for every object and those of its kind.
+pub(super) fn validate(kind: &Kind, old: Option<&Value>, new: &Value) -> Result<(), Status> {
+    let strategy = strategy::of(kind);
+    let mut causes = Vec::new();
+    metadata(&strategy, old, new, &mut causes);
+    (strategy.validate)(new, &mut causes);
+    if let Some(old) = old {
+        (strategy.validate_update)(new, old, &mut causes);
+    }
+    if causes.is_empty() {
+        Ok(())
+    } else {
+        Err(Status::invalid(kind.about_kind(), meta(new, "name"), &causes))
+    }
+}
+
+fn metadata(strategy: &Strategy, old: Option<&Value>, new: &Value, causes: &mut Vec<Cause>) {
+    let (name, prefix) = (meta(new, "name"), meta(new, "generateName"));
+    if old.is_none() {
+        if name.is_empty() {
+            causes.push(Cause::required("metadata.name", "name or generateName is required"));
+        } else {
+            for why in names::check(strategy.names, name, false) {
+                causes.push(Cause::invalid("metadata.name", &name.into(), &why));
+            }
+        }
+        if !prefix.is_empty() {
+            for why in names::check(strategy.names, prefix, true) {
+                causes.push(Cause::invalid("metadata.generateName", &prefix.into(), &why));
+            }
+        }
+    }
+    names::check_maps(&new["metadata"], causes);
+    for (at, owner) in crate::object::list(new, "/metadata/ownerReferences").iter().enumerate() {
+        for field in ["apiVersion", "kind", "name", "uid"] {
+            if text(owner, &format!("/{field}")).is_empty() {
+                causes.push(Cause::required(
+                    format!("metadata.ownerReferences[{at}].{field}"),
+                    "must not be empty",
+                ));
+            }
+        }
+    }
+    let Some(old) = old.filter(|old| is_deleting(old)) else { return };
+    let had = crate::object::finalizers(old);
+    let added: Vec<String> = crate::object::finalizers(new)
+        .into_iter()
+        .filter(|one| !had.contains(one))
+        .map(|one| format!("{one:?}"))
+        .collect();
+    if !added.is_empty() {
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            added.join(", ")
+        );
+        causes.push(Cause::forbidden("metadata.finalizers", &why));
+    }
+}

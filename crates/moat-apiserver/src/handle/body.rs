@@ -1,0 +1,127 @@
+//! Bodies of writes: read, held against the kind of the path and against its type.
+
+use super::Call;
+use super::options::Validation;
+use crate::json;
+use crate::kinds::api_version;
+use crate::object::{drop_nulls, text};
+use crate::schema::{Schema, check};
+use crate::status::Status;
+use serde_json::{Map, Value};
+
+/// How many warnings one answer carries; more only repeat.
+const WARNINGS_MAX: usize = 32;
+
+/// Reads an object from a request's body: the object without nulls, and warnings.
+pub(super) fn object(
+    call: &Call<'_>,
+    bytes: &[u8],
+    validation: Validation,
+) -> Result<(Value, Vec<String>), Status> {
+    crate::negotiate::reads_json(&call.content_type)?;
+    let kind = call.kind();
+    let (value, duplicates) = json::parse(bytes).map_err(|why| {
+        let summary: String = String::from_utf8_lossy(bytes).chars().take(30).collect();
+        Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why} ({summary})",
+            kind.kind
+        ))
+    })?;
+    if !value.is_object() {
+        return Err(Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): the body is no object",
+            kind.kind
+        )));
+    }
+    of_kind(call, &value)?;
+    checked(call, value, duplicates, validation)
+}
+
+/// Holds a whole object against its type, in the way that the client chose.
+pub(super) fn checked(
+    call: &Call<'_>,
+    mut value: Value,
+    duplicates: Vec<String>,
+    validation: Validation,
+) -> Result<(Value, Vec<String>), Status> {
+    let kind = call.kind();
+    let schema = Schema::of_kind(kind.group, kind.version, kind.kind);
+    let findings = check(schema, &value);
+    let refuse = |why: &str| {
+        Status::bad_request(format!(
+            "{} in version {:?} cannot be handled as a {}: {why}",
+            kind.kind, kind.version, kind.kind
+        ))
+    };
+    if let Some(why) = findings.wrong_type {
+        return Err(refuse(&why));
+    }
+    let mut strict = findings.unknown;
+    strict.extend(duplicates.iter().map(|path| format!("duplicate field {path:?}")));
+    if validation == Validation::Strict && !strict.is_empty() {
+        return Err(refuse(&format!("strict decoding error: {}", strict.join(", "))));
+    }
+    prune(schema, &mut value);
+    drop_nulls(&mut value);
+    strict.truncate(WARNINGS_MAX);
+    let warnings = if validation == Validation::Warn { strict } else { Vec::new() };
+    Ok((value, warnings))
+}
+
+/// Drops fields that the type does not have: a Go server could not keep them either.
+fn prune(schema: Schema, value: &mut Value) {
+    match value {
+        Value::Object(map) if schema.is_known() && schema.has_fields() => {
+            map.retain(|key, _| schema.field(key).is_known());
+            for (key, inner) in map.iter_mut() {
+                prune(schema.field(key), inner);
+            }
+        }
+        Value::Object(map) => {
+            for (key, inner) in map.iter_mut() {
+                prune(schema.field(key), inner);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| prune(schema.items(), item)),
+        _ => {}
+    }
+}
+
+/// Refuses an object of another kind or version than the path's. A body that says neither is of the path's.
+fn of_kind(call: &Call<'_>, value: &Value) -> Result<(), Status> {
+    let kind = call.kind();
+    let (version, own) = (text(value, "/apiVersion"), text(value, "/kind"));
+    let want = kind.api_version();
+    if !version.is_empty() && version != want {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({version}) does not match the expected API version ({want})"
+        )));
+    }
+    if own.is_empty() || own == kind.kind {
+        return Ok(());
+    }
+    let group = if kind.group.is_empty() {
+        "core"
+    } else {
+        kind.group.split('.').next().unwrap_or_default()
+    };
+    Err(Status::bad_request(format!(
+        "{own} in version {:?} cannot be handled as a {}: converting ({}.{own}) to ({group}.{}): unknown conversion",
+        kind.version, kind.kind, kind.version, kind.kind
+    )))
+}
+
+/// Makes a value say of which kind it is.
+pub(super) fn stamp_kind(call: &Call<'_>, value: &mut Value) {
+    let kind = call.kind();
+    if let Some(map) = value.as_object_mut() {
+        let rest = std::mem::take(map);
+        let mut own = Map::new();
+        own.insert("kind".to_owned(), kind.kind.into());
+        own.insert("apiVersion".to_owned(), api_version(kind.group, kind.version).into());
+        own.extend(
+            rest.into_iter().filter(|(key, _)| !matches!(key.as_str(), "kind" | "apiVersion")),
+        );
+        *map = own;
+    }
+}

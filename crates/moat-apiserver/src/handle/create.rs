@@ -1,0 +1,88 @@
+//! Creates objects.
+
+use super::options::WriteOptions;
+use super::{Call, admit, body, refused, send};
+use crate::api::{Api, Reply};
+use crate::kinds::Served;
+use crate::object::{decode, encode, meta};
+use crate::status::Status;
+use crate::strategy::allocates;
+use moat_store::WriteError;
+use serde_json::Value;
+
+/// How often another name is tried where a generated one is taken (upstream's number).
+const NAME_TRIES: usize = 8;
+
+pub(super) async fn create(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Reply, Status> {
+    let options = WriteOptions::of(call)?;
+    let form = call.form()?;
+    let (mut object, warnings) = body::object(call, bytes, options.validation)?;
+    body::stamp_kind(call, &mut object);
+    let generates = meta(&object, "name").is_empty() && !meta(&object, "generateName").is_empty();
+    let mut tries = if generates { NAME_TRIES } else { 1 };
+    let created = loop {
+        let attempt = once(api, call, object.clone(), options.dry_run).await;
+        tries -= 1;
+        match attempt {
+            Err(status) if status.reason == "AlreadyExists" && 0 < tries => {}
+            other => break other?,
+        }
+    };
+    Ok(send::value(call, form, 201, &created)?.warn(warnings))
+}
+
+async fn once(
+    api: &Api,
+    call: &Call<'_>,
+    mut object: Value,
+    dry_run: bool,
+) -> Result<Value, Status> {
+    let kind = call.kind();
+    admit::name(call, &mut object)?;
+    let name = meta(&object, "name").to_owned();
+    admit::lives(api, call, &name)?;
+    admit::prepare_new(kind, &mut object);
+    // Held until the Service is stored, so that nobody else is given its address.
+    let held = if allocates(kind) { Some(api.allocation.lock().await) } else { None };
+    let allocated = held
+        .is_some()
+        .then(|| crate::strategy::service::allocate(api, call.served, None, &mut object));
+    admit::validate(kind, None, &object)?;
+    allocated.transpose()?;
+    let key = call
+        .served
+        .key(call.namespace.as_deref(), &name)
+        .map_err(|error| super::bad_key(&error))?;
+    if dry_run {
+        return match api.store.get(&key) {
+            Some(_) => Err(Status::already_exists(kind.about(), &name)),
+            None => Ok(object),
+        };
+    }
+    let stored =
+        api.store.create(key, encode(kind, &object)).await.map_err(|error| match error {
+            WriteError::Exists { .. } => Status::already_exists(kind.about(), &name),
+            other => refused(call, &other),
+        })?;
+    Ok(decode(&stored))
+}
+
+/// Creates an object of the server's own, if it is not there.
+pub(crate) async fn create_as_server(
+    api: &Api,
+    served: &Served,
+    namespace: Option<&str>,
+    mut object: Value,
+) -> Result<(), Status> {
+    let name = meta(&object, "name").to_owned();
+    if let Some(namespace) = namespace {
+        crate::object::meta_mut(&mut object).insert("namespace".to_owned(), namespace.into());
+    }
+    admit::prepare_new(served.kind, &mut object);
+    admit::validate(served.kind, None, &object)?;
+    let key = served.key(namespace, &name).map_err(|error| super::bad_key(&error))?;
+    match api.store.create(key, encode(served.kind, &object)).await {
+        Ok(_) | Err(WriteError::Exists { .. }) => Ok(()),
+        Err(error) => Err(Status::unavailable(&error.to_string())),
+    }
+}

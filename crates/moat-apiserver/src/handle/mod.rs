@@ -1,0 +1,125 @@
+//! One function a verb, the same for every kind.
+
+mod admit;
+mod body;
+mod create;
+mod delete;
+mod list;
+mod options;
+mod review;
+mod scale;
+mod send;
+mod update;
+mod watch;
+
+use crate::api::{Api, Reply};
+use crate::authorize::User;
+use crate::kinds::{Kind, Served, Subresource};
+use crate::negotiate::{Form, form};
+use crate::object::decode;
+use crate::query::Query;
+use crate::status::Status;
+use bytes::Bytes;
+use moat_store::{InvalidKey, Key, Object, WriteError};
+use serde_json::Value;
+
+pub(crate) use create::create_as_server;
+pub(crate) use send::partial;
+
+/// A request for a kind.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) served: &'a Served,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
+    pub(crate) subresource: Option<Subresource>,
+    pub(crate) query: Query,
+    pub(crate) verb: &'static str,
+    pub(crate) user: &'a User,
+    pub(crate) accept: String,
+    pub(crate) content_type: String,
+}
+
+impl Call<'_> {
+    fn kind(&self) -> &'static Kind {
+        self.served.kind
+    }
+
+    /// The key of the object that is asked for.
+    fn key(&self) -> Result<Key, Status> {
+        self.served.key(self.namespace.as_deref(), &self.name).map_err(|error| bad_key(&error))
+    }
+
+    fn not_found(&self) -> Status {
+        Status::not_found(self.kind().about(), &self.name)
+    }
+
+    /// The form of an answer that is one object.
+    fn form(&self) -> Result<Form, Status> {
+        form(&self.accept, &[Form::Table, Form::Partial])
+    }
+}
+
+fn bad_key(error: &InvalidKey) -> Status {
+    Status::bad_request(error.to_string())
+}
+
+/// Why a write did not happen, where the writer has no better word for it.
+fn refused(call: &Call<'_>, error: &WriteError) -> Status {
+    let about = call.kind().about();
+    match error {
+        WriteError::Exists { .. } => Status::already_exists(about, &call.name),
+        WriteError::NotFound => call.not_found(),
+        WriteError::Conflict { .. } => Status::modified(about, &call.name),
+        WriteError::TooLarge { max, .. } => Status::too_large(*max),
+        WriteError::Busy | WriteError::Unavailable(_) | WriteError::Closed => {
+            Status::unavailable(&error.to_string())
+        }
+    }
+}
+
+/// Answers a call.
+pub(crate) async fn dispatch(api: &Api, call: Call<'_>, body: Bytes) -> Result<Reply, Status> {
+    if !call.kind().is_stored() {
+        return review::review(api, &call, &body);
+    }
+    match (call.verb, call.subresource) {
+        ("get", Some(Subresource::Scale)) => scale::get(api, &call),
+        ("update" | "patch", Some(Subresource::Scale)) => scale::write(api, &call, &body).await,
+        ("get", _) => get(api, &call),
+        ("list", _) => list::list(api, &call),
+        ("watch", _) => watch::watch(api, &call),
+        ("create", _) => create::create(api, &call, &body).await,
+        ("update" | "patch", _) => update::write(api, &call, &body).await,
+        ("delete", _) => delete::delete(api, &call, &body).await,
+        ("deletecollection", _) => delete::delete_collection(api, &call, &body).await,
+        _ => Err(Status::method_not_allowed(call.kind().about(), call.verb)),
+    }
+}
+
+/// Reads one object as it is.
+fn get(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
+    call.query.only(&["resourceVersion", "includeObject", "pretty", "timeout"])?;
+    let form = call.form()?;
+    if let Some(text) = call.query.text("resourceVersion") {
+        let wanted = options::revision(text)?;
+        let current = api.store.revision();
+        if current < wanted {
+            return Err(Status::future_revision(wanted, current));
+        }
+    }
+    let found = find(api, call)?;
+    send::stored(call, form, 200, &found)
+}
+
+/// The object of a call.
+fn find(api: &Api, call: &Call<'_>) -> Result<Object, Status> {
+    api.store.get(&call.key()?).ok_or_else(|| call.not_found())
+}
+
+/// The object of a call as a value.
+fn find_value(api: &Api, call: &Call<'_>) -> Result<(Object, Value), Status> {
+    let found = find(api, call)?;
+    let value = decode(&found);
+    Ok((found, value))
+}

@@ -1,0 +1,99 @@
+//! The `scale` subresource: the number of replicas as `autoscaling/v1` `Scale`, the same for all kinds that have replicas.
+
+use super::options::WriteOptions;
+use super::update::{change, read_patch};
+use super::{Call, find_value};
+use crate::api::{Api, Reply};
+use crate::json;
+use crate::object::{child_mut, meta, number, text};
+use crate::schema::Schema;
+use crate::status::{About, Cause, Status};
+use serde_json::{Value, json};
+
+pub(super) fn get(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
+    let (_, object) = find_value(api, call)?;
+    Ok(Reply::json(200, &scale_of(&object)))
+}
+
+pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Reply, Status> {
+    let options = WriteOptions::of(call)?;
+    let patch = if call.verb == "patch" { Some(read_patch(call, bytes)?) } else { None };
+    let whole = if patch.is_some() {
+        Value::Null
+    } else {
+        crate::negotiate::reads_json(&call.content_type)?;
+        json::parse(bytes).map_err(Status::bad_request)?.0
+    };
+    let schema = Schema::of_kind("autoscaling", "v1", "Scale");
+    let (object, _) = change(api, call, options.dry_run, |old| {
+        let scale = match &patch {
+            Some(patch) => patch.apply(schema, &scale_of(old))?,
+            None => whole.clone(),
+        };
+        let own = meta(&scale, "name");
+        if own != call.name {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({own}) does not match the name on the URL ({})",
+                call.name
+            )));
+        }
+        let replicas = scale.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
+        if !replicas.as_i64().is_some_and(|replicas| 0 <= replicas) {
+            let cause =
+                Cause::invalid("spec.replicas", &replicas, "must be greater than or equal to 0");
+            return Err(Status::invalid(
+                About { group: "autoscaling", resource: "Scale" },
+                &call.name,
+                &[cause],
+            ));
+        }
+        let mut new = old.clone();
+        let version = scale["metadata"]["resourceVersion"].clone();
+        child_mut(&mut new, "metadata").insert("resourceVersion".to_owned(), version);
+        child_mut(&mut new, "spec").insert("replicas".to_owned(), replicas);
+        Ok((new, Vec::new()))
+    })
+    .await?;
+    Ok(Reply::json(200, &scale_of(&object)))
+}
+
+fn scale_of(object: &Value) -> Value {
+    let metadata = &object["metadata"];
+    let mut own = json!({});
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if let Some(value) = metadata.get(field) {
+            own[field] = value.clone();
+        }
+    }
+    json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": own,
+        "spec": { "replicas": number(object, "/spec/replicas").unwrap_or(0) },
+        "status": { "replicas": number(object, "/status/replicas").unwrap_or(0), "selector": selector_text(object) },
+    })
+}
+
+/// The selector as one text, which is what autoscalers read.
+fn selector_text(object: &Value) -> String {
+    let selector = &object["spec"]["selector"];
+    // A ReplicationController's selector is the labels themselves.
+    let labels = selector.get("matchLabels").unwrap_or(selector);
+    let mut terms: Vec<String> = labels
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
+        .collect();
+    for one in crate::object::list(selector, "/matchExpressions") {
+        let values: Vec<&str> =
+            crate::object::list(one, "/values").iter().filter_map(Value::as_str).collect();
+        let key = text(one, "/key");
+        terms.push(match text(one, "/operator") {
+            "In" => format!("{key} in ({})", values.join(",")),
+            "NotIn" => format!("{key} notin ({})", values.join(",")),
+            "DoesNotExist" => format!("!{key}"),
+            _ => key.to_owned(),
+        });
+    }
+    terms.sort();
+    terms.join(",")
+}

@@ -1,0 +1,136 @@
+//! Changes objects: whole ones, patches, and their status.
+
+use super::options::WriteOptions;
+use super::{Call, admit, body, find_value, refused, send};
+use crate::api::{Api, Reply};
+use crate::json;
+use crate::kinds::Subresource;
+use crate::object::{
+    child_mut, decode, encode, finalizers, is_deleting, list, meta, meta_mut, number, same,
+};
+use crate::patch::{Patch, PatchKind};
+use crate::schema::Schema;
+use crate::status::Status;
+use crate::strategy::allocates;
+use moat_store::{Expect, WriteError};
+use serde_json::Value;
+
+/// How often a write that was overtaken is tried anew, where the client named no version. Each try that fails is another's that succeeded.
+pub(super) const TRIES: usize = 64;
+
+/// `PUT` and `PATCH` of an object, its status, or a namespace's finalizers.
+pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Reply, Status> {
+    let options = WriteOptions::of(call)?;
+    let form = call.form()?;
+    let (object, warnings) = if call.verb == "patch" {
+        let patch = read_patch(call, bytes)?;
+        let schema = Schema::of_kind(call.kind().group, call.kind().version, call.kind().kind);
+        change(api, call, options.dry_run, |old| {
+            let new = patch.apply(schema, old)?;
+            body::checked(call, new, Vec::new(), options.validation)
+        })
+        .await?
+    } else {
+        let (new, warnings) = body::object(call, bytes, options.validation)?;
+        let (changed, _) =
+            change(api, call, options.dry_run, |_| Ok((new.clone(), Vec::new()))).await?;
+        (changed, warnings)
+    };
+    Ok(send::value(call, form, 200, &object)?.warn(warnings))
+}
+
+pub(super) fn read_patch(call: &Call<'_>, bytes: &[u8]) -> Result<Patch, Status> {
+    let kind = PatchKind::of(&call.content_type)?;
+    let (patch, _) = json::parse(bytes)
+        .map_err(|why| Status::bad_request(format!("error decoding patch: {why}")))?;
+    Patch::new(kind, patch)
+}
+
+/// Reads the object, changes it, and writes it back, anew if somebody was faster, unless the change names the version it is about.
+pub(super) async fn change(
+    api: &Api,
+    call: &Call<'_>,
+    dry_run: bool,
+    make: impl Fn(&Value) -> Result<(Value, Vec<String>), Status>,
+) -> Result<(Value, Vec<String>), Status> {
+    let kind = call.kind();
+    let mut tries = TRIES;
+    loop {
+        let (stored, old) = find_value(api, call)?;
+        let (mut new, warnings) = make(&old)?;
+        body::stamp_kind(call, &mut new);
+        let held = if allocates(kind) { Some(api.allocation.lock().await) } else { None };
+        let version = meta(&new, "resourceVersion").to_owned();
+        about_this(call, &old, &mut new)?;
+        // A patch of a patch's own making has the version it was made of.
+        let named = !version.is_empty()
+            && (call.verb == "update" || version != meta(&old, "resourceVersion"));
+        if named && version != stored.revision.to_string() {
+            return Err(Status::modified(kind.about(), &call.name));
+        }
+        if call.subresource == Some(Subresource::Finalize) {
+            let wanted = list(&new, "/spec/finalizers").to_vec();
+            new = old.clone();
+            child_mut(&mut new, "spec").insert("finalizers".to_owned(), wanted.into());
+        } else {
+            admit::prepare_changed(kind, call.subresource, &old, &mut new);
+        }
+        if held.is_some() {
+            crate::strategy::service::allocate(api, call.served, Some(&old), &mut new)?;
+        }
+        admit::validate(kind, Some(&old), &new)?;
+        if same(&old, &new) {
+            return Ok((old, warnings));
+        }
+        if dry_run {
+            return Ok((new, warnings));
+        }
+        let key = call.key()?;
+        let expect = Expect::Revision(stored.revision);
+        let body = encode(kind, &new);
+        let written = if is_done(kind.is("", "Namespace"), &new) {
+            api.store.delete(key, Some(body), expect).await
+        } else {
+            api.store.update(key, body, expect).await
+        };
+        tries -= 1;
+        match written {
+            Ok(object) => return Ok((decode(&object), warnings)),
+            Err(WriteError::Conflict { .. }) if !named && 0 < tries => {}
+            Err(error) => return Err(refused(call, &error)),
+        }
+    }
+}
+
+/// Whether nothing holds an object any more whose deletion was asked for.
+fn is_done(is_namespace: bool, new: &Value) -> bool {
+    is_deleting(new)
+        && finalizers(new).is_empty()
+        && number(new, "/metadata/deletionGracePeriodSeconds").unwrap_or(0) == 0
+        && !(is_namespace && !list(new, "/spec/finalizers").is_empty())
+}
+
+/// The new object must be the one of the path.
+fn about_this(call: &Call<'_>, old: &Value, new: &mut Value) -> Result<(), Status> {
+    admit::namespace(call, new)?;
+    let own = meta(new, "name");
+    if own.is_empty() && call.verb == "update" {
+        return Err(Status::bad_request(
+            "the name of the object must be set: metadata.name is empty",
+        ));
+    }
+    if own != call.name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({own}) does not match the name on the URL ({})",
+            call.name
+        )));
+    }
+    let (uid, had) = (meta(new, "uid"), meta(old, "uid"));
+    if !uid.is_empty() && uid != had {
+        let why =
+            format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {had}");
+        return Err(Status::conflict(call.kind().about(), &call.name, &why));
+    }
+    meta_mut(new).insert("name".to_owned(), call.name.clone().into());
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Watches: a stream of events from a place in the store's history.
+
+use super::list::selection;
+use super::options::ListOptions;
+use super::{Call, send};
+use crate::api::{Api, Body, Reply};
+use crate::kinds::Kind;
+use crate::negotiate::{Form, form};
+use crate::object::decode;
+use crate::selector::Selector;
+use crate::stamp::random;
+use crate::status::Status;
+use crate::table::{Include, table};
+use bytes::Bytes;
+use moat_store::{Event, EventKind, List, Object, ReadError, Watch};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+
+/// A watch without a timeout ends after half an hour to an hour, so that a client that is gone unnoticed does not stay for ever.
+const SECONDS_MIN: u64 = 1800;
+
+/// How a watcher wants its events.
+struct Watcher {
+    kind: &'static Kind,
+    form: Form,
+    include: Include,
+    selector: Selector,
+    bookmarks: bool,
+}
+
+pub(super) fn watch(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
+    let options = ListOptions::of(call)?;
+    let form = form(&call.accept, &[Form::Table, Form::Partial])?;
+    let (selector, scope) = selection(call)?;
+    let watcher = Watcher {
+        kind: call.kind(),
+        form,
+        include: send::include(call)?,
+        selector,
+        bookmarks: options.bookmarks,
+    };
+    let resource = &call.served.resource;
+    // Without a revision, or with 0, the watch begins with what there is; `sendInitialEvents` says so itself.
+    let initial = options.send_initial.unwrap_or(matches!(options.revision, None | Some(0)));
+    let (first, mut watch) = if initial {
+        let current = api.store.revision();
+        if let Some(wanted) = options.revision.filter(|wanted| current < *wanted) {
+            return Err(Status::future_revision(wanted, current));
+        }
+        let page = api.store.list(&List::new(resource, scope.clone())).map_err(closed)?;
+        let watch = api.store.watch(resource, scope, page.revision).map_err(closed)?;
+        (page.objects, watch)
+    } else {
+        let after = match options.revision {
+            None | Some(0) => api.store.revision(),
+            Some(revision) => revision,
+        };
+        match api.store.watch(resource, scope, after) {
+            Ok(watch) => (Vec::new(), watch),
+            Err(ReadError::Future { current }) => {
+                return Err(Status::future_revision(after, current));
+            }
+            // Clients list anew when they read this as an event; upstream answers 200 too.
+            Err(ReadError::Expired(expired)) => {
+                return Ok(Reply::bytes(200, "application/json", gone(after, expired.oldest)));
+            }
+            Err(error) => return Err(closed(error)),
+        }
+    };
+    let seconds = options
+        .timeout_seconds
+        .filter(|seconds| 0 < *seconds)
+        .unwrap_or_else(|| SECONDS_MIN + u64::from(u16::from_le_bytes(random())) % SECONDS_MIN);
+    let ends_initial = options.send_initial == Some(true) && options.bookmarks;
+    let (to, lines) = mpsc::channel(1);
+    let (interval, server) = (api.bookmark_interval, api.closed.clone());
+    tokio::spawn(async move {
+        let events = async {
+            if watcher.begin(&first, ends_initial, watch.revision(), &to).await.is_some() {
+                drop(first);
+                watcher.follow(&mut watch, interval, &to).await;
+            }
+        };
+        tokio::select! {
+            () = events => {}
+            () = sleep(Duration::from_secs(seconds)) => {}
+            () = to.closed() => {}
+            () = ended(server) => {}
+        }
+    });
+    Ok(Reply { body: Body::Stream(lines), ..Reply::bytes(200, "application/json", Bytes::new()) })
+}
+
+fn closed(_: ReadError) -> Status {
+    Status::unavailable("the server is shutting down")
+}
+
+async fn ended(mut server: watch::Receiver<bool>) {
+    let _ = server.wait_for(|closed| *closed).await;
+}
+
+/// The event by which a client learns that it has to list anew.
+fn gone(after: u64, oldest: u64) -> Vec<u8> {
+    let status = Status::expired(format!("too old resource version: {after} ({oldest})"));
+    line("ERROR", status.to_json().to_string().as_bytes())
+}
+
+fn line(name: &str, object: &[u8]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(object.len() + 32);
+    line.extend_from_slice(b"{\"type\":\"");
+    line.extend_from_slice(name.as_bytes());
+    line.extend_from_slice(b"\",\"object\":");
+    line.extend_from_slice(object);
+    line.extend_from_slice(b"}\n");
+    line
+}
+
+impl Watcher {
+    /// Sends what there is. `None` when the client is gone.
+    async fn begin(
+        &self,
+        objects: &[Object],
+        ends: bool,
+        revision: u64,
+        to: &mpsc::Sender<Bytes>,
+    ) -> Option<()> {
+        for chunk in objects.chunks(256) {
+            let mut lines = Vec::new();
+            for object in chunk {
+                if self.selects(object) {
+                    lines.extend(self.line("ADDED", object));
+                }
+            }
+            if !lines.is_empty() {
+                to.send(lines.into()).await.ok()?;
+            }
+        }
+        if ends {
+            to.send(self.bookmark(revision, true).into()).await.ok()?;
+        }
+        Some(())
+    }
+
+    /// Sends events until there are no more.
+    async fn follow(&self, watch: &mut Watch, interval: Duration, to: &mpsc::Sender<Bytes>) {
+        let mut ticks = interval_at(Instant::now() + interval, interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let events = tokio::select! {
+                events = watch.next() => events,
+                _ = ticks.tick(), if self.bookmarks => Ok(Vec::new()),
+            };
+            let lines = match events {
+                Ok(events) if events.is_empty() => self.bookmark(watch.revision(), false),
+                Ok(events) => events.iter().flat_map(|event| self.event(event)).collect(),
+                Err(ReadError::Expired(expired)) => {
+                    let _ = to.send(gone(watch.revision(), expired.oldest).into()).await;
+                    return;
+                }
+                Err(_) => return,
+            };
+            if !lines.is_empty() && to.send(lines.into()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn selects(&self, object: &Object) -> bool {
+        self.selector.is_empty() || self.selector.matches(&decode(object))
+    }
+
+    /// What comes into view is added, what leaves it is deleted, whatever the write was.
+    fn event(&self, event: &Event) -> Vec<u8> {
+        let before = event.previous.as_ref().is_some_and(|previous| self.selects(previous));
+        let deleted = event.kind == EventKind::Deleted;
+        let now = !deleted && self.selects(&event.object);
+        match (before, now) {
+            (false, false) => Vec::new(),
+            (false, true) => self.line("ADDED", &event.object),
+            (true, true) => self.line("MODIFIED", &event.object),
+            (true, false) if deleted => self.line("DELETED", &event.object),
+            // It still exists, but for this watcher it is as it was, at the revision at which it left.
+            (true, false) => {
+                let mut last = event.previous.as_ref().map(decode).unwrap_or_default();
+                last["metadata"]["resourceVersion"] = event.revision().to_string().into();
+                line("DELETED", self.shown(&last).to_string().as_bytes())
+            }
+        }
+    }
+
+    fn line(&self, name: &str, object: &Object) -> Vec<u8> {
+        if self.form == Form::Object {
+            return line(name, &object.value);
+        }
+        line(name, self.shown(&decode(object)).to_string().as_bytes())
+    }
+
+    fn shown(&self, object: &Value) -> Value {
+        match self.form {
+            Form::Table => {
+                let metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
+                table(self.kind, std::slice::from_ref(object), self.include, metadata)
+            }
+            Form::Partial => send::partial(object),
+            Form::Object | Form::Discovery => object.clone(),
+        }
+    }
+
+    /// An event that only says how far the watch has come.
+    fn bookmark(&self, revision: u64, ends_initial: bool) -> Vec<u8> {
+        let mut metadata =
+            json!({ "resourceVersion": revision.to_string(), "creationTimestamp": null });
+        if ends_initial {
+            metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
+        }
+        let object = match self.form {
+            Form::Table => table(self.kind, &[], self.include, metadata),
+            Form::Partial => send::partial(&json!({ "metadata": metadata })),
+            Form::Object | Form::Discovery => json!({
+                "kind": self.kind.kind, "apiVersion": self.kind.api_version(), "metadata": metadata,
+            }),
+        };
+        line("BOOKMARK", object.to_string().as_bytes())
+    }
+}

@@ -1,0 +1,49 @@
+//! The embedded cluster's API server: what kubectl, client-go and kube-rs speak to, over a [`moat_store::Store`].
+//!
+//! ```no_run
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use moat_apiserver::{Options, Server};
+//!
+//! let server = Server::start(Options::default()).await?;
+//! std::fs::write("kubeconfig", server.kubeconfig())?; // kubectl --kubeconfig kubeconfig get namespaces
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A request goes through `listen` (TLS, who asks) to `api` (what for, whether they may) and `handle` (one function a verb, the same for all
+//! kinds). What differs between kinds is data or a small function: the table (`kinds`), types (`schema`), defaults and rules (`strategy`),
+//! columns (`table`).
+//!
+//! What it does not do: protobuf, server-side apply, CRDs, RBAC. Who asks for them gets an explicit error. It runs no controllers: a namespace
+//! that is deleted waits for somebody to finalize it, a Deployment makes no pods.
+
+mod api;
+mod authorize;
+mod bootstrap;
+mod discovery;
+mod handle;
+mod json;
+mod kinds;
+mod kubeconfig;
+mod listen;
+mod names;
+mod negotiate;
+mod object;
+mod patch;
+mod pki;
+mod query;
+mod route;
+mod schema;
+mod selector;
+mod server;
+mod stamp;
+mod status;
+mod strategy;
+mod table;
+
+pub use authorize::{Attributes, Authorize, Decision, Masters, User};
+pub use kinds::{BUILT_IN, Kind, Subresource, Verbs, api_version};
+pub use pki::Identity;
+pub use server::{Options, Running, Server, StartError};
+pub use status::{About, Cause, Status};

@@ -1,0 +1,155 @@
+//! Objects as the server holds them: JSON values whose metadata it reads and writes, and the bytes that are stored and sent.
+
+use crate::kinds::Kind;
+use moat_store::{Body, Object};
+use serde_json::{Map, Value};
+
+/// A text inside an object by JSON pointer, or nothing.
+pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A whole number inside an object.
+pub(crate) fn number(object: &Value, pointer: &str) -> Option<i64> {
+    object.pointer(pointer).and_then(Value::as_i64)
+}
+
+/// A list inside an object, or an empty one.
+pub(crate) fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
+    object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A field of the metadata.
+pub(crate) fn meta<'a>(object: &'a Value, field: &str) -> &'a str {
+    object["metadata"][field].as_str().unwrap_or_default()
+}
+
+/// The map at a field of a map, made if it is missing, null or something else.
+pub(crate) fn map_mut<'a>(
+    map: &'a mut Map<String, Value>,
+    field: &str,
+) -> &'a mut Map<String, Value> {
+    let slot = map.entry(field).or_insert(Value::Null);
+    if !slot.is_object() {
+        *slot = Value::Object(Map::new());
+    }
+    match slot {
+        Value::Object(inner) => inner,
+        _ => unreachable!("it was made an object above"),
+    }
+}
+
+/// The metadata, made if it is missing.
+pub(crate) fn meta_mut(object: &mut Value) -> &mut Map<String, Value> {
+    child_mut(object, "metadata")
+}
+
+/// A map inside an object, made if it is missing.
+pub(crate) fn child_mut<'a>(object: &'a mut Value, field: &str) -> &'a mut Map<String, Value> {
+    if !object.is_object() {
+        *object = Value::Object(Map::new());
+    }
+    match object {
+        Value::Object(map) => map_mut(map, field),
+        _ => unreachable!("it was made an object above"),
+    }
+}
+
+/// Sets a field if it is missing or null: what a default is.
+pub(crate) fn default(map: &mut Map<String, Value>, field: &str, value: impl Into<Value>) {
+    let slot = map.entry(field).or_insert(Value::Null);
+    if slot.is_null() {
+        *slot = value.into();
+    }
+}
+
+/// The finalizers.
+pub(crate) fn finalizers(object: &Value) -> Vec<&str> {
+    list(object, "/metadata/finalizers").iter().filter_map(Value::as_str).collect()
+}
+
+/// Whether somebody asked for its deletion.
+pub(crate) fn is_deleting(object: &Value) -> bool {
+    object["metadata"]["deletionTimestamp"].is_string()
+}
+
+/// Whether two objects differ in nothing but what every write changes.
+pub(crate) fn same(old: &Value, new: &Value) -> bool {
+    let without = |object: &Value| {
+        let mut object = object.clone();
+        meta_mut(&mut object).shift_remove("resourceVersion");
+        object
+    };
+    without(old) == without(new)
+}
+
+/// Takes out nulls, which Go's types cannot hold and so never store. Maps inside lists are meant too; a null item of a list stays.
+pub(crate) fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, inner| !inner.is_null());
+            map.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// The bytes that are stored: with kind and metadata first, and a gap into which the store puts the revision.
+pub(crate) fn encode(kind: &Kind, object: &Value) -> Body {
+    let mut text = format!(
+        "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{{\"resourceVersion\":\"",
+        kind.kind,
+        kind.api_version()
+    );
+    let gap = text.len();
+    text.push('"');
+    for (key, value) in object["metadata"].as_object().into_iter().flatten() {
+        if key != "resourceVersion" {
+            field(&mut text, key, value);
+        }
+    }
+    text.push('}');
+    for (key, value) in object.as_object().into_iter().flatten() {
+        if !matches!(key.as_str(), "kind" | "apiVersion" | "metadata") {
+            field(&mut text, key, value);
+        }
+    }
+    text.push('}');
+    Body::stamped(text, gap)
+}
+
+fn field(text: &mut String, key: &str, value: &Value) {
+    text.push(',');
+    text.push_str(&Value::from(key).to_string());
+    text.push(':');
+    text.push_str(&value.to_string());
+}
+
+/// A stored object as a value. What is stored was encoded here, so it can be read; a store that was spoilt gives null.
+pub(crate) fn decode(object: &Object) -> Value {
+    serde_json::from_slice(&object.value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn stored_bytes_carry_the_revision_of_their_write() {
+        let kind = crate::kinds::BUILT_IN.iter().find(|kind| kind.kind == "ConfigMap").unwrap();
+        let store = moat_store::Store::in_memory(moat_store::Options::default());
+        let key =
+            moat_store::Key::new(&moat_store::Resource::new("c").unwrap(), None, "a").unwrap();
+        let object =
+            json!({"data": {"k\"": "v"}, "metadata": {"resourceVersion": "7", "name": "a"}});
+        let write = moat_store::Write::Create { key, body: encode(kind, &object) };
+        let stored = store.submit(vec![write]).wait().unwrap().remove(0).unwrap();
+        let want = format!(
+            r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"resourceVersion":"{}","name":"a"}},"data":{{"k\"":"v"}}}}"#,
+            stored.revision
+        );
+        assert_eq!(stored.value, want);
+    }
+}

@@ -1,0 +1,130 @@
+//! What Kubernetes' types are: the definitions that upstream publishes, from which come the check for unknown fields, merge keys, and OpenAPI.
+//!
+//! They are data (`data/definitions.json.gz`, see the note beside it), unpacked when the first request needs them, so that the server starts
+//! without them.
+
+mod check;
+mod openapi;
+
+use flate2::read::GzDecoder;
+use serde_json::{Map, Value};
+use std::io::Read as _;
+use std::sync::LazyLock;
+
+pub(crate) use check::check;
+pub(crate) use openapi::{document, index};
+
+/// The packed definitions.
+const PACKED: &[u8] = include_bytes!("../../data/definitions.json.gz");
+
+static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
+    let mut text = Vec::new();
+    let read = GzDecoder::new(PACKED).read_to_end(&mut text);
+    // A test reads them, so a build that passed its tests cannot fail here.
+    let parsed = read.ok().and_then(|_| serde_json::from_slice(&text).ok());
+    match parsed {
+        Some(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+});
+
+/// A place in the types: the schema of a value, or that nothing is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Schema(Option<&'static Map<String, Value>>);
+
+impl Schema {
+    /// The type of a kind's objects.
+    pub(crate) fn of_kind(group: &str, version: &str, kind: &str) -> Self {
+        let same =
+            |gvk: &Value| gvk["group"] == group && gvk["version"] == version && gvk["kind"] == kind;
+        let found = DEFINITIONS.iter().find(|(name, definition)| {
+            name.ends_with(kind)
+                && definition["x-kubernetes-group-version-kind"]
+                    .as_array()
+                    .is_some_and(|all| all.iter().any(same))
+        });
+        Self(found.and_then(|(_, definition)| definition.as_object()))
+    }
+
+    /// Whether anything is known.
+    pub(crate) fn is_known(self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The schema behind a reference, or itself.
+    fn resolved(self) -> Self {
+        match self.reference() {
+            Some(name) => Self(DEFINITIONS.get(name).and_then(Value::as_object)),
+            None => self,
+        }
+    }
+
+    fn reference(self) -> Option<&'static str> {
+        self.0.and_then(|map| map.get("$ref")).and_then(Value::as_str)
+    }
+
+    fn text(self, key: &str) -> &'static str {
+        self.0.and_then(|map| map.get(key)).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn properties(self) -> Option<&'static Map<String, Value>> {
+        self.resolved().0.and_then(|map| map.get("properties")).and_then(Value::as_object)
+    }
+
+    /// Whether the type names its fields; a map of anything does not.
+    pub(crate) fn has_fields(self) -> bool {
+        self.properties().is_some()
+    }
+
+    /// The schema of a field, with its own merge data; unknown if the type has no such field.
+    pub(crate) fn field(self, name: &str) -> Self {
+        let resolved = self.resolved();
+        let own = resolved.properties().and_then(|all| all.get(name));
+        let any = || resolved.0.and_then(|map| map.get("additionalProperties"));
+        Self(own.or_else(any).and_then(Value::as_object))
+    }
+
+    /// The schema of a list's items.
+    pub(crate) fn items(self) -> Self {
+        Self(self.resolved().0.and_then(|map| map.get("items")).and_then(Value::as_object))
+    }
+
+    /// How a strategic merge patch treats the field: `merge`, `retainKeys`, both, or nothing.
+    pub(crate) fn patch_strategy(self) -> &'static str {
+        self.text("x-kubernetes-patch-strategy")
+    }
+
+    /// By which field items of a list are the same; nothing for lists of plain values.
+    pub(crate) fn merge_key(self) -> &'static str {
+        self.text("x-kubernetes-patch-merge-key")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::BUILT_IN;
+
+    #[test]
+    fn every_built_in_kind_has_a_type() {
+        let without: Vec<&str> = BUILT_IN
+            .iter()
+            .filter(|kind| !Schema::of_kind(kind.group, kind.version, kind.kind).is_known())
+            .map(|kind| kind.kind)
+            .collect();
+        // A CRD upstream; its fields are checked by the policy brain's own reader.
+        assert_eq!(without, ["ClusterNetworkPolicy"]);
+    }
+
+    #[test]
+    fn merge_keys_are_found_through_references() {
+        let pods = Schema::of_kind("apps", "v1", "Deployment")
+            .field("spec")
+            .field("template")
+            .field("spec");
+        assert_eq!(pods.field("containers").merge_key(), "name");
+        assert_eq!(pods.field("volumes").patch_strategy(), "merge,retainKeys");
+        assert_eq!(pods.field("containers").items().field("ports").merge_key(), "containerPort");
+        assert_eq!(pods.field("tolerations").merge_key(), "");
+    }
+}

@@ -1,0 +1,184 @@
+//! The server as a library: start it, ask where it is, end it.
+
+use crate::api::Api;
+use crate::authorize::{Authorize, Masters};
+use crate::kubeconfig::kubeconfig;
+use crate::listen;
+use crate::pki::{Authority, Identity};
+use moat_store::Store;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How a server is started.
+#[derive(Debug)]
+pub struct Options {
+    /// Where it listens: loopback unless told otherwise, on a free port.
+    pub address: SocketAddr,
+    /// Names besides `localhost` and `kubernetes` under which clients may reach it.
+    pub names: Vec<String>,
+    /// Where objects are; in memory unless given.
+    pub store: Option<Store>,
+    /// Who may do what.
+    pub authorizer: Arc<dyn Authorize>,
+    /// How long a client may take for TLS and for the head of a request.
+    pub head_timeout: Duration,
+    /// How often idle watches that asked for bookmarks get one. Upstream: about a minute.
+    pub bookmark_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            names: Vec::new(),
+            store: None,
+            authorizer: Arc::new(Masters),
+            head_timeout: Duration::from_secs(10),
+            bookmark_interval: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug)]
+pub struct StartError(String);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl StartError {
+    pub(crate) fn new(what: &str, error: &dyn fmt::Display) -> Self {
+        Self(format!("{what}: {error}"))
+    }
+}
+
+/// Starts servers.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Starts a server in the tokio runtime of the caller; when this returns, it answers.
+    ///
+    /// Errors: the address is taken, the store refuses the objects that every cluster has, or no key can be made.
+    pub async fn start(options: Options) -> Result<Running, StartError> {
+        let authority = Authority::new()
+            .map_err(|error| StartError::new("cannot make a certificate authority", &error))?;
+        let listener = TcpListener::bind(options.address).await.map_err(|error| {
+            StartError::new(&format!("cannot listen on {}", options.address), &error)
+        })?;
+        let address =
+            listener.local_addr().map_err(|error| StartError::new("no local address", &error))?;
+        let mut names =
+            vec!["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
+        names.extend(options.names.iter().map(String::as_str));
+        let service = IpAddr::from(crate::strategy::service::FIRST);
+        let serving = authority
+            .server(&names, &[address.ip(), Ipv4Addr::LOCALHOST.into(), service])
+            .map_err(|error| StartError::new("cannot make the server's certificate", &error))?;
+        let admin =
+            authority.client("kubernetes-admin", Some("system:masters")).map_err(|error| {
+                StartError::new("cannot make the administrator's certificate", &error)
+            })?;
+        let store =
+            options.store.unwrap_or_else(|| Store::in_memory(moat_store::Options::default()));
+        let (closing, closed) = watch::channel(false);
+        let api = Arc::new(
+            Api::new(
+                store.clone(),
+                options.authorizer,
+                options.bookmark_interval,
+                closed.clone(),
+                address,
+            )
+            .map_err(|error| StartError::new("the table of kinds", &error))?,
+        );
+        crate::bootstrap::bootstrap(&api)
+            .await
+            .map_err(|status| StartError::new("cannot make the first objects", &status.message))?;
+        let tls = listen::tls(&authority, &serving)?;
+        let listening = tokio::spawn(listen::serve(
+            listener,
+            tls,
+            Arc::clone(&api),
+            options.head_timeout,
+            closed,
+        ));
+        Ok(Running { address, authority, admin, store, closing, listening })
+    }
+}
+
+/// A server that answers. Dropping it ends it without waiting for requests that are under way.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    authority: Authority,
+    admin: Identity,
+    store: Store,
+    closing: watch::Sender<bool>,
+    listening: JoinHandle<()>,
+}
+
+impl Running {
+    /// `https://127.0.0.1:36443`.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The certificate of the cluster's authority, PEM.
+    pub fn ca(&self) -> String {
+        self.authority.pem()
+    }
+
+    /// The administrator's certificate and key.
+    pub fn admin(&self) -> &Identity {
+        &self.admin
+    }
+
+    /// The objects, for parts of the cluster in the same process.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// A kubeconfig of the administrator, who may do everything: whoever stores it keeps it from others.
+    pub fn kubeconfig(&self) -> String {
+        kubeconfig(&self.url(), &self.ca(), "kubernetes-admin", &self.admin)
+    }
+
+    /// A kubeconfig of another user, by a certificate that is made now.
+    ///
+    /// Errors: no key can be made.
+    pub fn kubeconfig_of(&self, user: &str, group: Option<&str>) -> Result<String, StartError> {
+        let identity = self
+            .authority
+            .client(user, group)
+            .map_err(|error| StartError::new("cannot make a certificate", &error))?;
+        Ok(kubeconfig(&self.url(), &self.ca(), user, &identity))
+    }
+
+    /// Ends it: no new connections, watches end, requests under way are finished for some seconds.
+    pub async fn shutdown(mut self) {
+        let _ = self.closing.send(true);
+        let _ = (&mut self.listening).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.closing.send(true);
+    }
+}

@@ -1,0 +1,107 @@
+//! ConfigMaps, Secrets, StorageClasses.
+
+use super::{PLAIN, Strategy};
+use crate::object::{child_mut, default};
+use crate::status::Cause;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+pub(super) const CONFIG_MAP: Strategy =
+    Strategy { validate: config_map, validate_update: immutable, ..PLAIN };
+pub(super) const SECRET: Strategy = Strategy {
+    default: secret_defaults,
+    validate: secret,
+    validate_update: secret_update,
+    ..PLAIN
+};
+
+/// Bytes of one Secret or ConfigMap (`MaxSecretSize`).
+const BYTES_MAX: usize = 1 << 20;
+const KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+
+fn keys(object: &Value, field: &str, causes: &mut Vec<Cause>) -> usize {
+    let mut bytes = 0;
+    for (key, value) in object[field].as_object().into_iter().flatten() {
+        let letters =
+            key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        if key.is_empty() || !letters || 253 < key.len() {
+            causes.push(Cause::invalid(format!("{field}[{key}]"), &key.as_str().into(), KEY));
+        }
+        bytes += value.as_str().map_or(0, str::len);
+    }
+    bytes
+}
+
+fn config_map(object: &Value, causes: &mut Vec<Cause>) {
+    let bytes = keys(object, "data", causes) + keys(object, "binaryData", causes);
+    for key in object["data"].as_object().into_iter().flatten().map(|(key, _)| key) {
+        if object["binaryData"].get(key).is_some() {
+            causes.push(Cause::invalid(
+                format!("data[{key}]"),
+                &key.as_str().into(),
+                "duplicate of key present in binaryData",
+            ));
+        }
+    }
+    too_long(bytes, "", causes);
+}
+
+fn too_long(bytes: usize, field: &str, causes: &mut Vec<Cause>) {
+    if BYTES_MAX < bytes {
+        let why = format!("Too long: may not be more than {BYTES_MAX} bytes");
+        causes.push(Cause::field("FieldValueTooLong", field, why));
+    }
+}
+
+/// `stringData` is written and never read.
+fn secret_defaults(object: &mut Value) {
+    let texts = object.as_object_mut().and_then(|map| map.shift_remove("stringData"));
+    if let Some(Value::Object(texts)) = texts {
+        let data = child_mut(object, "data");
+        for (key, value) in texts {
+            data.insert(key, STANDARD.encode(value.as_str().unwrap_or_default()).into());
+        }
+    }
+    if let Some(map) = object.as_object_mut() {
+        default(map, "type", "Opaque");
+    }
+}
+
+fn secret(object: &Value, causes: &mut Vec<Cause>) {
+    let bytes = keys(object, "data", causes);
+    too_long(bytes / 4 * 3, "data", causes);
+    for (key, value) in object["data"].as_object().into_iter().flatten() {
+        if STANDARD.decode(value.as_str().unwrap_or_default()).is_err() {
+            causes.push(Cause::invalid(format!("data[{key}]"), &"".into(), "must be base64"));
+        }
+    }
+}
+
+fn secret_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    if new["type"] != old["type"] {
+        causes.push(Cause::invalid("type", &new["type"], "field is immutable"));
+    }
+    immutable(new, old, causes);
+}
+
+fn immutable(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    if old["immutable"] != true {
+        return;
+    }
+    if new["immutable"] != true {
+        causes.push(Cause::forbidden("immutable", "field is immutable when `immutable` is set"));
+    }
+    for field in ["data", "binaryData"] {
+        if new[field] != old[field] {
+            causes.push(Cause::forbidden(field, "field is immutable when `immutable` is set"));
+        }
+    }
+}
+
+pub(super) fn storage_class(object: &mut Value) {
+    if let Some(map) = object.as_object_mut() {
+        default(map, "reclaimPolicy", "Delete");
+        default(map, "volumeBindingMode", "Immediate");
+    }
+}

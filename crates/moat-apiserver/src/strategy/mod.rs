@@ -1,0 +1,96 @@
+//! What kinds do in their own way: defaults before storing, rules, what a writer may change, how they are deleted.
+//!
+//! Most kinds need nothing. A kind that does has a file here, and a line in [`of`].
+
+mod cluster;
+mod config;
+mod pod;
+mod policy;
+pub(crate) mod service;
+mod workload;
+
+use crate::kinds::Kind;
+use crate::names::Rule;
+use crate::status::Cause;
+use serde_json::Value;
+
+/// A kind's own ways. Functions are given whole objects.
+#[derive(Clone, Copy)]
+pub(crate) struct Strategy {
+    /// Which names are allowed.
+    pub(crate) names: Rule,
+    /// Whether `metadata.generation` counts changes of the spec.
+    pub(crate) generation: bool,
+    /// Whether a client may set the status with the object itself.
+    pub(crate) status_at_create: bool,
+    /// Whether a deletion is answered with the object.
+    pub(crate) returns_deleted: bool,
+    /// Fills in what is missing, on every write.
+    pub(crate) default: fn(&mut Value),
+    /// Fills in what only a new object gets.
+    pub(crate) create: fn(&mut Value),
+    /// Takes over from the old object (second) what cannot be changed.
+    pub(crate) update: fn(&mut Value, &Value),
+    /// Rules.
+    pub(crate) validate: fn(&Value, &mut Vec<Cause>),
+    /// Rules about changes; the new object is first.
+    pub(crate) validate_update: fn(&Value, &Value, &mut Vec<Cause>),
+    /// How long the deletion of an object takes, in seconds, from what the client wants.
+    pub(crate) grace: fn(&Value, Option<i64>) -> i64,
+}
+
+/// A kind without ways of its own.
+const PLAIN: Strategy = Strategy {
+    names: Rule::Subdomain,
+    generation: false,
+    status_at_create: false,
+    returns_deleted: false,
+    default: |_| {},
+    create: |_| {},
+    update: |_, _| {},
+    validate: |_, _| {},
+    validate_update: |_, _, _| {},
+    grace: |_, _| 0,
+};
+
+/// Whether writes of a kind choose addresses or ports, which must not happen twice at once.
+pub(crate) fn allocates(kind: &Kind) -> bool {
+    kind.is("", "Service")
+}
+
+/// The ways of a kind.
+pub(crate) fn of(kind: &Kind) -> Strategy {
+    match (kind.group, kind.kind) {
+        ("", "Pod") => pod::STRATEGY,
+        ("", "Service") => service::STRATEGY,
+        ("", "Namespace") => cluster::NAMESPACE,
+        ("", "Node") => cluster::NODE,
+        ("", "PersistentVolume") => cluster::VOLUME,
+        ("", "PersistentVolumeClaim") => cluster::CLAIM,
+        ("", "ConfigMap") => config::CONFIG_MAP,
+        ("", "Secret") => config::SECRET,
+        ("", "ServiceAccount" | "PodTemplate" | "ResourceQuota") => {
+            Strategy { returns_deleted: true, ..PLAIN }
+        }
+        ("apps", "Deployment") => workload::DEPLOYMENT,
+        ("apps", "ReplicaSet") => workload::REPLICA_SET,
+        ("apps", "StatefulSet") => workload::STATEFUL_SET,
+        ("apps", "DaemonSet") => workload::DAEMON_SET,
+        ("", "ReplicationController") => workload::REPLICATION_CONTROLLER,
+        ("batch", "Job") => workload::JOB,
+        ("batch", "CronJob") => workload::CRON_JOB,
+        ("networking.k8s.io", "NetworkPolicy") => policy::NETWORK_POLICY,
+        ("networking.k8s.io", "Ingress") | ("policy" | "policy.networking.k8s.io", _) => {
+            Strategy { generation: true, ..PLAIN }
+        }
+        ("rbac.authorization.k8s.io", _) => Strategy { names: Rule::Path, ..PLAIN },
+        ("storage.k8s.io", "StorageClass") => {
+            Strategy { returns_deleted: true, default: config::storage_class, ..PLAIN }
+        }
+        ("storage.k8s.io", "CSIDriver" | "CSINode" | "VolumeAttachment") => {
+            Strategy { returns_deleted: true, ..PLAIN }
+        }
+        ("discovery.k8s.io", _) => Strategy { generation: true, ..PLAIN },
+        _ => PLAIN,
+    }
+}

@@ -1,0 +1,300 @@
+//! Services: defaults, rules, and the addresses and ports that they are given.
+
+use super::{PLAIN, Strategy};
+use crate::api::Api;
+use crate::kinds::Served;
+use crate::names::Rule;
+use crate::object::{child_mut, decode, default, list, map_mut, number, text};
+use crate::stamp::random;
+use crate::status::{Cause, Status};
+use moat_store::{List, Scope};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+/// The first address of the Services' range 10.96.0.0/16: the server's own Service has it.
+pub(crate) const FIRST: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
+/// Addresses of the range, without the first and last one.
+const ADDRESSES: u32 = (1 << 16) - 2;
+/// Ports that nodes open for Services.
+const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
+
+pub(super) const STRATEGY: Strategy = Strategy {
+    names: Rule::Label1035,
+    returns_deleted: true,
+    default: defaults,
+    update,
+    validate,
+    ..PLAIN
+};
+
+fn is_external(spec: &Map<String, Value>) -> bool {
+    spec.get("type").is_some_and(|kind| kind == "ExternalName")
+}
+
+fn defaults(object: &mut Value) {
+    let spec = child_mut(object, "spec");
+    default(spec, "sessionAffinity", "None");
+    default(spec, "type", "ClusterIP");
+    if spec["sessionAffinity"] == "ClientIP" {
+        let config = map_mut(map_mut(spec, "sessionAffinityConfig"), "clientIP");
+        default(config, "timeoutSeconds", 10_800);
+    }
+    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        let Some(port) = port.as_object_mut() else { continue };
+        default(port, "protocol", "TCP");
+        if let Some(own) = port.get("port").cloned() {
+            default(port, "targetPort", own);
+        }
+    }
+    if !is_external(spec) {
+        default(spec, "internalTrafficPolicy", "Cluster");
+    }
+    if matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
+        default(spec, "externalTrafficPolicy", "Cluster");
+    }
+    if spec["type"] == "LoadBalancer" {
+        default(spec, "allocateLoadBalancerNodePorts", true);
+    }
+    default(child_mut(object, "status"), "loadBalancer", json!({}));
+}
+
+/// An update that names no address keeps the one that there is (`patchAllocatedValues`).
+fn update(new: &mut Value, old: &Value) {
+    let external = is_external(child_mut(new, "spec"));
+    let was_external = text(old, "/spec/type") == "ExternalName";
+    let spec = child_mut(new, "spec");
+    if external {
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            spec.shift_remove(field);
+        }
+        return;
+    }
+    if was_external {
+        return;
+    }
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if let Some(kept) = old["spec"].get(field) {
+            default(spec, field, kept.clone());
+        }
+    }
+    let keeps_ports = matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer"));
+    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        let same =
+            |had: &&Value| had["port"] == port["port"] && had["protocol"] == port["protocol"];
+        let had =
+            list(old, "/spec/ports").iter().find(same).and_then(|had| had.get("nodePort")).cloned();
+        let Some(port) = port.as_object_mut() else { continue };
+        match had {
+            Some(had) if keeps_ports => default(port, "nodePort", had),
+            had if !keeps_ports && port.get("nodePort") == had.as_ref() => {
+                port.shift_remove("nodePort");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn validate(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    let kind = &spec["type"];
+    if !matches!(kind.as_str(), Some("ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName")) {
+        causes.push(Cause::not_supported(
+            "spec.type",
+            kind,
+            &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
+        ));
+    }
+    let external = kind == "ExternalName";
+    let headless = spec["clusterIP"] == "None";
+    let ports = list(spec, "/ports");
+    if ports.is_empty() && !external && !headless {
+        causes.push(Cause::required("spec.ports", ""));
+    }
+    if external && text(spec, "/externalName").is_empty() {
+        causes.push(Cause::required("spec.externalName", ""));
+    }
+    let mut names = BTreeSet::new();
+    let mut numbers = BTreeSet::new();
+    for (at, port) in ports.iter().enumerate() {
+        let path = format!("spec.ports[{at}]");
+        let name = text(port, "/name");
+        if name.is_empty() && 1 < ports.len() {
+            causes.push(Cause::required(format!("{path}.name"), ""));
+        } else if !name.is_empty() && !names.insert(name) {
+            causes.push(Cause::field(
+                "FieldValueDuplicate",
+                format!("{path}.name"),
+                format!("Duplicate value: {name:?}"),
+            ));
+        }
+        match number(port, "/port") {
+            None => causes.push(Cause::required(format!("{path}.port"), "")),
+            Some(own) => {
+                super::pod::in_range(own, &format!("{path}.port"), causes);
+                if !numbers.insert((own, text(port, "/protocol"))) {
+                    let shown = json!({ "port": own, "protocol": port["protocol"] });
+                    causes.push(Cause::field(
+                        "FieldValueDuplicate",
+                        path.clone(),
+                        format!("Duplicate value: {shown}"),
+                    ));
+                }
+            }
+        }
+        let protocol = &port["protocol"];
+        if !matches!(protocol.as_str(), Some("TCP" | "UDP" | "SCTP")) {
+            causes.push(Cause::not_supported(
+                format!("{path}.protocol"),
+                protocol,
+                &["SCTP", "TCP", "UDP"],
+            ));
+        }
+        if let Some(node) =
+            number(port, "/nodePort").filter(|node| *node != 0 && !NODE_PORTS.contains(node))
+        {
+            let why =
+                "provided port is not in the valid range. The range of valid ports is 30000-32767";
+            causes.push(Cause::invalid(format!("{path}.nodePort"), &node.into(), why));
+        }
+    }
+}
+
+/// Gives a Service the address and node ports that it needs and does not name. The caller holds the lock of all Services.
+///
+/// Errors: what it names is another's, or nothing is left.
+pub(crate) fn allocate(
+    api: &Api,
+    served: &Served,
+    old: Option<&Value>,
+    object: &mut Value,
+) -> Result<(), Status> {
+    let name = crate::object::meta(object, "name").to_owned();
+    let own = (crate::object::meta(object, "namespace").to_owned(), name.clone());
+    let taken = Taken::of(api, served, &own);
+    let invalid = |cause: Cause| Status::invalid(served.kind.about_kind(), &name, &[cause]);
+    let spec = child_mut(object, "spec");
+    if is_external(spec) {
+        return Ok(());
+    }
+    let wanted = spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let had = old.map(|old| text(old, "/spec/clusterIP")).filter(|had| !had.is_empty());
+    if let Some(had) = had.filter(|had| *had != wanted) {
+        let why = format!("may not change once set: was {had:?}");
+        return Err(invalid(Cause::invalid("spec.clusterIPs[0]", &json!([wanted]), &why)));
+    }
+    let address = match wanted.as_str() {
+        "" => taken
+            .free()
+            .ok_or_else(|| Status::internal("failed to allocate a serviceIP: range is full"))?
+            .to_string(),
+        "None" => "None".to_owned(),
+        text => {
+            let parsed: Result<Ipv4Addr, _> = text.parse();
+            let address = parsed.map_err(|_| {
+                invalid(Cause::invalid(
+                    "spec.clusterIPs[0]",
+                    &text.into(),
+                    "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+                ))
+            })?;
+            if address.octets()[..2] != FIRST.octets()[..2] {
+                let why = "failed to allocate IP: the provided IP is not in the valid range. The range of valid IPs is 10.96.0.0/16";
+                return Err(invalid(Cause::invalid(
+                    "spec.clusterIPs",
+                    &json!([text]),
+                    &format!("{why}"),
+                )));
+            }
+            if taken.addresses.contains(&address) {
+                let why = format!("failed to allocate IP {text}: provided IP is already allocated");
+                return Err(invalid(Cause::invalid("spec.clusterIPs", &json!([text]), &why)));
+            }
+            text.to_owned()
+        }
+    };
+    spec.insert("clusterIP".to_owned(), address.clone().into());
+    spec.insert("clusterIPs".to_owned(), json!([address]));
+    default(spec, "ipFamilies", json!(["IPv4"]));
+    default(spec, "ipFamilyPolicy", "SingleStack");
+    node_ports(spec, taken, invalid)
+}
+
+fn node_ports(
+    spec: &mut Map<String, Value>,
+    mut taken: Taken,
+    invalid: impl Fn(Cause) -> Status,
+) -> Result<(), Status> {
+    let wants = spec["type"] == "NodePort"
+        || spec["type"] == "LoadBalancer"
+            && spec.get("allocateLoadBalancerNodePorts") != Some(&Value::Bool(false));
+    let ports =
+        spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten().enumerate();
+    for (at, port) in ports {
+        let Some(port) = port.as_object_mut() else { continue };
+        let named = port.get("nodePort").and_then(Value::as_i64).filter(|node| *node != 0);
+        match named {
+            Some(node) if taken.ports.contains(&node) => {
+                let field = format!("spec.ports[{at}].nodePort");
+                return Err(invalid(Cause::invalid(
+                    field,
+                    &node.into(),
+                    "provided port is already allocated",
+                )));
+            }
+            Some(node) => {
+                taken.ports.insert(node);
+            }
+            None if wants => {
+                let free = taken.free_port().ok_or_else(|| {
+                    Status::internal("failed to allocate a nodePort: range is full")
+                })?;
+                taken.ports.insert(free);
+                port.insert("nodePort".to_owned(), free.into());
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// What other Services have.
+struct Taken {
+    addresses: BTreeSet<Ipv4Addr>,
+    ports: BTreeSet<i64>,
+}
+
+impl Taken {
+    fn of(api: &Api, served: &Served, own: &(String, String)) -> Self {
+        let page = api.store.list(&List::new(&served.resource, Scope::All));
+        let mut taken = Self { addresses: BTreeSet::from([FIRST]), ports: BTreeSet::new() };
+        let others = page.map(|page| page.objects).unwrap_or_default();
+        for object in &others {
+            if object.path.namespace() == Some(&own.0) && object.path.name() == own.1 {
+                continue;
+            }
+            let service = decode(object);
+            taken.addresses.extend(text(&service, "/spec/clusterIP").parse::<Ipv4Addr>());
+            taken.ports.extend(
+                list(&service, "/spec/ports").iter().filter_map(|port| port["nodePort"].as_i64()),
+            );
+        }
+        taken
+    }
+
+    /// A free address from a random place on, so that one that was given back is not given to somebody else at once.
+    fn free(&self) -> Option<Ipv4Addr> {
+        let start = u32::from_le_bytes(random()) % ADDRESSES;
+        (0..ADDRESSES)
+            .map(|step| Ipv4Addr::from_bits(FIRST.to_bits() + (start + step) % ADDRESSES))
+            .find(|address| !self.addresses.contains(address))
+    }
+
+    fn free_port(&self) -> Option<i64> {
+        let n = NODE_PORTS.end() - NODE_PORTS.start() + 1;
+        let start = i64::from(u16::from_le_bytes(random())) % n;
+        (0..n)
+            .map(|step| NODE_PORTS.start() + (start + step) % n)
+            .find(|port| !self.ports.contains(port))
+    }
+}
