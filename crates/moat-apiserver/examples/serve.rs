@@ -11,7 +11,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::start(Options::default()).await?;
     println!("{} after {:?}; KUBECONFIG={path}", server.url(), began.elapsed());
     std::fs::write(&path, server.kubeconfig())?;
-    tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
+    tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
+        .await??;
     server.shutdown().await;
     Ok(())
 }

@@ -95,6 +95,17 @@ pub(crate) fn drop_nulls(value: &mut Value) {
     }
 }
 
+/// Drops what Go does not write when it is empty.
+pub(crate) fn drop_empty_metadata(object: &mut Value) {
+    let empty = |value: &Value| {
+        value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+    };
+    meta_mut(object).retain(|key, value| {
+        !(matches!(key.as_str(), "labels" | "annotations" | "finalizers" | "ownerReferences")
+            && empty(value))
+    });
+}
+
 /// The bytes that are stored: with kind and metadata first, and a gap into which the store puts the revision.
 pub(crate) fn encode(kind: &Kind, object: &Value) -> Body {
     let mut text = format!(

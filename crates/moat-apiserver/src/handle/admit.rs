@@ -4,7 +4,7 @@ use super::Call;
 use crate::api::Api;
 use crate::kinds::{Kind, Subresource};
 use crate::names;
-use crate::object::{decode, is_deleting, meta, meta_mut, text};
+use crate::object::{decode, drop_empty_metadata, is_deleting, meta, meta_mut, text};
 use crate::stamp::{now, suffix, uid};
 use crate::status::{Cause, Status};
 use crate::strategy::{self, Strategy};
@@ -93,6 +93,7 @@ pub(super) fn prepare_new(kind: &Kind, object: &mut Value) {
     }
     (strategy.default)(object);
     (strategy.create)(object);
+    drop_empty_metadata(object);
 }
 
 /// Takes over from the old object what a writer cannot change, and counts generations.
@@ -123,6 +124,7 @@ pub(super) fn prepare_changed(kind: &Kind, sub: Option<Subresource>, old: &Value
     if sub.is_none() {
         (strategy.update)(new, old);
     }
+    drop_empty_metadata(new);
     let generation = old["metadata"]["generation"].as_i64();
     if let Some(generation) =
         generation.filter(|_| strategy.generation && old["spec"] != new["spec"])

@@ -65,12 +65,11 @@ impl Patch {
         let mut new = object.clone();
         match self {
             // Upstream's words for a patch that was read and does not fit.
-            Self::Json(patch) => json_patch::patch(&mut new, patch).map_err(|error| {
+            Self::Json(patch) => json_patch::patch(&mut new, patch).map_err(|_| {
                 let mut status = Status::invalid(About { group: "", resource: "" }, "", &[]);
                 "the server rejected our request due to an error in our request"
                     .clone_into(&mut status.message);
-                let cause = serde_json::json!([{ "message": error.to_string() }]);
-                status.details = Some(Map::from_iter([("causes".to_owned(), cause)]));
+                status.details = Some(Map::new());
                 status
             })?,
             Self::Merge(patch) => json_patch::merge(&mut new, patch),
