@@ -191,7 +191,7 @@ async fn options_that_mean_nothing() {
     check(
         &get(&client, &list("continue=x")).await,
         expect![[
-            r#"400 {"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"continue key is not valid: Invalid input length: 1","reason":"BadRequest","code":400}"#
+            r#"400 {"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"invalid continue token: continue key is not valid: Invalid input length: 1","reason":"BadRequest","code":400}"#
         ]],
     );
     check(

@@ -1,0 +1,589 @@
+//! The real kubectl, if there is one on the PATH: what it prints, word for word.
+//!
+//! Ages, addresses, times and identities are replaced by their names, because they are never twice the same.
+#![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "a test of a program runs it")]
+
+mod common;
+
+use common::server;
+use expect_test::{Expect, expect};
+use moat_apiserver::Running;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Command;
+
+const WORLD: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: c, image: 'nginx:1.25', ports: [{containerPort: 80}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf, namespace: shop}
+data: {a: '1'}
+";
+
+struct Kubectl {
+    dir: PathBuf,
+    _server: Running,
+}
+
+impl Kubectl {
+    /// A server and a home of its own, or nothing where there is no kubectl.
+    async fn new(name: &str) -> Option<Self> {
+        let found = Command::new("kubectl").args(["version", "--client"]).output().await;
+        if !found.is_ok_and(|output| output.status.success()) {
+            eprintln!("NOT EXERCISED: no kubectl on the PATH, so nothing of `{name}` was tested");
+            return None;
+        }
+        let server = server().await;
+        let dir = std::env::temp_dir().join(format!("moat-kubectl-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("kubeconfig"), server.kubeconfig()).unwrap();
+        std::fs::write(dir.join("jane"), server.kubeconfig_of("jane", None).unwrap()).unwrap();
+        std::fs::write(dir.join("world.yaml"), WORLD).unwrap();
+        Some(Self { dir, _server: server })
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new("kubectl");
+        command
+            .env("HOME", &self.dir)
+            .env("KUBECONFIG", self.dir.join("kubeconfig"))
+            .current_dir(&self.dir);
+        command.args(words(line)).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// What a command prints, its errors after `!`, with the exit code where it is not 0.
+    async fn run(&self, line: &str) -> String {
+        let output = tokio::time::timeout(Duration::from_secs(30), self.command(line).output());
+        let output =
+            output.await.unwrap_or_else(|_| panic!("`kubectl {line}` does not end")).unwrap();
+        let mut text = String::from_utf8(output.stdout).unwrap();
+        for line in String::from_utf8(output.stderr).unwrap().lines() {
+            text += &format!("! {line}\n");
+        }
+        if !output.status.success() {
+            text += &format!("exit {}\n", output.status.code().unwrap());
+        }
+        settle(&text, &self.dir)
+    }
+
+    async fn check(&self, lines: &[&str], want: Expect) {
+        let mut text = String::new();
+        for line in lines {
+            text += &format!("$ kubectl {line}\n{}", self.run(line).await);
+        }
+        want.assert_eq(&text);
+    }
+}
+
+impl Drop for Kubectl {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Words of a line; what is in single quotes is one word.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (at, part) in line.split('\'').enumerate() {
+        if at % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+/// Replaces what changes from run to run.
+fn settle(text: &str, dir: &Path) -> String {
+    let text = text.replace(dir.to_str().unwrap(), "DIR");
+    let mut settled = String::new();
+    for line in text.lines() {
+        let mut line = line.to_owned();
+        for (name, mark) in
+            [("uid: ", "UID"), ("creationTimestamp: ", "TIME"), ("resourceVersion: ", "RV")]
+        {
+            if let Some(at) = line.find(name) {
+                line.truncate(at + name.len());
+                line += mark;
+            }
+        }
+        let words: Vec<String> = line.split(' ').map(settled_word).collect();
+        let line = words.join(" ");
+        settled += &if line.starts_with(' ') { line.trim_end().to_owned() } else { narrow(&line) };
+        settled.push('\n');
+    }
+    settled
+}
+
+/// Columns three spaces apart: how wide they are follows from what was replaced.
+fn narrow(line: &str) -> String {
+    let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+    cells.collect::<Vec<_>>().join("   ")
+}
+
+fn settled_word(word: &str) -> String {
+    let age = word
+        .strip_suffix('s')
+        .is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()));
+    let address = word.starts_with("10.96.") && word != "10.96.0.1";
+    if age && word != "300s" {
+        "AGE".to_owned()
+    } else if address {
+        "ADDRESS".to_owned()
+    } else {
+        word.to_owned()
+    }
+}
+
+#[tokio::test]
+async fn objects_are_created_shown_changed_and_deleted() {
+    let Some(kubectl) = Kubectl::new("objects").await else { return };
+    kubectl.check(&["create -f world.yaml", "create -f world.yaml"], expect![[r#"
+        $ kubectl create -f world.yaml
+        namespace/shop created
+        deployment.apps/web created
+        configmap/conf created
+        $ kubectl create -f world.yaml
+        ! Error from server (AlreadyExists): error when creating "world.yaml": namespaces "shop" already exists
+        ! Error from server (AlreadyExists): error when creating "world.yaml": deployments.apps "web" already exists
+        ! Error from server (AlreadyExists): error when creating "world.yaml": configmaps "conf" already exists
+        exit 1
+    "#]]).await;
+    kubectl
+        .check(
+            &["get ns", "get all -n shop", "get deploy -n shop -o wide", "get cm -A"],
+            expect![[r#"
+                $ kubectl get ns
+                NAME   STATUS   AGE
+                default   Active   AGE
+                kube-node-lease   Active   AGE
+                kube-public   Active   AGE
+                kube-system   Active   AGE
+                shop   Active   AGE
+                $ kubectl get all -n shop
+                NAME   READY   UP-TO-DATE   AVAILABLE   AGE
+                deployment.apps/web   0/2   0   0   AGE
+                $ kubectl get deploy -n shop -o wide
+                NAME   READY   UP-TO-DATE   AVAILABLE   AGE   CONTAINERS   IMAGES   SELECTOR
+                web   0/2   0   0   AGE   c   nginx:1.25   app=web
+                $ kubectl get cm -A
+                NAMESPACE   NAME   DATA   AGE
+                shop   conf   1   AGE
+            "#]],
+        )
+        .await;
+    kubectl
+        .check(
+            &["get deploy web -n shop -o yaml"],
+            expect![[r#"
+        $ kubectl get deploy web -n shop -o yaml
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata:
+          creationTimestamp: TIME
+          generation: 1
+          name: web
+          namespace: shop
+          resourceVersion: RV
+          uid: UID
+        spec:
+          progressDeadlineSeconds: 600
+          replicas: 2
+          revisionHistoryLimit: 10
+          selector:
+            matchLabels:
+              app: web
+          strategy:
+            rollingUpdate:
+              maxSurge: 25%
+              maxUnavailable: 25%
+            type: RollingUpdate
+          template:
+            metadata:
+              labels:
+                app: web
+            spec:
+              containers:
+              - image: nginx:1.25
+                imagePullPolicy: IfNotPresent
+                name: c
+                ports:
+                - containerPort: 80
+                  protocol: TCP
+                resources: {}
+                terminationMessagePath: /dev/termination-log
+                terminationMessagePolicy: File
+              dnsPolicy: ClusterFirst
+              restartPolicy: Always
+              schedulerName: default-scheduler
+              securityContext: {}
+              terminationGracePeriodSeconds: 30
+        status: {}
+    "#]],
+        )
+        .await;
+    kubectl
+        .check(
+            &[
+                "label cm conf -n shop x=y", "label cm conf -n shop x=y", "label cm conf -n shop x-", "annotate cm conf -n shop a=b",
+                "get cm conf -n shop -o 'jsonpath={.metadata.labels} {.metadata.annotations} {.data.a}'",
+                "get cm -n shop -l x=y", "get cm -n shop --field-selector metadata.name=conf -o name",
+            ],
+            expect![[r#"
+                $ kubectl label cm conf -n shop x=y
+                configmap/conf labeled
+                $ kubectl label cm conf -n shop x=y
+                configmap/conf not labeled
+                $ kubectl label cm conf -n shop x-
+                configmap/conf unlabeled
+                $ kubectl annotate cm conf -n shop a=b
+                configmap/conf annotated
+                $ kubectl get cm conf -n shop -o 'jsonpath={.metadata.labels} {.metadata.annotations} {.data.a}'
+                 {"a":"b"} 1
+                $ kubectl get cm -n shop -l x=y
+                ! No resources found in shop namespace.
+                $ kubectl get cm -n shop --field-selector metadata.name=conf -o name
+                configmap/conf
+            "#]],
+        )
+        .await;
+    kubectl
+        .check(
+            &[
+                r#"patch deploy web -n shop -p '{"spec":{"template":{"spec":{"containers":[{"name":"side","image":"busybox"}]}}}}'"#,
+                r#"patch deploy web -n shop --type=merge -p '{"metadata":{"labels":{"m":"1"}}}'"#,
+                r#"patch deploy web -n shop --type=json -p '[{"op":"replace","path":"/spec/replicas","value":5}]'"#,
+                r#"patch deploy web -n shop --type=json -p '[{"op":"test","path":"/spec/replicas","value":9}]'"#,
+                "get deploy web -n shop -o 'jsonpath={.spec.replicas} {.spec.template.spec.containers[*].name} {.metadata.generation}'",
+                "scale deploy web -n shop --replicas=7", "set image deploy/web c=nginx:1.26 -n shop", "rollout restart deploy/web -n shop",
+                "get deploy web -n shop", "expose deploy web -n shop --port=80", "get svc -A -o wide",
+            ],
+            expect![[r#"
+                $ kubectl patch deploy web -n shop -p '{"spec":{"template":{"spec":{"containers":[{"name":"side","image":"busybox"}]}}}}'
+                deployment.apps/web patched
+                $ kubectl patch deploy web -n shop --type=merge -p '{"metadata":{"labels":{"m":"1"}}}'
+                deployment.apps/web patched
+                $ kubectl patch deploy web -n shop --type=json -p '[{"op":"replace","path":"/spec/replicas","value":5}]'
+                deployment.apps/web patched
+                $ kubectl patch deploy web -n shop --type=json -p '[{"op":"test","path":"/spec/replicas","value":9}]'
+                ! The request is invalid: the server rejected our request due to an error in our request
+                exit 1
+                $ kubectl get deploy web -n shop -o 'jsonpath={.spec.replicas} {.spec.template.spec.containers[*].name} {.metadata.generation}'
+                5 c side 3
+                $ kubectl scale deploy web -n shop --replicas=7
+                deployment.apps/web scaled
+                $ kubectl set image deploy/web c=nginx:1.26 -n shop
+                deployment.apps/web image updated
+                $ kubectl rollout restart deploy/web -n shop
+                deployment.apps/web restarted
+                $ kubectl get deploy web -n shop
+                NAME   READY   UP-TO-DATE   AVAILABLE   AGE
+                web   0/7   0   0   AGE
+                $ kubectl expose deploy web -n shop --port=80
+                service/web exposed
+                $ kubectl get svc -A -o wide
+                NAMESPACE   NAME   TYPE   CLUSTER-IP   EXTERNAL-IP   PORT(S)   AGE   SELECTOR
+                default   kubernetes   ClusterIP   10.96.0.1   <none>   443/TCP   AGE   <none>
+                shop   web   ClusterIP   ADDRESS   <none>   80/TCP   AGE   app=web
+            "#]],
+        )
+        .await;
+    kubectl
+        .check(
+            &[
+                "run p --image=nginx -n shop",
+                "get pods -n shop -o wide",
+                "describe pod p -n shop",
+                "delete pod p -n shop",
+                "wait --for=delete pod/p -n shop --timeout=10s",
+                "delete deploy,svc web -n shop",
+                "delete cm --all -n shop",
+                "get all -n shop",
+                "delete ns shop --wait=false",
+                "get ns shop",
+                "run q --image=nginx -n shop",
+            ],
+            expect![[r#"
+                $ kubectl run p --image=nginx -n shop
+                pod/p created
+                $ kubectl get pods -n shop -o wide
+                NAME   READY   STATUS   RESTARTS   AGE   IP   NODE   NOMINATED NODE   READINESS GATES
+                p   0/1   Pending   0   AGE   <none>   <none>   <none>   <none>
+                $ kubectl describe pod p -n shop
+                Name:   p
+                Namespace:   shop
+                Priority:   0
+                Node:   <none>
+                Labels:   run=p
+                Annotations:   <none>
+                Status:   Pending
+                IP:
+                IPs:   <none>
+                Containers:
+                  p:
+                    Image:        nginx
+                    Port:         <none>
+                    Host Port:    <none>
+                    Environment:  <none>
+                    Mounts:       <none>
+                Volumes:   <none>
+                QoS Class:   BestEffort
+                Node-Selectors:   <none>
+                Tolerations:   node.kubernetes.io/not-ready:NoExecute op=Exists for 300s
+                                  node.kubernetes.io/unreachable:NoExecute op=Exists for 300s
+                Events:   <none>
+                $ kubectl delete pod p -n shop
+                pod "p" deleted
+                $ kubectl wait --for=delete pod/p -n shop --timeout=10s
+                $ kubectl delete deploy,svc web -n shop
+                deployment.apps "web" deleted
+                service "web" deleted
+                $ kubectl delete cm --all -n shop
+                configmap "conf" deleted
+                $ kubectl get all -n shop
+                ! No resources found in shop namespace.
+                $ kubectl delete ns shop --wait=false
+                namespace "shop" deleted
+                $ kubectl get ns shop
+                NAME   STATUS   AGE
+                shop   Terminating   AGE
+                $ kubectl run q --image=nginx -n shop
+                ! Error from server (Forbidden): pods "q" is forbidden: unable to create new content in namespace shop because it is being terminated
+                exit 1
+            "#]],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_applied_twice_is_unchanged() {
+    let Some(kubectl) = Kubectl::new("apply").await else { return };
+    kubectl
+        .check(
+            &["apply -f world.yaml", "apply -f world.yaml"],
+            expect![[r#"
+        $ kubectl apply -f world.yaml
+        namespace/shop created
+        deployment.apps/web created
+        configmap/conf created
+        $ kubectl apply -f world.yaml
+        namespace/shop unchanged
+        deployment.apps/web unchanged
+        configmap/conf unchanged
+    "#]],
+        )
+        .await;
+    let changed = WORLD.replace("replicas: 2", "replicas: 3").replace("a: '1'", "b: '2'");
+    std::fs::write(kubectl.dir.join("world.yaml"), changed).unwrap();
+    kubectl
+        .check(
+            &[
+                "apply -f world.yaml --dry-run=server",
+                "get deploy web -n shop -o 'jsonpath={.spec.replicas}'",
+                "apply -f world.yaml",
+                "get deploy web -n shop -o 'jsonpath={.spec.replicas}'",
+                "get cm conf -n shop -o 'jsonpath={.data}'",
+                "diff -f world.yaml",
+                "replace -f world.yaml",
+                "delete -f world.yaml --wait=false",
+            ],
+            expect![[r#"
+                $ kubectl apply -f world.yaml --dry-run=server
+                namespace/shop unchanged (server dry run)
+                deployment.apps/web configured (server dry run)
+                configmap/conf configured (server dry run)
+                $ kubectl get deploy web -n shop -o 'jsonpath={.spec.replicas}'
+                2
+                $ kubectl apply -f world.yaml
+                namespace/shop unchanged
+                deployment.apps/web configured
+                configmap/conf configured
+                $ kubectl get deploy web -n shop -o 'jsonpath={.spec.replicas}'
+                3
+                $ kubectl get cm conf -n shop -o 'jsonpath={.data}'
+                {"b":"2"}
+                $ kubectl diff -f world.yaml
+                $ kubectl replace -f world.yaml
+                namespace/shop replaced
+                deployment.apps/web replaced
+                configmap/conf replaced
+                $ kubectl delete -f world.yaml --wait=false
+                namespace "shop" deleted
+                deployment.apps "web" deleted
+                configmap "conf" deleted
+            "#]],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn errors_are_upstreams() {
+    let Some(kubectl) = Kubectl::new("errors").await else { return };
+    let bad = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: bad}\nspec:\n  selector: {matchLabels: {a: b}}\n  template: {metadata: {labels: {a: c}}, spec: {containers: [{name: x, image: yy}]}}\n";
+    std::fs::write(kubectl.dir.join("bad.yaml"), bad).unwrap();
+    std::fs::write(
+        kubectl.dir.join("typo.yaml"),
+        bad.replace("a: c", "a: b").replace("selector", "replica: 3\n  selector"),
+    )
+    .unwrap();
+    kubectl
+        .check(
+            &[
+                "get pods nope",
+                "get none",
+                "create -f bad.yaml",
+                "create -f typo.yaml",
+                "create -f typo.yaml --validate=false",
+                "get pods --field-selector foo=bar",
+                "get pods --kubeconfig jane",
+                "delete ns default --kubeconfig jane",
+                "get pods -n none",
+                "create ns x",
+                "auth whoami",
+            ],
+            expect![[r#"
+                $ kubectl get pods nope
+                ! Error from server (NotFound): pods "nope" not found
+                exit 1
+                $ kubectl get none
+                ! error: the server doesn't have a resource type "none"
+                exit 1
+                $ kubectl create -f bad.yaml
+                ! The Deployment "bad" is invalid: spec.template.metadata.labels: Invalid value: {"a":"c"}: `selector` does not match template `labels`
+                exit 1
+                $ kubectl create -f typo.yaml
+                ! Error from server (BadRequest): error when creating "typo.yaml": Deployment in version "v1" cannot be handled as a Deployment: strict decoding error: unknown field "spec.replica"
+                exit 1
+                $ kubectl create -f typo.yaml --validate=false
+                deployment.apps/bad created
+                $ kubectl get pods --field-selector foo=bar
+                ! Error from server (BadRequest): Unable to find "/v1, Resource=pods" that match label selector "", field selector "foo=bar": field label not supported: foo
+                exit 1
+                $ kubectl get pods --kubeconfig jane
+                ! Error from server (Forbidden): pods is forbidden: User "jane" cannot list resource "pods" in API group "" in the namespace "default"
+                exit 1
+                $ kubectl delete ns default --kubeconfig jane
+                ! Error from server (Forbidden): namespaces "default" is forbidden: User "jane" cannot delete resource "namespaces" in API group "" in the namespace "default"
+                exit 1
+                $ kubectl get pods -n none
+                ! No resources found in none namespace.
+                $ kubectl create ns x
+                ! Error from server (UnsupportedMediaType): the body of the request was in an unknown format - accepted media types include: application/json
+                exit 1
+                $ kubectl auth whoami
+                ! Error from server (UnsupportedMediaType): the body of the request was in an unknown format - accepted media types include: application/json
+                exit 1
+            "#]],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn the_api_is_discovered_and_explained() {
+    let Some(kubectl) = Kubectl::new("discovery").await else { return };
+    kubectl
+        .check(
+            &[
+                "api-versions",
+                "api-resources --categories=all",
+                "api-resources --api-group=apps -o wide",
+                "explain deployment.spec.replicas",
+            ],
+            expect![[r#"
+                $ kubectl api-versions
+                apps/v1
+                authentication.k8s.io/v1
+                authorization.k8s.io/v1
+                autoscaling/v2
+                batch/v1
+                certificates.k8s.io/v1
+                coordination.k8s.io/v1
+                discovery.k8s.io/v1
+                networking.k8s.io/v1
+                node.k8s.io/v1
+                policy.networking.k8s.io/v1alpha2
+                policy/v1
+                rbac.authorization.k8s.io/v1
+                scheduling.k8s.io/v1
+                storage.k8s.io/v1
+                v1
+                $ kubectl api-resources --categories=all
+                NAME   SHORTNAMES   APIVERSION   NAMESPACED   KIND
+                pods   po   v1   true   Pod
+                replicationcontrollers   rc   v1   true   ReplicationController
+                services   svc   v1   true   Service
+                daemonsets   ds   apps/v1   true   DaemonSet
+                deployments   deploy   apps/v1   true   Deployment
+                replicasets   rs   apps/v1   true   ReplicaSet
+                statefulsets   sts   apps/v1   true   StatefulSet
+                horizontalpodautoscalers   hpa   autoscaling/v2   true   HorizontalPodAutoscaler
+                cronjobs   cj   batch/v1   true   CronJob
+                jobs   batch/v1   true   Job
+                $ kubectl api-resources --api-group=apps -o wide
+                NAME   SHORTNAMES   APIVERSION   NAMESPACED   KIND   VERBS   CATEGORIES
+                controllerrevisions   apps/v1   true   ControllerRevision   create,delete,deletecollection,get,list,patch,update,watch
+                daemonsets   ds   apps/v1   true   DaemonSet   create,delete,deletecollection,get,list,patch,update,watch   all
+                deployments   deploy   apps/v1   true   Deployment   create,delete,deletecollection,get,list,patch,update,watch   all
+                replicasets   rs   apps/v1   true   ReplicaSet   create,delete,deletecollection,get,list,patch,update,watch   all
+                statefulsets   sts   apps/v1   true   StatefulSet   create,delete,deletecollection,get,list,patch,update,watch   all
+                $ kubectl explain deployment.spec.replicas
+                GROUP:   apps
+                KIND:   Deployment
+                VERSION:   v1
+
+                FIELD: replicas <integer>
+
+
+                DESCRIPTION:
+                    Number of desired pods. This is a pointer to distinguish between explicit
+                    zero and not specified. Defaults to 1.
+
+
+            "#]],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_watch_shows_changes_as_they_happen() {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    let Some(kubectl) = Kubectl::new("watch").await else { return };
+    kubectl.run("create -f world.yaml").await;
+    let mut watch =
+        kubectl.command("get deploy -n shop -w").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut seen = String::new();
+    for step in ["", "", "scale deploy web -n shop --replicas=4", "delete deploy web -n shop"] {
+        if !step.is_empty() {
+            kubectl.run(step).await;
+        }
+        let line =
+            tokio::time::timeout(Duration::from_secs(20), lines.next_line()).await.expect(step);
+        seen += &settle(&line.unwrap().unwrap(), &kubectl.dir);
+    }
+    expect![[r#"
+        NAME   READY   UP-TO-DATE   AVAILABLE   AGE
+        web   0/2   0   0   AGE
+        web   0/4   0   0   AGE
+        web   0/4   0   0   AGE
+    "#]]
+    .assert_eq(&seen);
+}
