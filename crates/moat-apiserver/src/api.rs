@@ -170,7 +170,7 @@ impl Api {
         self.may(user, verb, &route)?;
         let served = self.kinds.find(&route.group, &route.version, &route.resource);
         let served = served.ok_or_else(Status::no_such_path)?;
-        let call = self.call(served, route, query, verb, user, &head.headers)?;
+        let call = call(served, route, query, verb, user, &head.headers)?;
         let bytes = read(body).await?;
         handle::dispatch(self, call, bytes).await
     }
@@ -242,53 +242,6 @@ impl Api {
         }
     }
 
-    /// The call that a route means, if the kind has such a thing.
-    fn call<'a>(
-        &self,
-        served: &'a Served,
-        route: Route,
-        query: Query,
-        verb: &'static str,
-        user: &'a User,
-        headers: &HeaderMap,
-    ) -> Result<Call<'a>, Status> {
-        let kind = served.kind;
-        for part in [&route.name, &route.namespace] {
-            if let Some(why) = crate::names::path_segment(part) {
-                return Err(Status::bad_request(format!(
-                    "Name parameter invalid: {part:?}: {why}"
-                )));
-            }
-        }
-        let in_namespace = !route.namespace.is_empty() && route.resource != "namespaces";
-        if !kind.namespaced && in_namespace {
-            return Err(Status::no_such_path());
-        }
-        if kind.namespaced && !in_namespace && !matches!(verb, "list" | "watch") {
-            return Err(Status::method_not_allowed_path());
-        }
-        let subresource = match route.subresource.as_str() {
-            "" => None,
-            name => Some(kind.subresource(name).ok_or_else(Status::no_such_path)?),
-        };
-        let verbs = subresource.map_or(kind.verbs.words(), |sub| sub.verbs());
-        if !verbs.contains(&verb) {
-            return Err(Status::method_not_allowed(kind.about(), verb));
-        }
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        Ok(Call {
-            served,
-            namespace: in_namespace.then_some(route.namespace),
-            name: route.name,
-            subresource,
-            query,
-            verb,
-            user,
-            accept: text(ACCEPT).unwrap_or_default().to_owned(),
-            content_type: text(CONTENT_TYPE).unwrap_or_default().to_owned(),
-        })
-    }
-
     /// Discovery and OpenAPI.
     fn document(&self, path: &str, headers: &HeaderMap) -> Result<Reply, Status> {
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
@@ -325,11 +278,55 @@ impl Api {
                 reply.etag = Some(etag);
                 return Ok(reply);
             }
-            ["openapi", "v2"] => return Err(Status::not_acceptable(&[])),
+            ["openapi", "v2"] => return Err(Status::not_implemented("OpenAPI v2")),
             _ => None,
         };
         found.map(|body| Reply::json(200, &body)).ok_or_else(Status::no_such_path)
     }
+}
+
+/// The call that a route means, if the kind has such a thing.
+fn call<'a>(
+    served: &'a Served,
+    route: Route,
+    query: Query,
+    verb: &'static str,
+    user: &'a User,
+    headers: &HeaderMap,
+) -> Result<Call<'a>, Status> {
+    let kind = served.kind;
+    for part in [&route.name, &route.namespace] {
+        if let Some(why) = crate::names::path_segment(part) {
+            return Err(Status::bad_request(format!("Name parameter invalid: {part:?}: {why}")));
+        }
+    }
+    let in_namespace = !route.namespace.is_empty() && route.resource != "namespaces";
+    if !kind.namespaced && in_namespace {
+        return Err(Status::no_such_path());
+    }
+    if kind.namespaced && !in_namespace && !matches!(verb, "list" | "watch") {
+        return Err(Status::method_not_allowed_path());
+    }
+    let subresource = match route.subresource.as_str() {
+        "" => None,
+        name => Some(kind.subresource(name).ok_or_else(Status::no_such_path)?),
+    };
+    let verbs = subresource.map_or(kind.verbs.words(), |sub| sub.verbs());
+    if !verbs.contains(&verb) {
+        return Err(Status::method_not_allowed(kind.about(), verb));
+    }
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    Ok(Call {
+        served,
+        namespace: in_namespace.then_some(route.namespace),
+        name: route.name,
+        subresource,
+        query,
+        verb,
+        user,
+        accept: text(ACCEPT).unwrap_or_default().to_owned(),
+        content_type: text(CONTENT_TYPE).unwrap_or_default().to_owned(),
+    })
 }
 
 fn reason(what: &Attributes, user: &User, why: &str) -> String {

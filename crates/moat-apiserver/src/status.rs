@@ -188,7 +188,7 @@ impl Status {
     /// 406: what this server can answer with.
     pub fn not_acceptable(available: &[&str]) -> Self {
         let message =
-            format!("only the following media types are accepted: {}", available.join(", "));
+            format!("406: Not Acceptable\n\nAvailable representations: {}", available.join(", "));
         Self::new(406, "NotAcceptable", message)
     }
 

@@ -1,4 +1,10 @@
 //! kube-rs, as controllers use it: typed objects, pages, watches, reflectors, forms; over HTTP/1.1 and HTTP/2.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod common;
 

@@ -1,4 +1,10 @@
 //! Errors word for word: bodies that were captured from Kubernetes 1.36, or written by its source.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod common;
 

@@ -1,6 +1,12 @@
 //! The real kubectl, if there is one on the PATH: what it prints, word for word.
 //!
 //! Ages, addresses, times and identities are replaced by their names, because they are never twice the same.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 #![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "a test of a program runs it")]
 
 mod common;

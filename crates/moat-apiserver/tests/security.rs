@@ -1,4 +1,10 @@
 //! Strangers, forgers, and clients that take too much or too long.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod common;
 

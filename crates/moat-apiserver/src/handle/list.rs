@@ -112,7 +112,9 @@ fn token(revision: Option<u64>, after: &Path) -> String {
 }
 
 fn read_token(token: &str) -> Result<(Option<u64>, Path), Status> {
-    let bad = |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+    let bad = |why: &str| {
+        Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+    };
     let bytes = URL_SAFE_NO_PAD
         .decode(token.trim_end_matches('='))
         .map_err(|error| bad(&error.to_string()))?;

@@ -38,7 +38,7 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
             )));
         }
         let replicas = scale.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
-        if !replicas.as_i64().is_some_and(|replicas| 0 <= replicas) {
+        if replicas.as_i64().is_none_or(|replicas| replicas < 0) {
             let cause =
                 Cause::invalid("spec.replicas", &replicas, "must be greater than or equal to 0");
             return Err(Status::invalid(

@@ -107,7 +107,7 @@ fn is_done(is_namespace: bool, new: &Value) -> bool {
     is_deleting(new)
         && finalizers(new).is_empty()
         && number(new, "/metadata/deletionGracePeriodSeconds").unwrap_or(0) == 0
-        && !(is_namespace && !list(new, "/spec/finalizers").is_empty())
+        && (!is_namespace || list(new, "/spec/finalizers").is_empty())
 }
 
 /// The new object must be the one of the path.

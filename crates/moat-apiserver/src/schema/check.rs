@@ -150,7 +150,7 @@ mod tests {
     fn unknown_fields_are_named_with_their_place() {
         let body = json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "foo": 1,
-            "metadata": {"name": "a", "labels": {"any": "thing"}, "nmae": "b"},
+            "metadata": {"name": "a", "labels": {"any": "thing"}, "nome": "b"},
             "spec": {"template": {"spec": {"containers": [{"name": "a"}, {"imag": "b"}]}}},
         });
         let (unknown, wrong) = found(("apps", "v1", "Deployment"), &body);
@@ -159,7 +159,7 @@ mod tests {
             unknown,
             [
                 "unknown field \"foo\"",
-                "unknown field \"metadata.nmae\"",
+                "unknown field \"metadata.nome\"",
                 "unknown field \"spec.template.spec.containers[1].imag\""
             ]
         );

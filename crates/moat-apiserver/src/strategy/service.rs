@@ -200,11 +200,7 @@ pub(crate) fn allocate(
             })?;
             if address.octets()[..2] != FIRST.octets()[..2] {
                 let why = "failed to allocate IP: the provided IP is not in the valid range. The range of valid IPs is 10.96.0.0/16";
-                return Err(invalid(Cause::invalid(
-                    "spec.clusterIPs",
-                    &json!([text]),
-                    &format!("{why}"),
-                )));
+                return Err(invalid(Cause::invalid("spec.clusterIPs", &json!([text]), why)));
             }
             if taken.addresses.contains(&address) {
                 let why = format!("failed to allocate IP {text}: provided IP is already allocated");

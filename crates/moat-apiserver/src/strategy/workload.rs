@@ -137,7 +137,7 @@ pub(super) const REPLICATION_CONTROLLER: Strategy = Strategy {
         default(child_mut(object, "status"), "replicas", 0);
     },
     validate: |object, causes| {
-        spec(&object["spec"]["template"]["spec"], "spec.template.spec", causes)
+        spec(&object["spec"]["template"]["spec"], "spec.template.spec", causes);
     },
     ..WORKLOAD
 };
