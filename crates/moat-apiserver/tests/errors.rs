@@ -100,6 +100,27 @@ async fn objects_that_break_rules() {
 }
 
 #[tokio::test]
+async fn policies_that_break_rules() {
+    let (_server, client) = world().await;
+    let path = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies";
+    let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "a"}, "spec": {"podSelector": {}, "policyTypes": ["Foo"], "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/33"}}]}]}});
+    check(
+        &post(&client, path, &policy).await,
+        expect![[r#"422 {"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"NetworkPolicy.networking.k8s.io \"a\" is invalid: [spec.ingress[0].from[0].ipBlock.cidr: Invalid value: \"10.0.0.0/33\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64), spec.policyTypes[0]: Unsupported value: \"Foo\": supported values: \"Ingress\", \"Egress\"]","reason":"Invalid","details":{"name":"a","group":"networking.k8s.io","kind":"NetworkPolicy","causes":[{"reason":"FieldValueInvalid","message":"Invalid value: \"10.0.0.0/33\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)","field":"spec.ingress[0].from[0].ipBlock.cidr"},{"reason":"FieldValueNotSupported","message":"Unsupported value: \"Foo\": supported values: \"Ingress\", \"Egress\"","field":"spec.policyTypes[0]"}]},"code":422}"#]],
+    );
+    let path = "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies";
+    let policy = json!({"metadata": {"name": "a"}, "spec": {"tier": "Foo", "priority": 2000, "subject": {}}});
+    check(
+        &post(&client, path, &policy).await,
+        expect![[
+            r#"422 {"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"ClusterNetworkPolicy.policy.networking.k8s.io \"a\" is invalid: [spec.priority: Invalid value: 2000: must be between 0 and 1000, spec.tier: Unsupported value: \"Foo\": supported values: \"Admin\", \"Baseline\", spec.subject: Required value: exactly one of `namespaces` and `pods` must be specified]","reason":"Invalid","details":{"name":"a","group":"policy.networking.k8s.io","kind":"ClusterNetworkPolicy","causes":[{"reason":"FieldValueInvalid","message":"Invalid value: 2000: must be between 0 and 1000","field":"spec.priority"},{"reason":"FieldValueNotSupported","message":"Unsupported value: \"Foo\": supported values: \"Admin\", \"Baseline\"","field":"spec.tier"},{"reason":"FieldValueRequired","message":"Required value: exactly one of `namespaces` and `pods` must be specified","field":"spec.subject"}]},"code":422}"#
+        ]],
+    );
+    let fine = json!({"metadata": {"name": "a"}, "spec": {"tier": "Admin", "priority": 20, "subject": {"namespaces": {}}}});
+    assert_eq!(post(&client, path, &fine).await.code, 201);
+}
+
+#[tokio::test]
 async fn bodies_that_cannot_be_read() {
     let (_server, client) = world().await;
     let pb =

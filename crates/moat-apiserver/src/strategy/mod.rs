@@ -80,9 +80,8 @@ pub(crate) fn of(kind: &Kind) -> Strategy {
         ("batch", "Job") => workload::JOB,
         ("batch", "CronJob") => workload::CRON_JOB,
         ("networking.k8s.io", "NetworkPolicy") => policy::NETWORK_POLICY,
-        ("networking.k8s.io", "Ingress") | ("policy" | "policy.networking.k8s.io", _) => {
-            Strategy { generation: true, ..PLAIN }
-        }
+        ("policy.networking.k8s.io", "ClusterNetworkPolicy") => policy::CLUSTER_NETWORK_POLICY,
+        ("networking.k8s.io", "Ingress") | ("policy", _) => Strategy { generation: true, ..PLAIN },
         ("rbac.authorization.k8s.io", _) => Strategy { names: Rule::Path, ..PLAIN },
         ("storage.k8s.io", "StorageClass") => {
             Strategy { returns_deleted: true, default: config::storage_class, ..PLAIN }

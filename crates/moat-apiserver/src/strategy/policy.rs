@@ -1,11 +1,47 @@
-//! NetworkPolicies: upstream's defaults. Rules will be those of the policy brain's own reader (`moat-model`).
+//! Policies: upstream's defaults, and the rules by which every other part of the product reads them (`moat-model`), so that what is stored
+//! here is never refused there.
 
 use super::{PLAIN, Strategy};
 use crate::object::{child_mut, default};
+use crate::status::Cause;
+use moat_model::{Options, SourceId, codes, lower};
 use serde_json::{Value, json};
 
 pub(super) const NETWORK_POLICY: Strategy =
-    Strategy { generation: true, default: network_policy, ..PLAIN };
+    Strategy { generation: true, default: network_policy, validate, ..PLAIN };
+pub(super) const CLUSTER_NETWORK_POLICY: Strategy =
+    Strategy { generation: true, validate, ..PLAIN };
+
+/// The reader's own findings, which are in upstream's words already; the word before the first colon is the machine's reason.
+fn validate(object: &Value, causes: &mut Vec<Cause>) {
+    let value = moat_model::Value::from(object);
+    let lowered = lower([(SourceId(0), &value)], &[], &Options::default());
+    for found in lowered.diagnostics {
+        if found.code != codes::INVALID && found.code != codes::WRONG_TYPE {
+            continue;
+        }
+        // Names and labels are checked for every kind alike.
+        if found.path.starts_with("metadata") {
+            continue;
+        }
+        let word = found.message.split(':').next().unwrap_or_default();
+        let reason = match word {
+            "Required value" => "FieldValueRequired",
+            "Unsupported value" => "FieldValueNotSupported",
+            "Forbidden" => "FieldValueForbidden",
+            "Duplicate value" => "FieldValueDuplicate",
+            "Too long" => "FieldValueTooLong",
+            "Too many" => "FieldValueTooMany",
+            _ => "FieldValueInvalid",
+        };
+        // The reader says more about prefixes than upstream does.
+        let message = match found.message.split_once("2001:db8::/64)") {
+            Some((upstreams, _)) => format!("{upstreams}2001:db8::/64)"),
+            None => found.message,
+        };
+        causes.push(Cause::field(reason, found.path, message));
+    }
+}
 
 //= k8s NetworkPolicySpec.policyTypes
 //# If this field is not specified, it will default based on the existence of ingress or egress rules

@@ -87,7 +87,7 @@ fn policy_types<'v>(
                 Some("Ingress") => ingress = true,
                 Some("Egress") => egress = true,
                 Some(other) => {
-                    reader.invalid(item, format!("Unsupported value: \"{other}\": supported values: \"Egress\", \"Ingress\""));
+                    reader.invalid(item, format!("Unsupported value: \"{other}\": supported values: \"Ingress\", \"Egress\""));
                 }
                 None => {}
             }
