@@ -1,6 +1,6 @@
 //! Content negotiation: in which form an answer is wanted, and in which a body came.
 //!
-//! Only JSON is spoken. Protobuf comes as another [`Encoding`] beside it.
+//! Only JSON is spoken. Protobuf will be another encoding beside it.
 
 use crate::status::Status;
 

@@ -2,13 +2,18 @@
 
 mod strategic;
 
+use crate::api::BODY_BYTES_MAX;
 use crate::negotiate::PATCHES;
 use crate::schema::Schema;
 use crate::status::{About, Status};
+use json_patch::PatchOperation;
 use serde_json::{Map, Value};
 
 /// Operations of one JSON patch (upstream's bound).
 const OPERATIONS_MAX: usize = 10_000;
+
+/// Levels of an object that is stored; bodies have fewer than 128 because the parser goes no deeper.
+const DEPTH_MAX: usize = 120;
 
 /// How a patch is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +70,7 @@ impl Patch {
         let mut new = object.clone();
         match self {
             // Upstream's words for a patch that was read and does not fit.
-            Self::Json(patch) => json_patch::patch(&mut new, patch).map_err(|_| {
-                let mut status = Status::invalid(About { group: "", resource: "" }, "", &[]);
-                "the server rejected our request due to an error in our request"
-                    .clone_into(&mut status.message);
-                status.details = Some(Map::new());
-                status
-            })?,
+            Self::Json(patch) => operate(&mut new, patch)?,
             Self::Merge(patch) => json_patch::merge(&mut new, patch),
             Self::Strategic(patch) => {
                 if schema.is_known() {
@@ -83,5 +82,86 @@ impl Patch {
             }
         }
         Ok(new)
+    }
+}
+
+/// Applies operations, within bounds: ten that copy a list into itself would fill the memory, some thousand that move an object into another
+/// one would nest it deeper than any stack.
+fn operate(object: &mut Value, patch: &[PatchOperation]) -> Result<(), Status> {
+    let mut copied = 0;
+    for (at, operation) in patch.iter().enumerate() {
+        if let PatchOperation::Copy(copy) = operation {
+            copied += object.pointer(copy.from.as_str()).map_or(0, |value| value.to_string().len());
+            if BODY_BYTES_MAX < copied {
+                return Err(Status::bad_request(format!(
+                    "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {BODY_BYTES_MAX}"
+                )));
+            }
+        }
+        json_patch::patch(object, std::slice::from_ref(operation)).map_err(|_| does_not_fit())?;
+        let last = at + 1 == patch.len();
+        if (last || at % 64 == 63) && is_deeper(object, DEPTH_MAX) {
+            return Err(Status::bad_request(format!(
+                "the patched object is nested deeper than {DEPTH_MAX}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Upstream's words for a patch that was read and does not fit the object.
+fn does_not_fit() -> Status {
+    let mut status = Status::invalid(About { group: "", resource: "" }, "", &[]);
+    "the server rejected our request due to an error in our request"
+        .clone_into(&mut status.message);
+    status.details = Some(Map::new());
+    status
+}
+
+/// Whether a value has more levels than `most`; looks no deeper than that.
+fn is_deeper(value: &Value, most: usize) -> bool {
+    match value {
+        Value::Object(_) | Value::Array(_) if most == 0 => true,
+        Value::Object(map) => map.values().any(|inner| is_deeper(inner, most - 1)),
+        Value::Array(items) => items.iter().any(|inner| is_deeper(inner, most - 1)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn apply(operations: Value) -> Result<Value, Status> {
+        let patch = Patch::new(PatchKind::Json, operations).unwrap();
+        patch.apply(Schema::of_kind("", "v1", "ConfigMap"), &json!({"data": {"a": ["x"]}}))
+    }
+
+    #[test]
+    fn operations_are_applied_and_bounded() {
+        let fine = apply(
+            json!([{"op": "copy", "from": "/data/a", "path": "/data/b"}, {"op": "remove", "path": "/data/a"}]),
+        );
+        assert_eq!(fine.unwrap(), json!({"data": {"b": ["x"]}}));
+        assert_eq!(apply(json!([{"op": "remove", "path": "/none"}])).unwrap_err().code, 422);
+        let copies: Vec<Value> = (0..100)
+            .map(|_| json!({"op": "copy", "from": "/data/a", "path": "/data/a/-"}))
+            .collect();
+        assert!(
+            apply(copies.into()).unwrap_err().message.starts_with("Unable to complete the copy")
+        );
+        let nested: Vec<Value> = (0..3000)
+            .flat_map(|_| {
+                [
+                    json!({"op": "add", "path": "/x", "value": {}}),
+                    json!({"op": "move", "from": "/data", "path": "/x/data"}),
+                    json!({"op": "move", "from": "/x", "path": "/data"}),
+                ]
+            })
+            .collect();
+        assert!(
+            apply(nested.into()).unwrap_err().message.starts_with("the patched object is nested")
+        );
     }
 }
