@@ -10,7 +10,7 @@ use crate::dialect::Dialect;
 use moat_ir::{Bound, PodIdx, PodInfo, SymbolicIr};
 use moat_model::inventory::{Inventory, Pod, PodKind};
 use moat_sets::Family;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -64,6 +64,18 @@ pub enum Changed {
     Policies,
     /// Everything may differ, places of pods included.
     Whole,
+}
+
+impl Changed {
+    /// The addresses that changed pods had, and those that they have, in rising order; none unless pods alone changed.
+    #[must_use]
+    pub fn addresses(&self, bound: &Bound) -> Vec<IpAddr> {
+        let Self::Pods(pods) = self else { return Vec::new() };
+        let now = |idx: PodIdx| &bound.pod(idx).addresses;
+        let all = pods.iter().flat_map(|own| own.before.iter().chain(now(own.pod)));
+        let all: BTreeSet<IpAddr> = all.copied().collect();
+        all.into_iter().collect()
+    }
 }
 
 /// A place at which a pod came, went, is different, or got or lost an address that another pod claims too.

@@ -1,7 +1,6 @@
 //! What the kernel's log says of one packet, in plain types.
 
 use core::fmt;
-use moat_sets::Protocol;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -74,14 +73,4 @@ impl TcpFlags {
         }
         Some(Self(flags))
     }
-}
-
-/// What policies take a protocol number for.
-pub(crate) fn protocol(number: u8) -> Protocol {
-    Protocol::of_number(number)
-}
-
-/// The number that is meant when only the protocol's name is given.
-pub(crate) fn usual_number(protocol: Protocol, address: IpAddr) -> u8 {
-    protocol.number(address.is_ipv4())
 }

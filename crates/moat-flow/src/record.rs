@@ -1,6 +1,6 @@
 //! One packet with who sent it to whom, what became of it, and why.
 
-use crate::packet::{Icmp, TcpFlags, protocol};
+use crate::packet::{Icmp, TcpFlags};
 use crate::time::Time;
 use crate::why::Why;
 use moat_ir::Direction;
@@ -45,7 +45,7 @@ impl Record {
     /// Its protocol, as policies see it.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
-        protocol(self.protocol_number)
+        Protocol::of_number(self.protocol_number)
     }
 }
 

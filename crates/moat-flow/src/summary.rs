@@ -5,6 +5,7 @@ use crate::text::{Ink, Look, clean, point, who};
 use crate::time::Time;
 use crate::why::Why;
 use core::fmt::Write as _;
+use moat_sets::Protocol;
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 
@@ -216,7 +217,7 @@ impl Summary {
                     "source": end(&row.source),
                     "destination": end(&row.destination),
                     "port": row.destination.port,
-                    "protocol": crate::packet::protocol(row.protocol_number).name(),
+                    "protocol": Protocol::of_number(row.protocol_number).name(),
                     "protocolNumber": row.protocol_number,
                     "policy": row.policy,
                     "count": row.count,

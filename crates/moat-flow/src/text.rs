@@ -104,7 +104,7 @@ pub(crate) fn who(end: &End) -> String {
 
 /// A destination with its port, as questions are written: `shop/db:5432/TCP`, `[2001:db8::1]:53/UDP`, `shop/db ICMP`.
 pub(crate) fn point(who: &str, address: IpAddr, port: Option<u16>, protocol: u8) -> String {
-    let name = crate::packet::protocol(protocol);
+    let name = Protocol::of_number(protocol);
     match (name, port, protocol) {
         (Protocol::Other, _, 1) => format!("{who} ICMP"),
         (Protocol::Other, _, 58) => format!("{who} ICMPv6"),

@@ -426,18 +426,25 @@ impl Keeper {
         target: &Table,
         shut: &dyn Fn() -> Table,
     ) -> core::result::Result<Sequence, Stop> {
-        let around = self.nft.size(&[]).unwrap_or_default();
-        let size = |op: &Op| self.size_of(op, around);
-        let limit = self.limit.saturating_sub(around);
-        let splitter = Splitter { limit, size: &size, gates: &self.gates };
-        splitter.sequence(from, target, shut).map_err(|over| {
-            Stop::Failed(ApplyError::TooLarge { size: over.0 + around, limit: self.limit })
+        self.split(|splitter| splitter.sequence(from, target, shut)).map_err(|over| {
+            let size = over.0 + self.around();
+            Stop::Failed(ApplyError::TooLarge { size, limit: self.limit })
         })
     }
 
-    /// What cannot be said to the kernel is refused with the transaction that it is in.
-    fn size_of(&self, op: &Op, around: usize) -> usize {
-        let size = self.nft.size(core::slice::from_ref(op));
-        size.map_or(0, |size| size.saturating_sub(around))
+    /// Splits what is larger than a transaction can be. What cannot be said to the kernel is refused with the transaction that it is in.
+    fn split<T>(&self, how: impl FnOnce(&Splitter<'_>) -> T) -> T {
+        let around = self.around();
+        let size = |op: &Op| {
+            let size = self.nft.size(core::slice::from_ref(op));
+            size.map_or(0, |size| size.saturating_sub(around))
+        };
+        let limit = self.limit.saturating_sub(around);
+        how(&Splitter { limit, size: &size, gates: &self.gates })
+    }
+
+    /// The size of a transaction without steps.
+    fn around(&self) -> usize {
+        self.nft.size(&[]).unwrap_or_default()
     }
 }

@@ -104,6 +104,7 @@ impl Live {
     ) -> Result<Self, LiveError> {
         let Placed { inventory, bound, pods, outside, .. } = &placed;
         let net = Net::build(inventory, bound, pods, outside.clone(), progress).await?;
+        let services = services::table(bound, &placed.services, pods);
         let mut nodes = Vec::with_capacity(net.nodes.len());
         for node in &net.nodes {
             let policies =
@@ -115,11 +116,12 @@ impl Live {
             };
             let apply = |source| LiveError::Apply { node: node.name.clone(), source };
             installed.policies.set(installed.ruleset.table()).await.map_err(apply)?;
+            installed.services.set(&services).await.map_err(apply)?;
             nodes.push(installed);
         }
         let none = Reasons::new();
         let mut live = Self {
-            placed: placed.clone(),
+            placed,
             net,
             reasons: none.clone(),
             staged: none,
@@ -128,8 +130,21 @@ impl Live {
             nodes,
             prober: OnceLock::new(),
         };
-        live.apply(placed).await?;
+        live.note();
         Ok(live)
+    }
+
+    /// Learns what the rulesets can say, and what of them is too large.
+    fn note(&mut self) {
+        self.refused.clear();
+        for Installed { ruleset, .. } in &self.nodes {
+            // Reasons that are gone stay known: records of them may still be on their way.
+            let (reasons, staged) = ruleset.reasons();
+            self.reasons.extend(reasons.clone());
+            self.staged.extend(staged.cloned().unwrap_or_default());
+            self.refused.extend(ruleset.refused().iter().cloned());
+        }
+        self.refused.dedup();
     }
 
     /// Applies another state of the same world, node by node, and says what changed. When it returns, every packet that comes is judged
@@ -137,20 +152,14 @@ impl Live {
     pub async fn apply(&mut self, placed: Placed) -> Result<Vec<Applied>, LiveError> {
         let mut applied = Vec::with_capacity(self.nodes.len());
         let services = services::table(&placed.bound, &placed.services, &placed.pods);
-        self.refused.clear();
         for (node, installed) in self.net.nodes.iter().zip(&mut self.nodes) {
             let start = Instant::now();
             let apply = |source| LiveError::Apply { node: node.name.clone(), source };
             installed.services.set(&services).await.map_err(apply)?;
             let (bound, staged) = (&placed.bound, placed.staged.as_deref());
-            let ruleset = &mut installed.ruleset;
-            let edit = ruleset.follow(bound, staged, &placed.node(&node.name), What::All);
+            let spec = placed.node(&node.name);
+            let edit = installed.ruleset.follow(bound, staged, &spec, What::All);
             let kept = installed.policies.change(&edit).await.map_err(apply)?;
-            // Reasons that are gone stay known: records of them may still be on their way.
-            let (reasons, staged) = ruleset.reasons();
-            self.reasons.extend(reasons.clone());
-            self.staged.extend(staged.cloned().unwrap_or_default());
-            self.refused.extend(ruleset.refused().iter().cloned());
             let closed = kept.closed.iter().map(|group| group.words.clone()).collect();
             applied.push(Applied {
                 node: node.name.clone(),
@@ -159,7 +168,7 @@ impl Live {
                 took: start.elapsed(),
             });
         }
-        self.refused.dedup();
+        self.note();
         self.placed = placed;
         Ok(applied)
     }

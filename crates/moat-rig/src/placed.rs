@@ -7,7 +7,6 @@ use moat_ir::{Bound, PodIdx, ServiceInfo};
 use moat_model::inventory::Inventory;
 use moat_model::{Lowered, Policy};
 use moat_nft::render::{Node, Ruleset, Settings};
-use moat_sets::AddrSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -80,14 +79,7 @@ impl Placed {
     /// What a node's ruleset is made for.
     #[must_use]
     pub fn node(&self, name: &str) -> Node {
-        let on_it = |idx: &PodIdx| {
-            let pod = self.bound.pod(*idx);
-            pod.node.as_deref() == Some(name) && !pod.host_network
-        };
-        let pods: Vec<PodIdx> = self.pods.iter().copied().filter(on_it).collect();
-        let addresses = pods.iter().flat_map(|&idx| &self.bound.pod(idx).addresses);
-        let pod_addresses = AddrSet::from_ranges(addresses.map(|&own| (own, own)));
-        Node { pods, pod_addresses }
+        Node::of(&self.bound, name, self.pods.iter().copied())
     }
 }
 

@@ -16,13 +16,11 @@ use moat_nft::model::Table;
 use moat_nft::print;
 use moat_nft::render::{Node, Ruleset, Settings, What, render};
 use moat_rig::place::place;
-use moat_sets::AddrSet;
 use moat_testkit::changes::{Pool, Step};
 use moat_testkit::rng::Rng;
 use moat_testkit::settings::{Settings as Bounds, seeds};
 use moat_testkit::{agree, engine, generate};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 const STEPS: usize = 12;
@@ -32,24 +30,7 @@ type Counts = BTreeMap<String, usize>;
 
 /// What a node's ruleset is made for: its pods with their addresses.
 fn spec(bound: &Bound, node: &str) -> Node {
-    let local = |idx: &u32| {
-        let pod = bound.pod(*idx);
-        pod.node.as_deref() == Some(node) && !pod.host_network && !pod.finished
-    };
-    let pods: Vec<u32> = (0..u32::try_from(bound.pods.len()).unwrap()).filter(local).collect();
-    let addresses = pods.iter().flat_map(|&idx| &bound.pod(idx).addresses);
-    let pod_addresses = AddrSet::from_ranges(addresses.map(|&own| (own, own)));
-    Node { pods, pod_addresses }
-}
-
-/// The addresses that a change is about: those that its pods had, and those that they have.
-fn addresses(bound: &Bound, changed: &[moat_compile::PodChanged]) -> Vec<IpAddr> {
-    let now = |idx: u32| bound.pods.get(idx as usize).into_iter().flat_map(|pod| &pod.addresses);
-    let all = changed.iter().flat_map(|own| own.before.iter().chain(now(own.pod)));
-    let mut all: Vec<IpAddr> = all.copied().collect();
-    all.sort_unstable();
-    all.dedup();
-    all
+    Node::of(bound, node, 0..u32::try_from(bound.pods.len()).unwrap())
 }
 
 fn same(now: &Table, fresh: &Table) -> Result<(), String> {
@@ -97,8 +78,8 @@ fn check(seed: u64) -> Result<Counts, String> {
             let list;
             let (name, what) = match &changed {
                 Changed::Nothing => continue,
-                Changed::Pods(pods) => {
-                    list = addresses(bound, pods);
+                Changed::Pods(_) => {
+                    list = changed.addresses(bound);
                     ("pods", What::Addresses(&list))
                 }
                 Changed::Policies => ("policies", What::Policies),
@@ -142,19 +123,7 @@ fn check(seed: u64) -> Result<Counts, String> {
 #[test]
 fn what_follows_is_what_is_made_anew() {
     let (first, n) = seeds(200);
-    let mut sum = Counts::new();
-    let result = agree::in_parallel(
-        n,
-        |idx| check(first + idx),
-        |counts: Counts| {
-            for (kind, n) in counts {
-                *sum.entry(kind).or_default() += n;
-            }
-        },
-    );
-    if let Err((idx, error)) = result {
-        panic!("seed {} (rerun with MOAT_SEED={0}):\n{error}", first + idx);
-    }
+    let sum = agree::tally(first, n, check);
     println!("{sum:#?}");
     for kind in ["pods: elements only", "pods: rules", "policies: rules", "policies: nothing"] {
         assert!(n < 200 || sum.get(kind).is_some_and(|n| *n > 50), "{kind}: {sum:#?}");

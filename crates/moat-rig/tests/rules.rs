@@ -17,7 +17,7 @@ use moat_nft::model::{Hook, States, Table};
 use moat_nft::reason::{Mark, Reasons};
 use moat_nft::render::{Node, Settings, render, render_staged};
 use moat_rig::place::place;
-use moat_sets::{AddrSet, Family, Protocol, ServicePoint};
+use moat_sets::{Family, Protocol, ServicePoint};
 use moat_testkit::settings::{Settings as Bounds, seeds};
 use moat_testkit::{engine, generate};
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,15 +74,8 @@ impl World {
 }
 
 /// What a node's ruleset is made for: its pods with their addresses.
-fn spec(bound: &Bound, node: &Arc<str>) -> Node {
-    let local =
-        |idx: &u32| bound.pod(*idx).node.as_ref() == Some(node) && !bound.pod(*idx).host_network;
-    let pods: Vec<u32> = (0..u32::try_from(bound.pods.len()).unwrap()).filter(local).collect();
-    let pod_addresses = pods
-        .iter()
-        .flat_map(|&idx| &bound.pod(idx).addresses)
-        .fold(AddrSet::empty(), |sum, &address| sum.union(&AddrSet::host(address)));
-    Node { pods, pod_addresses }
+fn spec(bound: &Bound, node: &str) -> Node {
+    Node::of(bound, node, 0..u32::try_from(bound.pods.len()).unwrap())
 }
 
 fn rules(bound: &Bound, node: &Arc<str>) -> (Table, Reasons) {

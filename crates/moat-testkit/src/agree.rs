@@ -8,6 +8,7 @@ use crate::subject::{Spec, Subject};
 use crate::{generate, probe, rng, settings, shrink};
 use core::fmt;
 use moat_ir::Verdict;
+use std::collections::BTreeMap;
 
 /// How two answers compare.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -158,6 +159,28 @@ pub fn check_seed(
         let objects = shrink::smallest(world.objects.clone(), &differs);
         check(&objects, [found.flow.clone()], bug).expect_err("the smallest world still differs")
     })
+}
+
+/// Runs a check for `n` seeds from `first` on, and adds up how often what came out.
+///
+/// # Panics
+///
+/// With the first seed that fails.
+pub fn tally(
+    first: u64,
+    n: u64,
+    check: impl Fn(u64) -> Result<BTreeMap<String, usize>, String> + Sync,
+) -> BTreeMap<String, usize> {
+    let mut sum = BTreeMap::new();
+    let add = |counts: BTreeMap<String, usize>| {
+        for (kind, n) in counts {
+            *sum.entry(kind).or_default() += n;
+        }
+    };
+    if let Err((idx, error)) = in_parallel(n, |idx| check(first + idx), add) {
+        panic!("seed {} (rerun with MOAT_SEED={0}):\n{error}", first + idx);
+    }
+    sum
 }
 
 /// Runs a check for each number below `n` on all cores; the failure of the least number is returned.

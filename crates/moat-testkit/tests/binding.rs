@@ -81,19 +81,7 @@ fn check(seed: u64) -> Result<Counts, String> {
 #[test]
 fn kept_up_to_date_is_bound_anew() {
     let (first, n) = seeds(300);
-    let mut sum = Counts::new();
-    let result = agree::in_parallel(
-        n,
-        |idx| check(first + idx),
-        |counts: Counts| {
-            for (kind, n) in counts {
-                *sum.entry(kind).or_default() += n;
-            }
-        },
-    );
-    if let Err((idx, error)) = result {
-        panic!("seed {} (rerun with MOAT_SEED={0}):\n{error}", first + idx);
-    }
+    let sum = agree::tally(first, n, check);
     println!("{sum:#?}");
     if n < 300 {
         return;

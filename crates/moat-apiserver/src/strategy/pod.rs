@@ -236,14 +236,16 @@ fn ports(container: &Value, path: &str, causes: &mut Vec<Cause>) {
             None => causes.push(Cause::required(format!("{path}.containerPort"), "")),
             Some(own) => in_range(own, &format!("{path}.containerPort"), causes),
         }
-        let protocol = &port["protocol"];
-        if !matches!(protocol.as_str(), Some("TCP" | "UDP" | "SCTP")) {
-            causes.push(Cause::not_supported(
-                format!("{path}.protocol"),
-                protocol,
-                &["SCTP", "TCP", "UDP"],
-            ));
-        }
+        has_protocol(port, &path, causes);
+    }
+}
+
+/// A port's protocol.
+pub(super) fn has_protocol(port: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let protocol = &port["protocol"];
+    if !matches!(protocol.as_str(), Some("TCP" | "UDP" | "SCTP")) {
+        let path = format!("{path}.protocol");
+        causes.push(Cause::not_supported(path, protocol, &["SCTP", "TCP", "UDP"]));
     }
 }
 

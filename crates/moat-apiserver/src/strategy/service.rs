@@ -142,14 +142,7 @@ fn validate(object: &Value, causes: &mut Vec<Cause>) {
                 }
             }
         }
-        let protocol = &port["protocol"];
-        if !matches!(protocol.as_str(), Some("TCP" | "UDP" | "SCTP")) {
-            causes.push(Cause::not_supported(
-                format!("{path}.protocol"),
-                protocol,
-                &["SCTP", "TCP", "UDP"],
-            ));
-        }
+        super::pod::has_protocol(port, &path, causes);
         if let Some(node) =
             number(port, "/nodePort").filter(|node| *node != 0 && !NODE_PORTS.contains(node))
         {

@@ -1,7 +1,6 @@
 //! Recorded ends found again in other policies' inventory, and what those policies say.
 
 use super::{Recorded, Told};
-use crate::packet::protocol;
 use crate::record::{End, Name};
 use crate::text::Look;
 use crate::why::Why;
@@ -35,7 +34,7 @@ impl<'b> Ends<'b> {
         let mut notes = Vec::new();
         let from = self.end(&flow.source, &mut notes)?;
         let to = self.end(&flow.destination, &mut notes)?;
-        let protocol = protocol(flow.protocol_number);
+        let protocol = Protocol::of_number(flow.protocol_number);
         let port = match (protocol, flow.destination.port) {
             (Protocol::Other, _) => 0,
             (_, Some(port)) => port,

@@ -1,11 +1,11 @@
 //! A replay as text and as data: kind `FlowReplay`.
 
 use super::{Recorded, Replay, Told};
-use crate::packet::protocol;
 use crate::text::{Ink, Look, clean, point, who};
 use crate::time::Time;
 use core::fmt::Write as _;
 use moat_ir::Verdict;
+use moat_sets::Protocol;
 use serde_json::{Value, json};
 
 /// Flows of one list that are told one by one; data has them all.
@@ -135,7 +135,7 @@ fn more(out: &mut String, n: usize, what: &str) {
 }
 
 fn flow(flow: &Recorded) -> Value {
-    let protocol = protocol(flow.protocol_number);
+    let protocol = Protocol::of_number(flow.protocol_number);
     let end = |end: &crate::record::End| json!({"kind": end.name.kind(), "name": end.name.text(), "address": end.address});
     json!({
         "source": end(&flow.source),

@@ -41,7 +41,7 @@ mod words;
 
 pub(crate) use check::fault;
 
-use crate::packet::{Icmp, TcpFlags, usual_number};
+use crate::packet::{Icmp, TcpFlags};
 use crate::record::{End, Name, Record, Verdict};
 use crate::time::Time;
 use crate::why::{PolicyRef, RuleRef, Why};
@@ -204,7 +204,7 @@ fn is_false(flag: &bool) -> bool {
 impl<'w> From<&'w Record> for Wire<'w> {
     fn from(record: &'w Record) -> Self {
         let number = record.protocol_number;
-        let usual = usual_number(record.protocol(), record.destination.address);
+        let usual = record.protocol().number(record.destination.address.is_ipv4());
         let mut wire = Self {
             schema: text(SCHEMA),
             time: Word(record.time),
@@ -308,7 +308,7 @@ impl Wire<'_> {
             );
         }
         match self.protocol_number {
-            Some(number) if crate::packet::protocol(number) != self.protocol.0 => fault(
+            Some(number) if Protocol::of_number(number) != self.protocol.0 => fault(
                 "protocolNumber",
                 format!("is {number}, which is not {}", self.protocol.0),
                 None,
@@ -319,7 +319,7 @@ impl Wire<'_> {
 
     /// The record; [`Wire::check`] has passed.
     pub(crate) fn record(&self) -> Record {
-        let usual = usual_number(self.protocol.0, self.destination.address);
+        let usual = self.protocol.0.number(self.destination.address.is_ipv4());
         Record {
             time: self.time.0,
             node: self.node.shared(),

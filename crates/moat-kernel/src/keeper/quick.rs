@@ -1,11 +1,11 @@
 //! Changes that cost what they change: without a copy of the table, and without a look at all of it.
 
 use super::commit::Stop;
-use super::split::{Sequence, Splitter};
+use super::split::Sequence;
 use super::{Applied, Keeper};
 use crate::nft::ApplyError;
 use moat_nft::edit::Edit;
-use moat_nft::model::{Op, Table};
+use moat_nft::model::Table;
 use moat_nft::way::{Uses, Way};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,11 +21,8 @@ impl Keeper {
         }
         let uses = self.uses.get_or_insert_with(|| Uses::new(wanted, &self.gates));
         let way = Way::of(edit, wanted, uses)?;
-        let around = self.nft.size(&[]).ok()?;
-        let size = |op: &Op| self.size_of(op, around);
-        let limit = self.limit.saturating_sub(around);
         let mut sequence = Sequence::default();
-        Splitter { limit, size: &size, gates: &self.gates }.by_way(way, &mut sequence)?;
+        self.split(|splitter| splitter.by_way(way, &mut sequence))?;
         Some(sequence)
     }
 

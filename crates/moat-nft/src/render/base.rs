@@ -4,13 +4,13 @@ use super::draft::Draft;
 use super::group::{PREFIXES_MAX, capacity};
 use super::layer::{Layer, Work};
 use super::peers::{prefixes, ranges};
-use super::{DIRECTIONS, Node, Settings, after, dispatch_name, local, side, verdict};
+use super::{DIRECTIONS, Node, Settings, after, dispatch_name, side, verdict};
 use crate::model::{
     Base, BaseKind, Element, Field, Hook, Log, Name, Rule, Set, SetKey, SetShape, Statement,
     States, Value, Verdict,
 };
 use crate::reason::{Mark, ReasonId};
-use moat_ir::{Bound, Direction};
+use moat_ir::{Direction, PodIdx};
 use moat_sets::Family;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -58,12 +58,12 @@ pub(super) fn entrances(draft: &mut Draft, settings: &Settings) {
 /// node's pods is not programmed yet.
 pub(super) fn dispatchers(
     draft: &mut Draft,
-    bound: &Bound,
     node: &Node,
+    pods: &[(PodIdx, IpAddr)],
     layers: &[&Layer],
     sets: &mut Vec<Name>,
 ) {
-    let mut kept = exempt(draft, bound, node);
+    let mut kept = exempt(draft, pods);
     let mut rules: [Vec<Rule>; 2] = Default::default();
     for family in Family::BOTH {
         let (set, key) = match family {
@@ -120,15 +120,14 @@ pub(super) fn dispatchers(
 
 /// A pod that reaches itself through a Service is never denied. It is asked about only where something is to be denied, because hardly
 /// any packet is of that kind.
-fn exempt(draft: &mut Draft, bound: &Bound, node: &Node) -> Vec<Name> {
-    let pods = local(bound, node);
+fn exempt(draft: &mut Draft, pods: &[(PodIdx, IpAddr)]) -> Vec<Name> {
     let (mut names, mut rules) = (Vec::new(), Vec::new());
     for (name, key, fields) in [
         ("own4", SetKey::PairV4, [Field::SourceV4, Field::DestinationV4]),
         ("own6", SetKey::PairV6, [Field::SourceV6, Field::DestinationV6]),
     ] {
         let mut set = Set::new(SetShape { key, interval: false, map: false, size: None });
-        for (_, address) in &pods {
+        for (_, address) in pods {
             match (*address, key) {
                 (IpAddr::V4(own), SetKey::PairV4) => {
                     set.elements.insert(Element::PairV4(own, own), None);

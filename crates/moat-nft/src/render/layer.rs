@@ -5,7 +5,7 @@ use super::group::Group;
 use super::peers::PodTable;
 use super::row::RowParts;
 use super::sum::Sum;
-use super::{DIRECTIONS, Node, Settings, dispatch_name, host, local};
+use super::{DIRECTIONS, Settings, dispatch_name, host};
 use crate::model::{Name, Set, SetKey, SetShape, Verdict};
 use crate::reason::{Reason, ReasonId, Reasons};
 use core::hash::{Hash, Hasher};
@@ -54,8 +54,7 @@ impl Work<'_> {
 
     /// Leads each local pod to the chains of its programs; of staged programs, only those that are not `enforced` already. Groups come
     /// and go as they are needed.
-    pub(super) fn dispatch(&mut self, node: &Node, enforced: Option<&Bound>) {
-        let pods = local(self.bound, node);
+    pub(super) fn dispatch(&mut self, pods: &[(PodIdx, IpAddr)], enforced: Option<&Bound>) {
         let mut targets: BTreeMap<(Direction, Family), Vec<(IpAddr, Name)>> = BTreeMap::new();
         let mut needed: BTreeMap<Name, (ProgramId, Family)> = BTreeMap::new();
         for direction in DIRECTIONS {
@@ -116,20 +115,20 @@ impl Work<'_> {
 
     /// Notes that something leads to a decision's chain, and makes it if it is the first.
     pub(super) fn hold_decision(&mut self, name: &Name, direction: Direction, decision: &Decision) {
-        self.say(direction, decision);
+        let (id, words) = self.say(direction, decision);
         if self.draft.hold(name) {
-            let reason = Reason { direction, decision: decision.clone() };
-            let words = reason.words(self.bound);
-            let id = ReasonId(crate::reason::hash(&words));
             let rules = self.decided(direction, decision.allow, id, &words);
             self.draft.put_chain(name, None, rules);
         }
     }
 
     /// Learns a reason in the numbers of the present bound form: a changed policy may say the same words of another clause.
-    pub(super) fn say(&mut self, direction: Direction, decision: &Decision) {
+    pub(super) fn say(&mut self, direction: Direction, decision: &Decision) -> (ReasonId, String) {
         let reason = Reason { direction, decision: decision.clone() };
-        self.layer.reasons.insert(reason.id(self.bound), reason);
+        let words = reason.words(self.bound);
+        let id = ReasonId(crate::reason::hash(&words));
+        self.layer.reasons.insert(id, reason);
+        (id, words)
     }
 
     /// The chain of a decision is gone.

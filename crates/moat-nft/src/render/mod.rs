@@ -37,6 +37,21 @@ pub struct Node {
     pub pod_addresses: AddrSet,
 }
 
+impl Node {
+    /// A node by its name, with those of `pods` that are on it.
+    #[must_use]
+    pub fn of(bound: &Bound, name: &str, pods: impl IntoIterator<Item = PodIdx>) -> Self {
+        let on_it = |idx: &PodIdx| {
+            let pod = bound.pod(*idx);
+            pod.node.as_deref() == Some(name) && !pod.host_network
+        };
+        let pods: Vec<PodIdx> = pods.into_iter().filter(on_it).collect();
+        let addresses = pods.iter().flat_map(|&idx| &bound.pod(idx).addresses);
+        let pod_addresses = AddrSet::from_ranges(addresses.map(|&own| (own, own)));
+        Self { pods, pod_addresses }
+    }
+}
+
 /// What does not follow from policies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {

@@ -45,7 +45,7 @@ impl Work<'_> {
             return self.hold_decision(name, direction, only);
         }
         if !self.draft.hold(name) {
-            return ports.iter().for_each(|(_, decision)| self.say(direction, decision));
+            return ports.iter().for_each(|(_, decision)| drop(self.say(direction, decision)));
         }
         let row = Row::new(ports);
         let mut parts = RowParts::default();

@@ -39,10 +39,9 @@ struct Dispatched {
 }
 
 impl Dispatched {
-    fn new(bound: &Bound, node: &Node) -> Self {
+    fn new(bound: &Bound, node: &Node, pods: &[(PodIdx, IpAddr)]) -> Self {
         let programs = |idx: PodIdx| DIRECTIONS.map(|at| bound.class_of(idx).program(at));
-        let pods = local(bound, node).into_iter();
-        let pods = pods.map(|(idx, address)| (address, programs(idx))).collect();
+        let pods = pods.iter().map(|&(idx, address)| (address, programs(idx))).collect();
         Self { pods, pod_addresses: node.pod_addresses.clone() }
     }
 }
@@ -80,12 +79,12 @@ impl Ruleset {
             let mut layer = Layer { staged: true, ..Layer::new(staged) };
             let draft = &mut ruleset.draft;
             let mut work = Work { bound: staged, settings, draft, layer: &mut layer };
-            work.dispatch(node, Some(bound));
+            work.dispatch(&local(staged, node), Some(bound));
             ruleset.refused_staged = work.refused();
             ruleset.staged = Some(layer);
         }
         ruleset.in_force = Layer::new(bound);
-        ruleset.dispatch(bound, node);
+        ruleset.dispatch(bound, node, true);
         ruleset.draft.settle();
         ruleset
     }
@@ -142,15 +141,11 @@ impl Ruleset {
             What::Policies => {
                 renumber(&mut self.in_force.reasons, &old, &self.symbolic);
                 self.in_force.meanings.clear();
-                self.dispatch(bound, node);
+                self.dispatch(bound, node, true);
             }
             What::Addresses(addresses) => {
                 self.work(bound).readdress(addresses);
-                if self.dispatched == Dispatched::new(bound, node) {
-                    self.refused = self.all_refused(bound);
-                } else {
-                    self.dispatch(bound, node);
-                }
+                self.dispatch(bound, node, false);
             }
         }
         self.draft.take()
@@ -160,17 +155,17 @@ impl Ruleset {
         Work { bound, settings: &self.settings, draft: &mut self.draft, layer: &mut self.in_force }
     }
 
-    fn all_refused(&mut self, bound: &Bound) -> Vec<Refused> {
-        let mut refused = self.work(bound).refused();
-        refused.extend(self.refused_staged.iter().cloned());
-        refused
-    }
-
-    fn dispatch(&mut self, bound: &Bound, node: &Node) {
-        self.work(bound).dispatch(node, None);
-        self.dispatched = Dispatched::new(bound, node);
-        self.refused = self.all_refused(bound);
-        let layers: Vec<&Layer> = self.staged.iter().chain([&self.in_force]).collect();
-        base::dispatchers(&mut self.draft, bound, node, &layers, &mut self.locals);
+    /// Leads local pods to their groups; unless `always`, only if something about that is different.
+    fn dispatch(&mut self, bound: &Bound, node: &Node, always: bool) {
+        let pods = local(bound, node);
+        let now = Dispatched::new(bound, node, &pods);
+        if always || now != self.dispatched {
+            self.work(bound).dispatch(&pods, None);
+            let layers: Vec<&Layer> = self.staged.iter().chain([&self.in_force]).collect();
+            base::dispatchers(&mut self.draft, node, &pods, &layers, &mut self.locals);
+            self.dispatched = now;
+        }
+        self.refused = self.work(bound).refused();
+        self.refused.extend(self.refused_staged.iter().cloned());
     }
 }

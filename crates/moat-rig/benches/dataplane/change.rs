@@ -138,10 +138,8 @@ impl Agent {
         let addresses: Vec<IpAddr>;
         let what = match &changed {
             Changed::Nothing => What::Addresses(&[]),
-            Changed::Pods(pods) => {
-                let now = |idx: PodIdx| bound.pod(idx).addresses.iter();
-                let all = pods.iter().flat_map(|own| own.before.iter().chain(now(own.pod)));
-                addresses = all.copied().collect();
+            Changed::Pods(_) => {
+                addresses = changed.addresses(bound);
                 What::Addresses(&addresses)
             }
             Changed::Policies => What::Policies,

@@ -16,6 +16,7 @@ use moat_nft::render::{gates, render};
 use moat_rig::placed::Placed;
 use moat_rig::verify::questions::Scope;
 use moat_sets::{Family, Protocol, ServicePoint};
+use moat_testkit::rng::Rng;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -114,19 +115,6 @@ pub(crate) fn run(runtime: &Runtime) {
     }
 }
 
-/// Numbers that look random and are the same in every run (SplitMix64, public domain).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % n as u64).unwrap()
-    }
-}
-
 /// What is changed between which states, and how.
 type Run<'a> = (&'a str, &'a [Table], How);
 
@@ -203,7 +191,7 @@ fn flood(runtime: &Runtime, site: &Site, (what, states, how): Run<'_>) {
             }
         });
         clock::pin(1);
-        let mut dice = Dice(1);
+        let mut dice = Rng::new(1);
         let mut walk: Vec<(usize, usize)> = Vec::with_capacity(n_updates);
         let mut now = 0;
         let start = Instant::now();

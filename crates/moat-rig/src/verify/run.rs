@@ -107,13 +107,15 @@ pub async fn verify(
     let records = reader.await?;
     drop(listeners);
     let mut answers = Vec::with_capacity(questions.len());
+    let refused: BTreeSet<ProgramId> =
+        live.refused.iter().filter(|own| !own.staged).map(|own| own.program).collect();
     for (question, seen) in questions.into_iter().zip(seen) {
         let observed = Observed {
             outcome: outcome(&seen),
             answered_by: seen.answered_by,
             records: records.of(&question, &seen),
         };
-        let judgement = match closed_ends(live, &question) {
+        let judgement = match closed_ends(bound, &refused, &question) {
             Closed::No => judge(bound, &question, &observed, true),
             Closed::Some => Judgement::LeftOpen,
             Closed::All => judge_closed(&observed.outcome),
@@ -131,10 +133,10 @@ enum Closed {
     All,
 }
 
-fn closed_ends(live: &Live, question: &Question) -> Closed {
-    let bound = &live.placed.bound;
-    let refused: BTreeSet<ProgramId> =
-        live.refused.iter().filter(|own| !own.staged).map(|own| own.program).collect();
+fn closed_ends(bound: &Bound, refused: &BTreeSet<ProgramId>, question: &Question) -> Closed {
+    if refused.is_empty() {
+        return Closed::No;
+    }
     let is_closed = |end: &End, direction| {
         let End::Pod(idx) = end else { return false };
         bound.class_of(*idx).program(direction).is_some_and(|own| refused.contains(&own))
