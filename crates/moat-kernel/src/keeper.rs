@@ -177,8 +177,9 @@ impl Keeper {
     ///
     /// The edit is one of the table that was last wanted; before the first, of an empty one.
     pub async fn change(&mut self, edit: &Edit) -> core::result::Result<Applied, ApplyError> {
+        // Whatever fails, what is wanted is known from here on: the next edit is one of it.
         if let Some(way) = self.quick_way(edit)
-            && self.is_current().await.map_err(ApplyError::Io)?
+            && self.is_current().await.is_ok_and(|is_current| is_current)
         {
             return self.quick(edit, way).await;
         }
