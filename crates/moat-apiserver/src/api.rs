@@ -247,10 +247,11 @@ impl Api {
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let accept = text(ACCEPT).unwrap_or_default();
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let kinds = self.kinds.now();
         let found = match parts.as_slice() {
-            [""] => Some(discovery::paths()),
+            [""] => Some(discovery::paths(&kinds)),
             ["api" | "apis"] if form(accept, &[Form::Discovery])? == Form::Discovery => {
-                let body = discovery::aggregated(parts == ["api"]).to_string();
+                let body = discovery::aggregated(&kinds, parts == ["api"]).to_string();
                 return Ok(Reply::bytes(
                     200,
                     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
@@ -258,16 +259,16 @@ impl Api {
                 ));
             }
             ["api"] => Some(discovery::core_versions(&self.address.to_string())),
-            ["api", version] => discovery::resource_list("", version),
-            ["apis"] => Some(discovery::group_list()),
-            ["apis", group] => discovery::group(group),
-            ["apis", group, version] => discovery::resource_list(group, version),
-            ["openapi", "v3"] => Some(schema::index()),
+            ["api", version] => discovery::resource_list(&kinds, "", version),
+            ["apis"] => Some(discovery::group_list(&kinds)),
+            ["apis", group] => discovery::group(&kinds, group),
+            ["apis", group, version] => discovery::resource_list(&kinds, group, version),
+            ["openapi", "v3"] => Some(schema::index(&kinds)),
             ["openapi", "v3", ..] => {
                 // Protobuf documents are not made; who takes nothing else is told.
                 form(accept, &[])?;
-                let (body, hash) =
-                    schema::document(&parts[2..].join("/")).ok_or_else(Status::no_such_path)?;
+                let (body, hash) = schema::document(&kinds, &parts[2..].join("/"))
+                    .ok_or_else(Status::no_such_path)?;
                 let etag = format!("\"{hash}\"");
                 if text(IF_NONE_MATCH) == Some(&etag) {
                     let mut reply = Reply::bytes(304, "application/json", Bytes::new());
@@ -287,14 +288,14 @@ impl Api {
 
 /// The call that a route means, if the kind has such a thing.
 fn call<'a>(
-    served: &'a Served,
+    served: Arc<Served>,
     route: Route,
     query: Query,
     verb: &'static str,
     user: &'a User,
     headers: &HeaderMap,
 ) -> Result<Call<'a>, Status> {
-    let kind = served.kind;
+    let kind = &served.kind;
     for part in [&route.name, &route.namespace] {
         if let Some(why) = crate::names::path_segment(part) {
             return Err(Status::bad_request(format!("Name parameter invalid: {part:?}: {why}")));

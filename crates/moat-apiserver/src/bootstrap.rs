@@ -18,7 +18,7 @@ pub(crate) async fn bootstrap(api: &Api) -> Result<(), Status> {
     for name in NAMESPACES {
         let namespace =
             json!({ "kind": "Namespace", "apiVersion": "v1", "metadata": { "name": name } });
-        create_as_server(api, of("", "Namespace")?, None, namespace).await?;
+        create_as_server(api, &*of("", "Namespace")?, None, namespace).await?;
     }
     let first = crate::strategy::service::FIRST.to_string();
     let labels = json!({ "component": "apiserver", "provider": "kubernetes" });
@@ -29,7 +29,7 @@ pub(crate) async fn bootstrap(api: &Api) -> Result<(), Status> {
             "ports": [{ "name": "https", "port": 443, "protocol": "TCP", "targetPort": api.address.port() }],
         },
     });
-    create_as_server(api, of("", "Service")?, Some("default"), service).await?;
+    create_as_server(api, &*of("", "Service")?, Some("default"), service).await?;
     let address = match api.address.ip() {
         // Where pods can reach it is not known yet; loopback is not a valid endpoint, so none is told.
         address if address.is_loopback() || address.is_unspecified() => return Ok(()),
@@ -42,5 +42,5 @@ pub(crate) async fn bootstrap(api: &Api) -> Result<(), Status> {
         "endpoints": [{ "addresses": [address], "conditions": { "ready": true } }],
         "ports": [{ "name": "https", "port": api.address.port(), "protocol": "TCP" }],
     });
-    create_as_server(api, of("discovery.k8s.io", "EndpointSlice")?, Some("default"), slice).await
+    create_as_server(api, &*of("discovery.k8s.io", "EndpointSlice")?, Some("default"), slice).await
 }

@@ -1,6 +1,6 @@
 //! Discovery: what this server serves, from the table of kinds, in the old form and the aggregated one.
 
-use crate::kinds::{Kind, Subresource, api_version, groups, of_version};
+use crate::kinds::{Kind, Snapshot, Subresource, api_version};
 use serde_json::{Value, json};
 
 /// The Kubernetes version whose API this is; clients compare it with their own.
@@ -23,15 +23,16 @@ pub(crate) fn core_versions(address: &str) -> Value {
 }
 
 /// `/apis`.
-pub(crate) fn group_list() -> Value {
+pub(crate) fn group_list(kinds: &Snapshot) -> Value {
     let groups: Vec<Value> =
-        groups().iter().filter(|(group, _)| !group.is_empty()).map(group_of).collect();
+        kinds.groups().iter().filter(|(group, _)| !group.is_empty()).map(group_of).collect();
     json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
 }
 
 /// `/apis/G`.
-pub(crate) fn group(name: &str) -> Option<Value> {
-    let found = groups().into_iter().find(|(group, _)| !group.is_empty() && *group == name)?;
+pub(crate) fn group(kinds: &Snapshot, name: &str) -> Option<Value> {
+    let found =
+        kinds.groups().into_iter().find(|(group, _)| !group.is_empty() && *group == name)?;
     let mut body = json!({ "kind": "APIGroup", "apiVersion": "v1" });
     if let (Some(to), Value::Object(from)) = (body.as_object_mut(), group_of(&found)) {
         to.extend(from);
@@ -47,11 +48,11 @@ fn group_of((group, versions): &(&str, Vec<&str>)) -> Value {
 }
 
 /// `/api/v1` and `/apis/G/V`.
-pub(crate) fn resource_list(group: &str, version: &str) -> Option<Value> {
+pub(crate) fn resource_list(kinds: &Snapshot, group: &str, version: &str) -> Option<Value> {
     let mut resources = Vec::new();
-    for kind in of_version(group, version) {
+    for kind in kinds.of_version(group, version) {
         let mut resource = json!({
-            "name": kind.plural, "singularName": kind.singular(), "namespaced": kind.namespaced, "kind": kind.kind, "verbs": kind.verbs.words(),
+            "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced, "kind": kind.kind, "verbs": kind.verbs.words(),
         });
         if let Some(map) = resource.as_object_mut() {
             if !kind.short.is_empty() {
@@ -62,7 +63,7 @@ pub(crate) fn resource_list(group: &str, version: &str) -> Option<Value> {
             }
         }
         resources.push(resource);
-        for sub in kind.subresources {
+        for sub in &kind.subresources {
             let name = format!("{}/{}", kind.plural, sub.name());
             resources.push(match sub {
                 Subresource::Scale => json!({
@@ -84,8 +85,9 @@ pub(crate) fn resource_list(group: &str, version: &str) -> Option<Value> {
 }
 
 /// `/api` (`core`) and `/apis` in one document, for clients that ask for it.
-pub(crate) fn aggregated(core: bool) -> Value {
-    let items: Vec<Value> = groups()
+pub(crate) fn aggregated(kinds: &Snapshot, core: bool) -> Value {
+    let items: Vec<Value> = kinds
+        .groups()
         .iter()
         .filter(|(group, _)| group.is_empty() == core)
         .map(|(group, versions)| {
@@ -93,7 +95,7 @@ pub(crate) fn aggregated(core: bool) -> Value {
                 .iter()
                 .map(|version| {
                     let resources: Vec<Value> =
-                        of_version(group, version).map(aggregated_kind).collect();
+                        kinds.of_version(group, version).map(aggregated_kind).collect();
                     json!({ "version": version, "resources": resources, "freshness": "Current" })
                 })
                 .collect();
@@ -106,10 +108,10 @@ pub(crate) fn aggregated(core: bool) -> Value {
 
 fn aggregated_kind(kind: &Kind) -> Value {
     let response = |group: &str, version: &str, kind: &str| json!({ "group": group, "version": version, "kind": kind });
-    let own = response(kind.group, kind.version, kind.kind);
+    let own = response(&kind.group, &kind.version, &kind.kind);
     let mut resource = json!({
         "resource": kind.plural, "responseKind": own, "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
-        "singularResource": kind.singular(), "verbs": kind.verbs.words(),
+        "singularResource": kind.singular, "verbs": kind.verbs.words(),
     });
     let Some(map) = resource.as_object_mut() else { return resource };
     if !kind.short.is_empty() {
@@ -136,9 +138,9 @@ fn aggregated_kind(kind: &Kind) -> Value {
 }
 
 /// `/`: the paths that there are.
-pub(crate) fn paths() -> Value {
+pub(crate) fn paths(kinds: &Snapshot) -> Value {
     let mut paths = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
-    for (group, versions) in groups().into_iter().filter(|(group, _)| !group.is_empty()) {
+    for (group, versions) in kinds.groups().into_iter().filter(|(group, _)| !group.is_empty()) {
         paths.push(format!("/apis/{group}"));
         paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
     }
@@ -149,26 +151,31 @@ pub(crate) fn paths() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::BUILT_IN;
 
     #[test]
     fn both_forms_of_discovery_tell_the_same() {
+        let kinds = Snapshot::built_in().unwrap();
+        let n_kinds = kinds.all().count();
         let n_aggregated: usize = [true, false]
             .into_iter()
-            .flat_map(|core| aggregated(core)["items"].as_array().unwrap().clone())
+            .flat_map(|core| aggregated(&kinds, core)["items"].as_array().unwrap().clone())
             .flat_map(|item| item["versions"].as_array().unwrap().clone())
             .map(|version| version["resources"].as_array().unwrap().len())
             .sum();
-        assert_eq!(n_aggregated, BUILT_IN.len());
-        let n_listed: usize = groups()
+        assert_eq!(n_aggregated, n_kinds);
+        let n_listed: usize = kinds
+            .groups()
             .iter()
             .flat_map(|(group, versions)| versions.iter().map(move |version| (group, version)))
             .map(|(group, version)| {
-                resource_list(group, version).unwrap()["resources"].as_array().unwrap().len()
+                resource_list(&kinds, group, version).unwrap()["resources"]
+                    .as_array()
+                    .unwrap()
+                    .len()
             })
             .sum();
-        let n_subresources: usize = BUILT_IN.iter().map(|kind| kind.subresources.len()).sum();
-        assert_eq!(n_listed, BUILT_IN.len() + n_subresources);
-        assert_eq!(resource_list("apps", "v2"), None);
+        let n_subresources: usize = kinds.all().map(|served| served.kind.subresources.len()).sum();
+        assert_eq!(n_listed, n_kinds + n_subresources);
+        assert_eq!(resource_list(&kinds, "apps", "v2"), None);
     }
 }

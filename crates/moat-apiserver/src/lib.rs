@@ -43,7 +43,7 @@ mod strategy;
 mod table;
 
 pub use authorize::{Attributes, Authorize, Decision, Masters, User};
-pub use kinds::{BUILT_IN, Kind, Subresource, Verbs, api_version};
+pub use kinds::{Kind, Subresource, Verbs, api_version, built_in};
 pub use pki::Identity;
 pub use server::{Options, Running, Server, StartError};
 pub use status::{About, Cause, Status};

@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn stored_bytes_carry_the_revision_of_their_write() {
-        let kind = crate::kinds::BUILT_IN.iter().find(|kind| kind.kind == "ConfigMap").unwrap();
+        let kinds = crate::kinds::built_in();
+        let kind = kinds.iter().find(|kind| kind.kind == "ConfigMap").unwrap();
         let store = moat_store::Store::in_memory(moat_store::Options::default());
         let key =
             moat_store::Key::new(&moat_store::Resource::new("c").unwrap(), None, "a").unwrap();

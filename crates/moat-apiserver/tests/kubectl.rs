@@ -518,11 +518,13 @@ async fn the_api_is_discovered_and_explained() {
                 apps/v1
                 authentication.k8s.io/v1
                 authorization.k8s.io/v1
+                autoscaling/v1
                 autoscaling/v2
                 batch/v1
                 certificates.k8s.io/v1
                 coordination.k8s.io/v1
                 discovery.k8s.io/v1
+                events.k8s.io/v1
                 networking.k8s.io/v1
                 node.k8s.io/v1
                 policy.networking.k8s.io/v1alpha2

@@ -3,7 +3,7 @@
 use super::Call;
 use super::options::Validation;
 use crate::json;
-use crate::kinds::api_version;
+use crate::kinds::Kind;
 use crate::object::{drop_nulls, text};
 use crate::schema::{Schema, check};
 use crate::status::Status;
@@ -45,7 +45,7 @@ pub(super) fn checked(
     validation: Validation,
 ) -> Result<(Value, Vec<String>), Status> {
     let kind = call.kind();
-    let schema = Schema::of_kind(kind.group, kind.version, kind.kind);
+    let schema = kind.schema();
     let findings = check(schema, &value);
     let refuse = |why: &str| {
         Status::bad_request(format!(
@@ -69,7 +69,7 @@ pub(super) fn checked(
 }
 
 /// Drops fields that the type does not have: a Go server could not keep them either.
-fn prune(schema: Schema, value: &mut Value) {
+fn prune(schema: Schema<'_>, value: &mut Value) {
     match value {
         Value::Object(map) if schema.is_known() && schema.has_fields() => {
             map.retain(|key, _| schema.field(key).is_known());
@@ -112,13 +112,12 @@ fn of_kind(call: &Call<'_>, value: &Value) -> Result<(), Status> {
 }
 
 /// Makes a value say of which kind it is.
-pub(super) fn stamp_kind(call: &Call<'_>, value: &mut Value) {
-    let kind = call.kind();
+pub(super) fn stamp_kind(kind: &Kind, value: &mut Value) {
     if let Some(map) = value.as_object_mut() {
         let rest = std::mem::take(map);
         let mut own = Map::new();
-        own.insert("kind".to_owned(), kind.kind.into());
-        own.insert("apiVersion".to_owned(), api_version(kind.group, kind.version).into());
+        own.insert("kind".to_owned(), kind.kind.as_str().into());
+        own.insert("apiVersion".to_owned(), kind.api_version().into());
         own.extend(
             rest.into_iter().filter(|(key, _)| !matches!(key.as_str(), "kind" | "apiVersion")),
         );

@@ -17,7 +17,8 @@ pub(super) async fn create(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<R
     let options = WriteOptions::of(call)?;
     let form = call.form()?;
     let (mut object, warnings) = body::object(call, bytes, options.validation)?;
-    body::stamp_kind(call, &mut object);
+    object = call.served.kept(object);
+    body::stamp_kind(&call.served.stored, &mut object);
     let generates = meta(&object, "name").is_empty() && !meta(&object, "generateName").is_empty();
     let mut tries = if generates { NAME_TRIES } else { 1 };
     let created = loop {
@@ -37,7 +38,7 @@ async fn once(
     mut object: Value,
     dry_run: bool,
 ) -> Result<Value, Status> {
-    let kind = call.kind();
+    let kind = &*call.served.stored;
     admit::name(call, &mut object)?;
     let name = meta(&object, "name").to_owned();
     admit::lives(api, call, &name)?;
@@ -46,7 +47,7 @@ async fn once(
     let held = if allocates(kind) { Some(api.allocation.lock().await) } else { None };
     let allocated = held
         .is_some()
-        .then(|| crate::strategy::service::allocate(api, call.served, None, &mut object));
+        .then(|| crate::strategy::service::allocate(api, &call.served, None, &mut object));
     admit::validate(kind, None, &object)?;
     allocated.transpose()?;
     let key = call
@@ -78,10 +79,10 @@ pub(crate) async fn create_as_server(
     if let Some(namespace) = namespace {
         crate::object::meta_mut(&mut object).insert("namespace".to_owned(), namespace.into());
     }
-    admit::prepare_new(served.kind, &mut object);
-    admit::validate(served.kind, None, &object)?;
+    admit::prepare_new(&served.stored, &mut object);
+    admit::validate(&served.stored, None, &object)?;
     let key = served.key(namespace, &name).map_err(|error| super::bad_key(&error))?;
-    match api.store.create(key, encode(served.kind, &object)).await {
+    match api.store.create(key, encode(&served.stored, &object)).await {
         Ok(_) | Err(WriteError::Exists { .. }) => Ok(()),
         Err(error) => Err(Status::unavailable(&error.to_string())),
     }

@@ -151,8 +151,8 @@ pub(super) async fn delete(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<R
             let mut details = Map::new();
             let fields = [
                 ("name", call.name.as_str()),
-                ("group", kind.group),
-                ("kind", kind.plural),
+                ("group", kind.group.as_str()),
+                ("kind", kind.plural.as_str()),
                 ("uid", meta(&object, "uid")),
             ];
             for (key, value) in fields {
@@ -179,7 +179,7 @@ pub(super) async fn delete_collection(
     let chosen: Vec<Object> = page
         .objects
         .into_iter()
-        .filter(|object| selector.is_empty() || selector.matches(&decode(object)))
+        .filter(|object| selector.is_empty() || selector.matches(&call.served.show(object)))
         .collect();
     for object in &chosen {
         match one(api, call, object.path.name(), object.path.namespace(), &options).await {
@@ -201,7 +201,7 @@ async fn one(
     namespace: Option<&str>,
     options: &Options,
 ) -> Result<Deleted, Status> {
-    let kind = call.kind();
+    let kind = &*call.served.stored;
     let key = call.served.key(namespace, name).map_err(|error| super::bad_key(&error))?;
     let mut tries = TRIES;
     loop {

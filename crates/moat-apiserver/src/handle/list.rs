@@ -4,7 +4,6 @@ use super::options::{At, ListOptions};
 use super::{Call, bad_key, send};
 use crate::api::{Api, Reply};
 use crate::negotiate::{Form, form};
-use crate::object::decode;
 use crate::selector::Selector;
 use crate::status::Status;
 use base64::Engine as _;
@@ -49,7 +48,7 @@ pub(super) fn list(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
         let (revision, after) = read_token(token)?;
         (wanted.revision, wanted.after) = (revision, Some(after));
     }
-    let (objects, revision, next, remaining) = gather(api, wanted, &selector, &options)?;
+    let (objects, revision, next, remaining) = gather(api, call, wanted, &selector, &options)?;
     let mut metadata = Map::new();
     metadata.insert("resourceVersion".to_owned(), revision.to_string().into());
     if let Some(next) = next {
@@ -67,6 +66,7 @@ type Gathered = (Vec<Object>, u64, Option<Path>, usize);
 /// Reads pages until enough objects are selected.
 fn gather(
     api: &Api,
+    call: &Call<'_>,
     mut wanted: List,
     selector: &Selector,
     options: &ListOptions,
@@ -79,7 +79,7 @@ fn gather(
         let selected = page
             .objects
             .into_iter()
-            .filter(|object| selector.is_empty() || selector.matches(&decode(object)));
+            .filter(|object| selector.is_empty() || selector.matches(&call.served.show(object)));
         objects.extend(selected);
         let full = options.limit.is_some_and(|limit| limit <= objects.len());
         match page.next {

@@ -22,6 +22,7 @@ use crate::status::Status;
 use bytes::Bytes;
 use moat_store::{InvalidKey, Key, Object, WriteError};
 use serde_json::Value;
+use std::sync::Arc;
 
 pub(crate) use create::create_as_server;
 pub(crate) use send::partial;
@@ -29,7 +30,7 @@ pub(crate) use send::partial;
 /// A request for a kind.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
-    pub(crate) served: &'a Served,
+    pub(crate) served: Arc<Served>,
     pub(crate) namespace: Option<String>,
     pub(crate) name: String,
     pub(crate) subresource: Option<Subresource>,
@@ -41,8 +42,9 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn kind(&self) -> &'static Kind {
-        self.served.kind
+    /// The kind in the version of the path.
+    fn kind(&self) -> &Kind {
+        &self.served.kind
     }
 
     /// The key of the object that is asked for.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub(super) fn review(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Reply, Status> {
     let options = WriteOptions::of(call)?;
     let (mut object, warnings) = body::object(call, bytes, options.validation)?;
-    body::stamp_kind(call, &mut object);
+    body::stamp_kind(call.kind(), &mut object);
     let kind = call.kind();
     object["status"] = if kind.kind == "SelfSubjectReview" {
         object["metadata"] = json!({ "creationTimestamp": now() });

@@ -2,7 +2,7 @@
 
 use super::Call;
 use crate::api::Reply;
-use crate::kinds::Kind;
+use crate::kinds::Served;
 use crate::negotiate::Form;
 use crate::object::decode;
 use crate::status::Status;
@@ -29,13 +29,13 @@ pub(super) fn stored(
     code: u16,
     object: &Object,
 ) -> Result<Reply, Status> {
-    if form == Form::Object {
+    if form == Form::Object && call.served.is_as_stored() {
         return Ok(Reply::bytes(code, "application/json", object.value.clone()));
     }
     value(call, form, code, &decode(object))
 }
 
-/// Answers with an object.
+/// Answers with an object as it is stored, but for its form.
 pub(super) fn value(
     call: &Call<'_>,
     form: Form,
@@ -47,10 +47,10 @@ pub(super) fn value(
             let version = object["metadata"]["resourceVersion"].clone();
             let metadata =
                 if version.is_null() { json!({}) } else { json!({ "resourceVersion": version }) };
-            table(call.kind(), std::slice::from_ref(object), include(call)?, metadata)
+            table(&call.served, std::slice::from_ref(object), include(call)?, metadata)
         }
-        Form::Partial => partial(object),
-        Form::Object | Form::Discovery => object.clone(),
+        Form::Partial => partial(&call.served.shown(object.clone())),
+        Form::Object | Form::Discovery => call.served.shown(object.clone()),
     };
     Ok(Reply::json(code, &body))
 }
@@ -67,33 +67,33 @@ pub(super) fn list(
     objects: &[Object],
     metadata: Map<String, Value>,
 ) -> Result<Reply, Status> {
-    let kind = call.kind();
-    let values = || objects.iter().map(decode).collect::<Vec<_>>();
     match form {
         Form::Table => {
-            let body = table(kind, &values(), include(call)?, Value::Object(metadata));
+            let values: Vec<Value> = objects.iter().map(decode).collect();
+            let body = table(&call.served, &values, include(call)?, Value::Object(metadata));
             Ok(Reply::json(200, &body))
         }
         Form::Partial => {
-            let items: Vec<Value> = values().iter().map(partial).collect();
+            let items: Vec<Value> =
+                objects.iter().map(|object| partial(&call.served.show(object))).collect();
             let body = json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items,
             });
             Ok(Reply::json(200, &body))
         }
         Form::Object | Form::Discovery => {
-            let bytes = joined(kind, objects, &Value::Object(metadata));
+            let bytes = joined(&call.served, objects, &Value::Object(metadata));
             Ok(Reply::bytes(200, "application/json", bytes))
         }
     }
 }
 
 /// Stored bytes one after the other: a list costs a copy and no parsing.
-fn joined(kind: &Kind, objects: &[Object], metadata: &Value) -> Vec<u8> {
+fn joined(served: &Served, objects: &[Object], metadata: &Value) -> Vec<u8> {
     let head = format!(
-        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
-        kind.kind,
-        kind.api_version()
+        "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
+        served.kind.list,
+        served.kind.api_version()
     );
     let size: usize = objects.iter().map(|object| object.value.len() + 1).sum();
     let mut bytes = Vec::with_capacity(head.len() + size + 2);
@@ -102,7 +102,11 @@ fn joined(kind: &Kind, objects: &[Object], metadata: &Value) -> Vec<u8> {
         if 0 < at {
             bytes.push(b',');
         }
-        bytes.extend_from_slice(&object.value);
+        if served.is_as_stored() {
+            bytes.extend_from_slice(&object.value);
+        } else {
+            bytes.extend_from_slice(served.show(object).to_string().as_bytes());
+        }
     }
     bytes.extend_from_slice(b"]}");
     bytes

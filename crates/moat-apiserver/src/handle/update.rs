@@ -9,7 +9,6 @@ use crate::object::{
     child_mut, decode, encode, finalizers, is_deleting, list, meta, meta_mut, number, same,
 };
 use crate::patch::{Patch, PatchKind};
-use crate::schema::Schema;
 use crate::status::Status;
 use crate::strategy::allocates;
 use moat_store::{Expect, WriteError};
@@ -24,14 +23,16 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
     let form = call.form()?;
     let (object, warnings) = if call.verb == "patch" {
         let patch = read_patch(call, bytes)?;
-        let schema = Schema::of_kind(call.kind().group, call.kind().version, call.kind().kind);
         change(api, call, options.dry_run, |old| {
-            let new = patch.apply(schema, old)?;
-            body::checked(call, new, Vec::new(), options.validation)
+            // A patch is about the form that the client sees.
+            let new = patch.apply(call.kind().schema(), &call.served.shown(old.clone()))?;
+            let (new, warnings) = body::checked(call, new, Vec::new(), options.validation)?;
+            Ok((call.served.kept(new), warnings))
         })
         .await?
     } else {
         let (new, warnings) = body::object(call, bytes, options.validation)?;
+        let new = call.served.kept(new);
         let (changed, _) =
             change(api, call, options.dry_run, |_| Ok((new.clone(), Vec::new()))).await?;
         (changed, warnings)
@@ -53,12 +54,12 @@ pub(super) async fn change(
     dry_run: bool,
     make: impl Fn(&Value) -> Result<(Value, Vec<String>), Status>,
 ) -> Result<(Value, Vec<String>), Status> {
-    let kind = call.kind();
+    let kind = &*call.served.stored;
     let mut tries = TRIES;
     loop {
         let (stored, old) = find_value(api, call)?;
         let (mut new, warnings) = make(&old)?;
-        body::stamp_kind(call, &mut new);
+        body::stamp_kind(kind, &mut new);
         let held = if allocates(kind) { Some(api.allocation.lock().await) } else { None };
         let version = meta(&new, "resourceVersion").to_owned();
         about_this(call, &old, &mut new)?;
@@ -76,7 +77,7 @@ pub(super) async fn change(
             admit::prepare_changed(kind, call.subresource, &old, &mut new);
         }
         if held.is_some() {
-            crate::strategy::service::allocate(api, call.served, Some(&old), &mut new)?;
+            crate::strategy::service::allocate(api, &call.served, Some(&old), &mut new)?;
         }
         admit::validate(kind, Some(&old), &new)?;
         if same(&old, &new) {

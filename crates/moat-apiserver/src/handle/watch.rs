@@ -4,7 +4,7 @@ use super::list::selection;
 use super::options::ListOptions;
 use super::{Call, send};
 use crate::api::{Api, Body, Reply};
-use crate::kinds::Kind;
+use crate::kinds::Served;
 use crate::negotiate::{Form, form};
 use crate::object::decode;
 use crate::selector::Selector;
@@ -14,6 +14,7 @@ use crate::table::{Include, table};
 use bytes::Bytes;
 use moat_store::{Event, EventKind, List, Object, ReadError, Watch};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
@@ -23,7 +24,7 @@ const SECONDS_MIN: u64 = 1800;
 
 /// How a watcher wants its events.
 struct Watcher {
-    kind: &'static Kind,
+    served: Arc<Served>,
     form: Form,
     include: Include,
     selector: Selector,
@@ -35,7 +36,7 @@ pub(super) fn watch(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
     let form = form(&call.accept, &[Form::Table, Form::Partial])?;
     let (selector, scope) = selection(call)?;
     let watcher = Watcher {
-        kind: call.kind(),
+        served: Arc::clone(&call.served),
         form,
         include: send::include(call)?,
         selector,
@@ -168,7 +169,7 @@ impl Watcher {
     }
 
     fn selects(&self, object: &Object) -> bool {
-        self.selector.is_empty() || self.selector.matches(&decode(object))
+        self.selector.is_empty() || self.selector.matches(&self.served.show(object))
     }
 
     /// What comes into view is added, what leaves it is deleted, whatever the write was.
@@ -191,20 +192,21 @@ impl Watcher {
     }
 
     fn line(&self, name: &str, object: &Object) -> Vec<u8> {
-        if self.form == Form::Object {
+        if self.form == Form::Object && self.served.is_as_stored() {
             return line(name, &object.value);
         }
         line(name, self.shown(&decode(object)).to_string().as_bytes())
     }
 
+    /// A stored object in the form that is wanted.
     fn shown(&self, object: &Value) -> Value {
         match self.form {
             Form::Table => {
                 let metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
-                table(self.kind, std::slice::from_ref(object), self.include, metadata)
+                table(&self.served, std::slice::from_ref(object), self.include, metadata)
             }
-            Form::Partial => send::partial(object),
-            Form::Object | Form::Discovery => object.clone(),
+            Form::Partial => send::partial(&self.served.shown(object.clone())),
+            Form::Object | Form::Discovery => self.served.shown(object.clone()),
         }
     }
 
@@ -216,10 +218,10 @@ impl Watcher {
             metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
         }
         let object = match self.form {
-            Form::Table => table(self.kind, &[], self.include, metadata),
+            Form::Table => table(&self.served, &[], self.include, metadata),
             Form::Partial => send::partial(&json!({ "metadata": metadata })),
             Form::Object | Form::Discovery => json!({
-                "kind": self.kind.kind, "apiVersion": self.kind.api_version(), "metadata": metadata,
+                "kind": self.served.kind.kind, "apiVersion": self.served.kind.api_version(), "metadata": metadata,
             }),
         };
         line("BOOKMARK", object.to_string().as_bytes())

@@ -1,14 +1,20 @@
-//! The kinds that this server serves: one table, from which paths, discovery, OpenAPI, storage, columns and selectors follow.
+//! The kinds that this server serves, from which paths, discovery, OpenAPI, storage, columns and selectors follow.
 //!
-//! To add a kind, add a row to `table.rs` and run the tests; a kind with rules of its own gets a strategy in `strategy/`, one with columns of
-//! its own a file in `table/`.
+//! Those of the server itself are rows of `table.rs`; what is served may change while it runs (`served.rs`). One kind may be served in several
+//! versions, of which one is stored (`conversion.rs`). To add a kind, add a row and run the tests; a kind with rules of its own gets a strategy
+//! in `strategy/`, one with columns of its own a file in `table/`.
 
+mod conversion;
+mod event;
+mod served;
 mod table;
 
+use crate::schema::Schema;
 use crate::status::About;
-use moat_store::{InvalidKey, Key, Resource};
+use std::sync::Arc;
 
-pub use table::BUILT_IN;
+pub(crate) use served::{Kinds, Served, Snapshot};
+use table::BUILT_IN;
 
 /// What can be done with a kind. A kind that is not stored is only asked: `create` is its one verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,50 +72,84 @@ impl Subresource {
     }
 }
 
-/// A kind of object.
-#[derive(Debug)]
+/// A kind of object, in one version.
+#[derive(Clone, Debug)]
 pub struct Kind {
     /// The API group; empty for the core.
-    pub group: &'static str,
-    /// The version in which it is served and stored.
-    pub version: &'static str,
+    pub group: String,
+    /// The version in which it is served.
+    pub version: String,
     /// `NetworkPolicy`.
-    pub kind: &'static str,
+    pub kind: String,
+    /// `NetworkPolicyList`.
+    pub list: String,
     /// `networkpolicies`.
-    pub plural: &'static str,
+    pub plural: String,
+    /// `networkpolicy`: what kubectl calls one object.
+    pub singular: String,
     /// `netpol`.
-    pub short: &'static [&'static str],
+    pub short: Vec<String>,
     /// Whether its objects live in namespaces.
     pub namespaced: bool,
     /// What can be done with it.
     pub verbs: Verbs,
     /// Parts with paths of their own.
-    pub subresources: &'static [Subresource],
+    pub subresources: Vec<Subresource>,
     /// `all`, for `kubectl get all`.
-    pub categories: &'static [&'static str],
+    pub categories: Vec<String>,
     /// Fields that a field selector may ask for, besides name and namespace.
-    pub fields: &'static [&'static str],
+    pub fields: Vec<String>,
+}
+
+/// A row of the table of kinds.
+#[derive(Debug)]
+struct Row {
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    short: &'static [&'static str],
+    namespaced: bool,
+    verbs: Verbs,
+    subresources: &'static [Subresource],
+    categories: &'static [&'static str],
+    fields: &'static [&'static str],
+}
+
+impl From<&Row> for Kind {
+    fn from(row: &Row) -> Self {
+        let all = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        Self {
+            group: row.group.to_owned(),
+            version: row.version.to_owned(),
+            kind: row.kind.to_owned(),
+            list: format!("{}List", row.kind),
+            plural: row.plural.to_owned(),
+            singular: row.kind.to_lowercase(),
+            short: all(row.short),
+            namespaced: row.namespaced,
+            verbs: row.verbs,
+            subresources: row.subresources.to_vec(),
+            categories: all(row.categories),
+            fields: all(row.fields),
+        }
+    }
 }
 
 impl Kind {
     /// What errors about its objects name.
-    pub fn about(&self) -> About<'static> {
-        About { group: self.group, resource: self.plural }
+    pub fn about(&self) -> About<'_> {
+        About { group: &self.group, resource: &self.plural }
     }
 
     /// What errors about its rules name.
-    pub fn about_kind(&self) -> About<'static> {
-        About { group: self.group, resource: self.kind }
+    pub fn about_kind(&self) -> About<'_> {
+        About { group: &self.group, resource: &self.kind }
     }
 
     /// `apps/v1`, or `v1`.
     pub fn api_version(&self) -> String {
-        api_version(self.group, self.version)
-    }
-
-    /// The kind's name in lower letters: what kubectl calls one object.
-    pub fn singular(&self) -> String {
-        self.kind.to_lowercase()
+        api_version(&self.group, &self.version)
     }
 
     /// Whether it has a subresource.
@@ -122,9 +162,14 @@ impl Kind {
         self.verbs != Verbs::Create
     }
 
-    /// Group and kind for messages: `NetworkPolicy.networking.k8s.io`.
+    /// Whether it is the kind of a group and a name.
     pub fn is(&self, group: &str, kind: &str) -> bool {
         self.group == group && self.kind == kind
+    }
+
+    /// The type of its objects.
+    pub(crate) fn schema(&self) -> Schema<'_> {
+        Schema::of_kind(&self.group, &self.version, &self.kind)
     }
 }
 
@@ -133,63 +178,7 @@ pub fn api_version(group: &str, version: &str) -> String {
     if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
 
-/// A kind with the name under which the store has its objects.
-#[derive(Debug)]
-pub(crate) struct Served {
-    pub(crate) kind: &'static Kind,
-    pub(crate) resource: Resource,
-}
-
-impl Served {
-    pub(crate) fn key(&self, namespace: Option<&str>, name: &str) -> Result<Key, InvalidKey> {
-        Key::new(&self.resource, namespace, name)
-    }
-}
-
-/// The kinds of a running server.
-#[derive(Debug)]
-pub(crate) struct Kinds(Vec<Served>);
-
-impl Kinds {
-    pub(crate) fn built_in() -> Result<Self, InvalidKey> {
-        let served = |kind: &'static Kind| {
-            let name = if kind.group.is_empty() {
-                kind.plural.to_owned()
-            } else {
-                format!("{}/{}", kind.group, kind.plural)
-            };
-            Ok(Served { kind, resource: Resource::new(&name)? })
-        };
-        Ok(Self(BUILT_IN.iter().map(served).collect::<Result<_, _>>()?))
-    }
-
-    /// The kind of a path.
-    pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Served> {
-        let same =
-            |kind: &Kind| (kind.group, kind.version, kind.plural) == (group, version, plural);
-        self.0.iter().find(|served| same(served.kind))
-    }
-
-    /// A kind of the table by its name.
-    pub(crate) fn of(&self, group: &str, kind: &str) -> Option<&Served> {
-        self.0.iter().find(|served| served.kind.is(group, kind))
-    }
-}
-
-/// Groups in the order of discovery, each with its versions, the preferred one first.
-pub(crate) fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
-    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-    for kind in BUILT_IN {
-        match groups.iter_mut().find(|(group, _)| *group == kind.group) {
-            Some((_, versions)) if versions.contains(&kind.version) => {}
-            Some((_, versions)) => versions.push(kind.version),
-            None => groups.push((kind.group, vec![kind.version])),
-        }
-    }
-    groups
-}
-
-/// The kinds of one group and version.
-pub(crate) fn of_version(group: &str, version: &str) -> impl Iterator<Item = &'static Kind> {
-    BUILT_IN.iter().filter(move |kind| kind.group == group && kind.version == version)
+/// The kinds that every server has.
+pub fn built_in() -> Vec<Arc<Kind>> {
+    BUILT_IN.iter().map(|row| Arc::new(Kind::from(row))).collect()
 }

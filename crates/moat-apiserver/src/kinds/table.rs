@@ -1,15 +1,15 @@
 //! The table of kinds. Facts are those of upstream's discovery documents (`api/discovery`); selectable fields those of its registries.
 //!
-//! Not here yet: kinds whose versions need a conversion (`autoscaling/v1`, `events.k8s.io`), and those without meaning in a cluster of this
-//! size (device allocation, flow control).
+//! A kind that is served in several versions has a row for each, the preferred one first; `conversion.rs` says which is stored. Not here: kinds
+//! without meaning in a cluster of this size (device allocation).
 
-use super::Kind;
+use super::Row as Kind;
 use super::Subresource::{Finalize, Scale, Status};
 use super::Verbs::{All, Create, NoDeleteCollection};
 
 /// Every kind that this server knows by itself.
 #[rustfmt::skip]
-pub const BUILT_IN: &[Kind] = &[
+pub(super) const BUILT_IN: &[Kind] = &[
     Kind { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps", short: &["cm"], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "Endpoints", plural: "endpoints", short: &["ep"], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "Event", plural: "events", short: &["ev"], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &["involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type"] },
@@ -35,6 +35,7 @@ pub const BUILT_IN: &[Kind] = &[
     Kind { group: "authorization.k8s.io", version: "v1", kind: "SelfSubjectAccessReview", plural: "selfsubjectaccessreviews", short: &[], namespaced: false, verbs: Create, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "authorization.k8s.io", version: "v1", kind: "SubjectAccessReview", plural: "subjectaccessreviews", short: &[], namespaced: false, verbs: Create, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "autoscaling", version: "v2", kind: "HorizontalPodAutoscaler", plural: "horizontalpodautoscalers", short: &["hpa"], namespaced: true, verbs: All, subresources: &[Status], categories: &["all"], fields: &[] },
+    Kind { group: "autoscaling", version: "v1", kind: "HorizontalPodAutoscaler", plural: "horizontalpodautoscalers", short: &["hpa"], namespaced: true, verbs: All, subresources: &[Status], categories: &["all"], fields: &[] },
     Kind { group: "batch", version: "v1", kind: "CronJob", plural: "cronjobs", short: &["cj"], namespaced: true, verbs: All, subresources: &[Status], categories: &["all"], fields: &[] },
     Kind { group: "batch", version: "v1", kind: "Job", plural: "jobs", short: &[], namespaced: true, verbs: All, subresources: &[Status], categories: &["all"], fields: &["status.successful"] },
     Kind { group: "certificates.k8s.io", version: "v1", kind: "CertificateSigningRequest", plural: "certificatesigningrequests", short: &["csr"], namespaced: false, verbs: All, subresources: &[Status], categories: &[], fields: &["spec.signerName"] },
@@ -56,4 +57,5 @@ pub const BUILT_IN: &[Kind] = &[
     Kind { group: "coordination.k8s.io", version: "v1", kind: "Lease", plural: "leases", short: &[], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "node.k8s.io", version: "v1", kind: "RuntimeClass", plural: "runtimeclasses", short: &[], namespaced: false, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "discovery.k8s.io", version: "v1", kind: "EndpointSlice", plural: "endpointslices", short: &[], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
+    Kind { group: "events.k8s.io", version: "v1", kind: "Event", plural: "events", short: &["ev"], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &["reason", "regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid", "regarding.apiVersion", "regarding.resourceVersion", "regarding.fieldPath", "reportingController", "type"] },
 ];

@@ -66,7 +66,7 @@ impl Patch {
     }
 
     /// The object after the patch. Errors: the patch does not fit the object.
-    pub(crate) fn apply(&self, schema: Schema, object: &Value) -> Result<Value, Status> {
+    pub(crate) fn apply(&self, schema: Schema<'_>, object: &Value) -> Result<Value, Status> {
         let mut new = object.clone();
         match self {
             // Upstream's words for a patch that was read and does not fit.

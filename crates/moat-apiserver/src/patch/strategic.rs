@@ -16,7 +16,7 @@ const DELETE: &str = "$deleteFromPrimitiveList/";
 pub(super) fn merge(
     object: &mut Value,
     patch: &Map<String, Value>,
-    schema: Schema,
+    schema: Schema<'_>,
 ) -> Result<(), Status> {
     if !object.is_object() {
         *object = Value::Object(Map::new());
@@ -30,7 +30,7 @@ pub(super) fn merge(
 fn merge_map(
     old: &mut Map<String, Value>,
     patch: &Map<String, Value>,
-    schema: Schema,
+    schema: Schema<'_>,
 ) -> Result<(), Status> {
     match patch.get(DIRECTIVE).map(|directive| directive.as_str().unwrap_or_default()) {
         None | Some("merge") => {}
@@ -102,7 +102,11 @@ fn merge_map(
     Ok(())
 }
 
-fn merge_list(mut old: Vec<Value>, patch: &[Value], schema: Schema) -> Result<Vec<Value>, Status> {
+fn merge_list(
+    mut old: Vec<Value>,
+    patch: &[Value],
+    schema: Schema<'_>,
+) -> Result<Vec<Value>, Status> {
     let key = schema.merge_key();
     if key.is_empty() {
         // Plain values: a set.

@@ -14,7 +14,7 @@ pub(crate) struct Findings {
 }
 
 /// Checks a body against the type of its kind.
-pub(crate) fn check(schema: Schema, value: &Value) -> Findings {
+pub(crate) fn check(schema: Schema<'_>, value: &Value) -> Findings {
     let mut walk = Walk::default();
     walk.value(schema, value, "", "", "");
     walk.findings
@@ -27,7 +27,7 @@ struct Walk {
 
 impl Walk {
     /// `path` names the place with indexes, `plain` without, as the two decoders upstream do; `owner` is the type that has the field.
-    fn value(&mut self, schema: Schema, value: &Value, path: &str, plain: &str, owner: &str) {
+    fn value(&mut self, schema: Schema<'_>, value: &Value, path: &str, plain: &str, owner: &str) {
         if !schema.is_known() || value.is_null() {
             return;
         }
@@ -82,7 +82,7 @@ impl Walk {
 }
 
 /// The key of a definition that is held by value: only kinds are, at the top.
-fn definition_name(schema: Schema) -> &'static str {
+fn definition_name(schema: Schema<'_>) -> &'static str {
     let Some(map) = schema.0 else { return "" };
     let found = DEFINITIONS
         .iter()
@@ -111,7 +111,7 @@ fn json_type(value: &Value) -> String {
 }
 
 /// The type as Go writes it; clients' users know these names from every other server.
-fn go_type(schema: Schema) -> String {
+fn go_type(schema: Schema<'_>) -> String {
     if let Some(name) = schema.reference() {
         let mut parts = name.rsplit('.');
         let (kind, package) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());

@@ -4,7 +4,7 @@
 //! (merge keys), and what to say in `explain`. Paths, parameters and schemas here say what this server does, and no more.
 
 use super::{DEFINITIONS, PACKED};
-use crate::kinds::{Kind, Subresource, api_version, groups, of_version};
+use crate::kinds::{Kind, Snapshot, Subresource};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -14,20 +14,22 @@ fn path_of(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
-/// A word that changes when a document does: all of them come from the definitions and the table, which come from one build.
-fn hash(path: &str) -> String {
+/// A word that changes when a document does: it comes from the definitions of this build and from the kinds in it.
+fn hash<'a>(path: &str, kinds: impl Iterator<Item = &'a Kind>) -> String {
     let mut hasher = DefaultHasher::new();
-    (PACKED, path, env!("CARGO_PKG_VERSION"), crate::kinds::BUILT_IN.len()).hash(&mut hasher);
+    (PACKED, path, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
+    kinds.for_each(|kind| (&kind.kind, &kind.plural).hash(&mut hasher));
     format!("{:016X}", hasher.finish())
 }
 
 /// `/openapi/v3`: where the documents are.
-pub(crate) fn index() -> Value {
+pub(crate) fn index(kinds: &Snapshot) -> Value {
     let mut paths = Map::new();
-    for (group, versions) in groups() {
+    for (group, versions) in kinds.groups() {
         for version in versions {
             let path = path_of(group, version);
-            let url = format!("/openapi/v3/{path}?hash={}", hash(&path));
+            let hash = hash(&path, kinds.of_version(group, version));
+            let url = format!("/openapi/v3/{path}?hash={hash}");
             paths.insert(path, json!({ "serverRelativeURL": url }));
         }
     }
@@ -35,14 +37,14 @@ pub(crate) fn index() -> Value {
 }
 
 /// A document and its hash, by its path below `/openapi/v3/`.
-pub(crate) fn document(path: &str) -> Option<(Value, String)> {
-    let (group, version) = groups().into_iter().find_map(|(group, versions)| {
+pub(crate) fn document(kinds: &Snapshot, path: &str) -> Option<(Value, String)> {
+    let (group, version) = kinds.groups().into_iter().find_map(|(group, versions)| {
         let version = versions.into_iter().find(|version| path_of(group, version) == path)?;
         Some((group, version))
     })?;
     let mut paths = Map::new();
     let mut wanted = BTreeSet::new();
-    for kind in of_version(group, version) {
+    for kind in kinds.of_version(group, version) {
         let schema = schema_name(kind);
         wanted.extend(schema.clone());
         describe(kind, schema.as_deref(), &mut paths);
@@ -55,12 +57,12 @@ pub(crate) fn document(path: &str) -> Option<(Value, String)> {
         "paths": paths,
         "components": { "schemas": schemas(wanted) },
     });
-    Some((body, hash(path)))
+    Some((body, hash(path, kinds.of_version(group, version))))
 }
 
 fn schema_name(kind: &Kind) -> Option<String> {
     let found = DEFINITIONS.iter().find(|(name, definition)| {
-        name.ends_with(kind.kind)
+        name.ends_with(&kind.kind)
             && definition["x-kubernetes-group-version-kind"].as_array().is_some_and(|all| {
                 all.iter().any(|gvk| {
                     gvk["group"] == kind.group
@@ -75,7 +77,7 @@ fn schema_name(kind: &Kind) -> Option<String> {
 /// The paths of a kind.
 fn describe(kind: &Kind, schema: Option<&str>, paths: &mut Map<String, Value>) {
     let api = if kind.group.is_empty() { "/api" } else { "/apis" };
-    let base = format!("{api}/{}", api_version(kind.group, kind.version));
+    let base = format!("{api}/{}", kind.api_version());
     let scope = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
     let list = format!("{base}{scope}/{}", kind.plural);
     let verbs = kind.verbs.words();
@@ -100,7 +102,7 @@ fn describe(kind: &Kind, schema: Option<&str>, paths: &mut Map<String, Value>) {
         return;
     }
     paths.insert(format!("{list}/{{name}}"), Value::Object(item));
-    for sub in kind.subresources {
+    for sub in &kind.subresources {
         // Scale is another kind: its document is that of `autoscaling/v1`, which is not served.
         let schema = if *sub == Subresource::Scale { None } else { schema };
         let mut item = Map::new();
@@ -201,8 +203,9 @@ mod tests {
 
     #[test]
     fn every_document_of_the_index_exists_and_refers_to_nothing_outside() {
-        for (path, place) in index()["paths"].as_object().unwrap() {
-            let (body, hash) = document(path).unwrap();
+        let kinds = Snapshot::built_in().unwrap();
+        for (path, place) in index(&kinds)["paths"].as_object().unwrap() {
+            let (body, hash) = document(&kinds, path).unwrap();
             assert!(place["serverRelativeURL"].as_str().unwrap().ends_with(&hash));
             let text = body.to_string();
             for reference in text.split("#/components/schemas/").skip(1) {
@@ -210,6 +213,6 @@ mod tests {
                 assert!(body["components"]["schemas"].get(name).is_some(), "{path}: {name}");
             }
         }
-        assert!(document("apis/apps/v2").is_none());
+        assert!(document(&kinds, "apis/apps/v2").is_none());
     }
 }

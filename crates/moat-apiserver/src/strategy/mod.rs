@@ -60,7 +60,7 @@ pub(crate) fn allocates(kind: &Kind) -> bool {
 
 /// The ways of a kind.
 pub(crate) fn of(kind: &Kind) -> Strategy {
-    match (kind.group, kind.kind) {
+    match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "Pod") => pod::STRATEGY,
         ("", "Service") => service::STRATEGY,
         ("", "Namespace") => cluster::NAMESPACE,

@@ -8,7 +8,7 @@ mod pod;
 mod rest;
 mod workload;
 
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Served};
 use crate::object::meta;
 use serde_json::{Value, json};
 
@@ -58,7 +58,7 @@ const PLAIN: Columns = Columns {
 };
 
 fn columns_of(kind: &Kind) -> &'static Columns {
-    match (kind.group, kind.kind) {
+    match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "Pod") => &pod::POD,
         ("", "Node") => &cluster::NODE,
         ("", "Namespace") => &cluster::NAMESPACE,
@@ -95,9 +95,14 @@ fn columns_of(kind: &Kind) -> &'static Columns {
     }
 }
 
-/// Objects as rows.
-pub(crate) fn table(kind: &Kind, objects: &[Value], include: Include, metadata: Value) -> Value {
-    let Columns { columns, cells } = columns_of(kind);
+/// Objects, given as they are stored, as rows.
+pub(crate) fn table(
+    served: &Served,
+    objects: &[Value],
+    include: Include,
+    metadata: Value,
+) -> Value {
+    let Columns { columns, cells } = columns_of(&served.stored);
     let definitions: Vec<Value> = columns
         .iter()
         .map(|Column(name, kind, wide)| {
@@ -110,8 +115,8 @@ pub(crate) fn table(kind: &Kind, objects: &[Value], include: Include, metadata: 
         .map(|object| {
             let object_of_row = match include {
                 Include::None => Value::Null,
-                Include::Metadata => crate::handle::partial(object),
-                Include::Object => object.clone(),
+                Include::Metadata => crate::handle::partial(&served.shown(object.clone())),
+                Include::Object => served.shown(object.clone()),
             };
             json!({ "cells": cells(object), "object": object_of_row })
         })
@@ -127,14 +132,14 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_cell_for_each_column_even_of_an_empty_object() {
-        for kind in crate::kinds::BUILT_IN {
-            let body = table(kind, &[json!({})], Include::None, json!({}));
+        for served in crate::kinds::Snapshot::built_in().unwrap().all() {
+            let body = table(served, &[json!({})], Include::None, json!({}));
             let n_columns = body["columnDefinitions"].as_array().unwrap().len();
             assert_eq!(
                 body["rows"][0]["cells"].as_array().unwrap().len(),
                 n_columns,
                 "{}",
-                kind.kind
+                served.kind.kind
             );
         }
     }
