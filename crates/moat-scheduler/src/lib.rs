@@ -1,0 +1,35 @@
+//! The embedded cluster's scheduler. The decisions are pure functions of a [`Snapshot`]: filters and scores with
+//! upstream's names, semantics and messages; [`place`] chooses a node.
+
+mod affinity;
+mod class;
+mod cycle;
+mod explain;
+mod labels;
+mod node;
+mod plugins;
+mod pod;
+mod preempt;
+mod profile;
+mod quantity;
+mod read;
+mod refusal;
+mod resources;
+mod snapshot;
+mod surroundings;
+mod taint;
+
+pub use affinity::{Affinity, Spread, Term};
+pub use cycle::{Placement, Turn, place};
+pub use explain::{FilterReport, NodeReport, Report, ScoreReport, Verdict, explain};
+pub use labels::{Labels, NodeSelector, NodeTerm, Requirement, Selector, Test};
+pub use node::Node;
+pub use pod::Pod;
+pub use preempt::{Preemption, preempt};
+pub use profile::{Args, Plugin, Profile, Strategy};
+pub use quantity::Quantity;
+pub use refusal::{Diagnosis, Reason, Refusal};
+pub use resources::Resources;
+pub use snapshot::Snapshot;
+pub use surroundings::{KINDS, Surroundings};
+pub use taint::{Effect, Taint, Toleration};
