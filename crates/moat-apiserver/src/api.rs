@@ -1,5 +1,6 @@
 //! One request: who asks, what for, whether they may, and who answers.
 
+use crate::authn::{Authenticator, Peer, impersonate};
 use crate::authorize::{Attributes, Authorize, Decision, User};
 use crate::discovery;
 use crate::handle::{self, Call};
@@ -35,6 +36,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) kinds: Kinds,
+    pub(crate) authenticator: Authenticator,
     pub(crate) authorizer: Arc<dyn Authorize>,
     pub(crate) bookmark_interval: Duration,
     pub(crate) closed: watch::Receiver<bool>,
@@ -109,22 +111,28 @@ impl Reply {
 impl Api {
     pub(crate) fn new(
         store: Store,
+        authenticator: Authenticator,
         authorizer: Arc<dyn Authorize>,
         bookmark_interval: Duration,
         closed: watch::Receiver<bool>,
         address: SocketAddr,
     ) -> Result<Self, InvalidKey> {
         let (kinds, allocation) = (Kinds::built_in()?, Mutex::default());
-        Ok(Self { store, kinds, authorizer, bookmark_interval, closed, address, allocation })
+        Ok(Self {
+            store,
+            kinds,
+            authenticator,
+            authorizer,
+            bookmark_interval,
+            closed,
+            address,
+            allocation,
+        })
     }
 
     /// Answers, whatever comes.
-    pub(crate) async fn serve(
-        &self,
-        request: Request<Incoming>,
-        user: Option<&User>,
-    ) -> Response<Body> {
-        let reply = self.answer(request, user).await;
+    pub(crate) async fn serve(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        let reply = self.answer(request, peer).await;
         let reply = reply.unwrap_or_else(|status| Reply::json(status.code, &status.to_json()));
         let mut response = Response::new(reply.body);
         *response.status_mut() = hyper::StatusCode::from_u16(reply.code).unwrap_or_default();
@@ -146,28 +154,32 @@ impl Api {
         response
     }
 
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        user: Option<&User>,
-    ) -> Result<Reply, Status> {
+    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Result<Reply, Status> {
         let (head, body) = request.into_parts();
         let (method, path) = (head.method.as_str().to_owned(), head.uri.path().to_owned());
         let reads = matches!(method.as_str(), "GET" | "HEAD");
+        let user = self.authenticator.user(peer, &head.headers)?;
         if reads && let Some(reply) = self.public(&path, head.uri.query().unwrap_or_default()) {
             return Ok(reply);
         }
-        let user = user.ok_or_else(Status::unauthorized)?;
+        let own = user.ok_or_else(Status::unauthorized)?;
+        let other = impersonate(&head.headers, |what| self.may(&own, what))?;
+        let user = other.as_ref().unwrap_or(&own);
         let query = Query::parse(head.uri.query().unwrap_or_default());
         let Some(route) = route(&path) else {
-            self.may_path(user, &method, &path)?;
+            let what = Attributes {
+                verb: method.to_lowercase(),
+                path: path.clone(),
+                ..Attributes::default()
+            };
+            self.may(user, &what)?;
             if !reads {
                 return Err(Status::method_not_allowed_path());
             }
             return self.document(&path, &head.headers);
         };
         let verb = verb(&method, &route, &query)?;
-        self.may(user, verb, &route)?;
+        self.may(user, &attributes(verb, &route))?;
         let served = self.kinds.find(&route.group, &route.version, &route.resource);
         let served = served.ok_or_else(Status::no_such_path)?;
         let call = call(served, route, query, verb, user, &head.headers)?;
@@ -211,35 +223,15 @@ impl Api {
         Some(Reply::bytes(if ok { 200 } else { 500 }, "text/plain; charset=utf-8", text))
     }
 
-    fn may_path(&self, user: &User, method: &str, path: &str) -> Result<(), Status> {
-        let what = Attributes {
-            verb: method.to_lowercase(),
-            path: path.to_owned(),
-            ..Attributes::default()
-        };
-        match self.authorizer.authorize(user, &what) {
-            Decision::Allow => Ok(()),
-            Decision::Deny(why) => Err(Status::forbidden_path(&reason(&what, user, &why))),
+    /// Whether a user may; if not, the refusal in upstream's words.
+    pub(crate) fn may(&self, user: &User, what: &Attributes) -> Result<(), Status> {
+        let Decision::Deny(why) = self.authorizer.authorize(user, what) else { return Ok(()) };
+        let why = reason(what, user, &why);
+        if what.resource.is_empty() {
+            return Err(Status::forbidden_path(&why));
         }
-    }
-
-    fn may(&self, user: &User, verb: &str, route: &Route) -> Result<(), Status> {
-        let what = Attributes {
-            verb: verb.to_owned(),
-            group: route.group.clone(),
-            resource: route.resource.clone(),
-            subresource: route.subresource.clone(),
-            namespace: route.namespace.clone(),
-            name: route.name.clone(),
-            path: String::new(),
-        };
-        match self.authorizer.authorize(user, &what) {
-            Decision::Allow => Ok(()),
-            Decision::Deny(why) => {
-                let about = About { group: &route.group, resource: &route.resource };
-                Err(Status::forbidden(about, &route.name, &reason(&what, user, &why)))
-            }
-        }
+        let about = About { group: &what.group, resource: &what.resource };
+        Err(Status::forbidden(about, &what.name, &why))
     }
 
     /// Discovery and OpenAPI.
@@ -263,6 +255,13 @@ impl Api {
             ["apis"] => Some(discovery::group_list(&kinds)),
             ["apis", group] => discovery::group(&kinds, group),
             ["apis", group, version] => discovery::resource_list(&kinds, group, version),
+            [".well-known", "openid-configuration"] => {
+                Some(discovery::openid(&self.address.to_string()))
+            }
+            ["openid", "v1", "jwks"] => {
+                let keys = self.authenticator.key.jwks().to_string();
+                return Ok(Reply::bytes(200, "application/jwk-set+json", keys));
+            }
             ["openapi", "v3"] => Some(schema::index(&kinds)),
             ["openapi", "v3", ..] => {
                 // Protobuf documents are not made; who takes nothing else is told.
@@ -328,6 +327,19 @@ fn call<'a>(
         accept: text(ACCEPT).unwrap_or_default().to_owned(),
         content_type: text(CONTENT_TYPE).unwrap_or_default().to_owned(),
     })
+}
+
+/// What a route wants, as authorizers see it.
+fn attributes(verb: &str, route: &Route) -> Attributes {
+    Attributes {
+        verb: verb.to_owned(),
+        group: route.group.clone(),
+        resource: route.resource.clone(),
+        subresource: route.subresource.clone(),
+        namespace: route.namespace.clone(),
+        name: route.name.clone(),
+        path: String::new(),
+    }
 }
 
 fn reason(what: &Attributes, user: &User, why: &str) -> String {

@@ -1,14 +1,20 @@
 //! Who asks, and what they may do.
 
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Who sent a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
-    /// The name: a certificate's common name.
+    /// The name: a certificate's common name, `system:serviceaccount:NAMESPACE:NAME`.
     pub name: String,
+    /// What tells apart two who had the same name one after the other, where something does.
+    pub uid: String,
     /// The groups: a certificate's organizations, and `system:authenticated`.
     pub groups: Vec<String>,
+    /// What else is known, such as the pod that a token is bound to.
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 impl User {
@@ -16,7 +22,7 @@ impl User {
     pub fn authenticated(name: &str, groups: impl IntoIterator<Item = String>) -> Self {
         let mut groups: Vec<String> = groups.into_iter().collect();
         groups.push("system:authenticated".to_owned());
-        Self { name: name.to_owned(), groups }
+        Self { name: name.to_owned(), groups, ..Self::default() }
     }
 }
 
@@ -42,16 +48,42 @@ pub struct Attributes {
 /// An authorizer's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It may.
-    Allow,
+    /// It may; the text, if any, says by what.
+    Allow(String),
     /// It may not; the text, if any, is shown behind the refusal.
     Deny(String),
 }
 
-/// Decides who may do what. RBAC will be one of these.
+/// Decides who may do what; by RBAC unless [`crate::Options`] say otherwise.
 pub trait Authorize: Send + Sync + fmt::Debug {
     /// Whether `user` may do `what`.
     fn authorize(&self, user: &User, what: &Attributes) -> Decision;
+
+    /// What `user` may do in a namespace, as far as it can be listed.
+    fn rules(&self, user: &User, namespace: &str) -> Rules {
+        let _ = (user, namespace);
+        let error = "this authorizer cannot list rules".to_owned();
+        Rules { incomplete: true, error, ..Rules::default() }
+    }
+
+    /// The rules of a `Role` in a namespace or of a `ClusterRole`, as upstream's `PolicyRule`s; an error if there is no such role.
+    fn role_rules(&self, kind: &str, namespace: &str, name: &str) -> Result<Vec<Value>, String> {
+        let _ = (kind, namespace);
+        Err(format!("this authorizer has no role {name:?}"))
+    }
+}
+
+/// What somebody may do in a namespace, as `SelfSubjectRulesReview` tells it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// Upstream's `ResourceRule`s.
+    pub resources: Vec<Value>,
+    /// Upstream's `NonResourceRule`s.
+    pub paths: Vec<Value>,
+    /// Whether there may be more.
+    pub incomplete: bool,
+    /// Why there may be more.
+    pub error: String,
 }
 
 /// Allows everything to `system:masters`, and discovery to every user that has a name, as upstream's bootstrap roles do.
@@ -77,7 +109,7 @@ impl Authorize for Masters {
                 "selfsubjectaccessreviews" | "selfsubjectreviews" | "selfsubjectrulesreviews"
             );
         if discovery || asks || user.groups.iter().any(|group| group == "system:masters") {
-            Decision::Allow
+            Decision::Allow(String::new())
         } else {
             Decision::Deny(String::new())
         }
@@ -118,14 +150,17 @@ mod tests {
         let root = User::authenticated("root", ["system:masters".to_owned()]);
         let pods =
             Attributes { verb: "list".into(), resource: "pods".into(), ..Attributes::default() };
-        assert_eq!(Masters.authorize(&root, &pods), Decision::Allow);
+        assert_eq!(Masters.authorize(&root, &pods), Decision::Allow(String::new()));
         assert_eq!(Masters.authorize(&jane, &pods), Decision::Deny(String::new()));
         let path = |path: &str| Attributes {
             verb: "get".into(),
             path: path.into(),
             ..Attributes::default()
         };
-        assert_eq!(Masters.authorize(&jane, &path("/apis/apps/v1")), Decision::Allow);
+        assert_eq!(
+            Masters.authorize(&jane, &path("/apis/apps/v1")),
+            Decision::Allow(String::new())
+        );
         assert_eq!(Masters.authorize(&jane, &path("/apisx")), Decision::Deny(String::new()));
         assert_eq!(Masters.authorize(&jane, &path("/metrics")), Decision::Deny(String::new()));
         assert_eq!(

@@ -1,6 +1,7 @@
 //! Discovery: what this server serves, from the table of kinds, in the old form and the aggregated one.
 
-use crate::kinds::{Kind, Snapshot, Subresource, api_version};
+use crate::authn::service_account::ISSUER;
+use crate::kinds::{Kind, Snapshot, api_version};
 use serde_json::{Value, json};
 
 /// The Kubernetes version whose API this is; clients compare it with their own.
@@ -65,12 +66,12 @@ pub(crate) fn resource_list(kinds: &Snapshot, group: &str, version: &str) -> Opt
         resources.push(resource);
         for sub in &kind.subresources {
             let name = format!("{}/{}", kind.plural, sub.name());
-            resources.push(match sub {
-                Subresource::Scale => json!({
-                    "name": name, "singularName": "", "namespaced": kind.namespaced, "group": "autoscaling", "version": "v1",
-                    "kind": "Scale", "verbs": sub.verbs(),
+            resources.push(match sub.own_kind() {
+                Some([group, version, own]) => json!({
+                    "name": name, "singularName": "", "namespaced": kind.namespaced, "group": group, "version": version,
+                    "kind": own, "verbs": sub.verbs(),
                 }),
-                _ => json!({
+                None => json!({
                     "name": name, "singularName": "", "namespaced": kind.namespaced, "kind": kind.kind, "verbs": sub.verbs(),
                 }),
             });
@@ -125,9 +126,9 @@ fn aggregated_kind(kind: &Kind) -> Value {
             .subresources
             .iter()
             .map(|sub| {
-                let kind = match sub {
-                    Subresource::Scale => response("autoscaling", "v1", "Scale"),
-                    _ => own.clone(),
+                let kind = match sub.own_kind() {
+                    Some([group, version, own]) => response(group, version, own),
+                    None => own.clone(),
                 };
                 json!({ "subresource": sub.name(), "responseKind": kind, "verbs": sub.verbs() })
             })
@@ -137,6 +138,14 @@ fn aggregated_kind(kind: &Kind) -> Value {
     resource
 }
 
+/// `/.well-known/openid-configuration`: by what others verify this cluster's tokens.
+pub(crate) fn openid(address: &str) -> Value {
+    json!({
+        "issuer": ISSUER, "jwks_uri": format!("https://{address}/openid/v1/jwks"), "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["ES256"],
+    })
+}
+
 /// `/`: the paths that there are.
 pub(crate) fn paths(kinds: &Snapshot) -> Value {
     let mut paths = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
@@ -144,7 +153,16 @@ pub(crate) fn paths(kinds: &Snapshot) -> Value {
         paths.push(format!("/apis/{group}"));
         paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
     }
-    paths.extend(["/healthz", "/livez", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
+    let rest = [
+        "/.well-known/openid-configuration",
+        "/healthz",
+        "/livez",
+        "/openapi/v3",
+        "/openid/v1/jwks",
+        "/readyz",
+        "/version",
+    ];
+    paths.extend(rest.map(str::to_owned));
     json!({ "paths": paths })
 }
 

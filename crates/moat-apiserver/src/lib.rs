@@ -11,7 +11,7 @@
 //! # }
 //! ```
 //!
-//! A request goes through `listen` (TLS, who asks) to `api` (what for, whether they may) and `handle` (one function a verb, the same for all
+//! A request goes through `listen` (TLS) to `api` (who asks: `authn`; what for, whether they may) and `handle` (one function a verb, the same for all
 //! kinds). What differs between kinds is data or a small function: the table (`kinds`), types (`schema`), defaults and rules (`strategy`),
 //! columns (`table`).
 //!
@@ -19,14 +19,17 @@
 //! that is deleted waits for somebody to finalize it, a Deployment makes no pods.
 
 mod api;
+mod authn;
 mod authorize;
 mod bootstrap;
 mod discovery;
 mod handle;
 mod json;
+mod keys;
 mod kinds;
 mod kubeconfig;
 mod listen;
+mod lookup;
 mod names;
 mod negotiate;
 mod object;
@@ -42,7 +45,8 @@ mod status;
 mod strategy;
 mod table;
 
-pub use authorize::{Attributes, Authorize, Decision, Masters, User};
+pub use authorize::{Attributes, Authorize, Decision, Masters, Rules, User};
+pub use keys::Keys;
 pub use kinds::{Kind, Subresource, Verbs, api_version, built_in};
 pub use pki::Identity;
 pub use server::{Options, Running, Server, StartError};

@@ -1,7 +1,7 @@
 //! Connections: TLS, who the client is, HTTP/1.1 and HTTP/2 on one port, limits on slow and on many.
 
 use crate::api::{Api, Body};
-use crate::authorize::User;
+use crate::authn::{Anybody, Peer};
 use crate::pki::{Authority, Identity};
 use crate::server::StartError;
 use hyper::body::Incoming;
@@ -11,8 +11,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,7 +20,6 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// Connections at once. Each costs some ten kilobytes when idle.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -31,8 +30,15 @@ const HEAD_BYTES_MAX: u32 = 64 << 10;
 /// How long requests may go on when the server ends.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Client certificates are asked for, and must be of the cluster's authority where there is one; a client without is a stranger.
-pub(crate) fn tls(authority: &Authority, serving: &Identity) -> Result<TlsAcceptor, StartError> {
+/// How connections are made secret, and whose certificates are believed.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    acceptor: TlsAcceptor,
+    verifier: Arc<dyn ClientCertVerifier>,
+}
+
+/// Client certificates are asked for; whether one is believed is decided when requests come.
+pub(crate) fn tls(authority: &Authority, serving: &Identity) -> Result<Tls, StartError> {
     let provider = Arc::new(default_provider());
     let mut roots = RootCertStore::empty();
     roots
@@ -46,20 +52,20 @@ pub(crate) fn tls(authority: &Authority, serving: &Identity) -> Result<TlsAccept
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| StartError::new("TLS versions", &error))?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::new(Anybody(Arc::clone(&verifier))))
         .with_single_cert(
             vec![serving.certificate.clone(), authority.der()],
             serving.key.clone_key(),
         )
         .map_err(|error| StartError::new("the server's certificate", &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), verifier })
 }
 
 /// Serves until `closed` says otherwise.
 pub(crate) async fn serve(
     listener: TcpListener,
-    tls: TlsAcceptor,
+    tls: Tls,
     api: Arc<Api>,
     head_timeout: Duration,
     mut closed: watch::Receiver<bool>,
@@ -90,20 +96,21 @@ pub(crate) async fn serve(
 /// What goes wrong on a connection is the client's to see; others must not notice.
 async fn connection(
     stream: TcpStream,
-    tls: &TlsAcceptor,
+    tls: &Tls,
     api: Arc<Api>,
     head_timeout: Duration,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = tokio::time::timeout(head_timeout, tls.accept(stream)).await else {
+    let Ok(Ok(stream)) = tokio::time::timeout(head_timeout, tls.acceptor.accept(stream)).await
+    else {
         return;
     };
-    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let user = certificate.and_then(user_of).map(Arc::new);
+    let chain = stream.get_ref().1.peer_certificates();
+    let peer = Arc::new(Peer::of(chain, tls.verifier.as_ref(), jiff::Timestamp::now()));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (api, user) = (Arc::clone(&api), user.clone());
-        async move { Ok::<Response<Body>, Infallible>(api.serve(request, user.as_deref()).await) }
+        let (api, peer) = (Arc::clone(&api), Arc::clone(&peer));
+        async move { Ok::<Response<Body>, Infallible>(api.serve(request, &peer).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(head_timeout).max_headers(100);
@@ -116,13 +123,4 @@ async fn connection(
         .keep_alive_timeout(Duration::from_secs(20));
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let _ = watcher.watch(connection).await;
-}
-
-/// The user of a certificate that TLS has checked: common name and organizations.
-fn user_of(certificate: &CertificateDer<'_>) -> Option<User> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    let subject = certificate.subject();
-    let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
-    let groups = subject.iter_organization().filter_map(|group| group.as_str().ok());
-    Some(User::authenticated(&name, groups.map(str::to_owned)))
 }

@@ -1,16 +1,23 @@
-//! The cluster's certificates: an authority made at start, and what it signs.
+//! The cluster's certificates: an authority, and what it signs.
 //!
-//! ECDSA keys on P-256: made in well under a millisecond, known to every client. Nothing is read from or written to the disk here.
+//! ECDSA keys on P-256: made in well under a millisecond, known to every client. Files are `keys`' business.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, DnValue,
-    Error, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+    Error, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _,
+    SanType, SerialNumber,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::RootCertStore;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
 use std::net::IpAddr;
+use std::sync::Arc;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// How long certificates hold: upstream's kubeadm gives a year to what is handed out, ten to the authority.
-const DAYS: i64 = 365;
+pub(crate) const DAYS: i64 = 365;
 
 /// A certificate and its key, as text and as bytes.
 pub struct Identity {
@@ -31,9 +38,40 @@ impl std::fmt::Debug for Identity {
     }
 }
 
+impl Identity {
+    /// Reads an identity from its two texts.
+    pub(crate) fn from_pem(certificate_pem: String, key_pem: String) -> Result<Self, String> {
+        let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes());
+        let certificate = certificate.map_err(|error| format!("the certificate: {error}"))?;
+        let key = KeyPair::from_pem(&key_pem).map_err(|error| format!("the key: {error}"))?;
+        belongs(&certificate, &key)?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        Ok(Self { certificate_pem, key_pem, certificate, key })
+    }
+
+    /// Until when the certificate holds, in seconds of Unix time.
+    pub(crate) fn until(&self) -> i64 {
+        let parsed = X509Certificate::from_der(&self.certificate);
+        parsed.map_or(0, |(_, certificate)| certificate.validity().not_after.timestamp())
+    }
+}
+
+/// A key must be the certificate's own; a pair that was mixed up would be noticed only by clients.
+fn belongs(certificate: &CertificateDer<'_>, key: &KeyPair) -> Result<(), String> {
+    let (_, parsed) = X509Certificate::from_der(certificate)
+        .map_err(|error| format!("the certificate: {error}"))?;
+    if parsed.public_key().raw == key.subject_public_key_info() {
+        Ok(())
+    } else {
+        Err("the key is not that of the certificate".to_owned())
+    }
+}
+
 /// The cluster's certificate authority.
 pub(crate) struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    pem: String,
+    der: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
 }
 
 impl std::fmt::Debug for Authority {
@@ -43,7 +81,7 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Authority {
-    pub(crate) fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, String> {
         let mut params = params("kubernetes", None, 10 * DAYS);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![
@@ -51,15 +89,56 @@ impl Authority {
             KeyUsagePurpose::KeyCertSign,
             KeyUsagePurpose::CrlSign,
         ];
-        Ok(Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)? })
+        let made = || {
+            let key = KeyPair::generate()?;
+            let text = key.serialize_pem();
+            Ok((CertifiedIssuer::self_signed(params, key)?.pem(), text))
+        };
+        let (certificate, key) = made().map_err(|error: Error| error.to_string())?;
+        Self::from_pem(certificate, &key)
     }
 
-    pub(crate) fn pem(&self) -> String {
-        self.issuer.pem()
+    /// Reads an authority from its two texts.
+    pub(crate) fn from_pem(pem: String, key: &str) -> Result<Self, String> {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes())
+            .map_err(|error| format!("the certificate: {error}"))?;
+        let key = KeyPair::from_pem(key).map_err(|error| format!("the key: {error}"))?;
+        belongs(&der, &key)?;
+        let (_, parsed) =
+            X509Certificate::from_der(&der).map_err(|error| format!("the certificate: {error}"))?;
+        if !parsed.is_ca() {
+            return Err("the certificate is not that of an authority".to_owned());
+        }
+        let until = parsed.validity().not_after;
+        if until.timestamp() < jiff::Timestamp::now().as_second() {
+            return Err(format!("the certificate held until {until}"));
+        }
+        let issuer = Issuer::from_ca_cert_der(&der, key).map_err(|error| error.to_string())?;
+        Ok(Self { pem, der, issuer })
+    }
+
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    pub(crate) fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
     }
 
     pub(crate) fn der(&self) -> CertificateDer<'static> {
-        self.issuer.der().clone()
+        self.der.clone()
+    }
+
+    /// Whether it signed a client's certificate, which holds now.
+    pub(crate) fn signed(&self, client: &Identity) -> bool {
+        let mut roots = RootCertStore::empty();
+        let verifier = roots.add(self.der()).ok().and_then(|()| {
+            let provider = Arc::new(default_provider());
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()
+        });
+        verifier.is_some_and(|verifier| {
+            verifier.verify_client_cert(&client.certificate, &[], UnixTime::now()).is_ok()
+        })
     }
 
     /// A certificate for the server under its names and addresses.
@@ -73,9 +152,14 @@ impl Authority {
         self.sign(params)
     }
 
-    /// A certificate by which a client is `user` in a group.
-    pub(crate) fn client(&self, user: &str, group: Option<&str>) -> Result<Identity, Error> {
-        let mut params = params(user, group, DAYS);
+    /// A certificate by which a client is `user` in a group, for so many days.
+    pub(crate) fn client(
+        &self,
+        user: &str,
+        group: Option<&str>,
+        days: i64,
+    ) -> Result<Identity, Error> {
+        let mut params = params(user, group, days);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(params)
     }
@@ -106,7 +190,7 @@ fn params(common_name: &str, organization: Option<&str>, days: i64) -> Certifica
     serial[0] &= 0x7f;
     params.serial_number = Some(SerialNumber::from_slice(&serial));
     // A day back, for clients whose clocks are behind.
-    let (year, month, day) = date(-1);
+    let (year, month, day) = date(days.min(0) - 1);
     params.not_before = rcgen::date_time_ymd(year, month, day);
     let (year, month, day) = date(days);
     params.not_after = rcgen::date_time_ymd(year, month, day);

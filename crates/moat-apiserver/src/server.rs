@@ -1,10 +1,12 @@
 //! The server as a library: start it, ask where it is, end it.
 
 use crate::api::Api;
+use crate::authn::Authenticator;
 use crate::authorize::{Authorize, Masters};
+use crate::keys::Keys;
 use crate::kubeconfig::kubeconfig;
 use crate::listen;
-use crate::pki::{Authority, Identity};
+use crate::pki::{Authority, DAYS, Identity};
 use moat_store::Store;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,7 +17,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How a server is started.
-#[derive(Debug)]
 pub struct Options {
     /// Where it listens: loopback unless told otherwise, on a free port.
     pub address: SocketAddr,
@@ -23,6 +24,10 @@ pub struct Options {
     pub names: Vec<String>,
     /// Where objects are; in memory unless given.
     pub store: Option<Store>,
+    /// The authority, the key that signs tokens and the administrator's identity; new ones unless given, which die with the server.
+    pub keys: Option<Keys>,
+    /// A token by which a client is the administrator; none unless given.
+    pub admin_token: Option<String>,
     /// Who may do what.
     pub authorizer: Arc<dyn Authorize>,
     /// How long a client may take for TLS and for the head of a request.
@@ -31,12 +36,29 @@ pub struct Options {
     pub bookmark_interval: Duration,
 }
 
+impl fmt::Debug for Options {
+    /// Without the token: debug output ends up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("address", &self.address)
+            .field("names", &self.names)
+            .field("store", &self.store)
+            .field("keys", &self.keys)
+            .field("authorizer", &self.authorizer)
+            .field("head_timeout", &self.head_timeout)
+            .field("bookmark_interval", &self.bookmark_interval)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             names: Vec::new(),
             store: None,
+            keys: None,
+            admin_token: None,
             authorizer: Arc::new(Masters),
             head_timeout: Duration::from_secs(10),
             bookmark_interval: Duration::from_secs(60),
@@ -71,8 +93,10 @@ impl Server {
     ///
     /// Errors: the address is taken, the store refuses the objects that every cluster has, or no key can be made.
     pub async fn start(options: Options) -> Result<Running, StartError> {
-        let authority = Authority::new()
-            .map_err(|error| StartError::new("cannot make a certificate authority", &error))?;
+        let Keys { authority, signing, admin } = match options.keys {
+            Some(keys) => keys,
+            None => Keys::generate()?,
+        };
         let listener = TcpListener::bind(options.address).await.map_err(|error| {
             StartError::new(&format!("cannot listen on {}", options.address), &error)
         })?;
@@ -85,16 +109,13 @@ impl Server {
         let serving = authority
             .server(&names, &[address.ip(), Ipv4Addr::LOCALHOST.into(), service])
             .map_err(|error| StartError::new("cannot make the server's certificate", &error))?;
-        let admin =
-            authority.client("kubernetes-admin", Some("system:masters")).map_err(|error| {
-                StartError::new("cannot make the administrator's certificate", &error)
-            })?;
         let store =
             options.store.unwrap_or_else(|| Store::in_memory(moat_store::Options::default()));
         let (closing, closed) = watch::channel(false);
         let api = Arc::new(
             Api::new(
                 store.clone(),
+                Authenticator::new(signing, store.clone(), options.admin_token.as_deref()),
                 options.authorizer,
                 options.bookmark_interval,
                 closed.clone(),
@@ -141,7 +162,7 @@ impl Running {
 
     /// The certificate of the cluster's authority, PEM.
     pub fn ca(&self) -> String {
-        self.authority.pem()
+        self.authority.pem().to_owned()
     }
 
     /// The administrator's certificate and key.
@@ -165,7 +186,7 @@ impl Running {
     pub fn kubeconfig_of(&self, user: &str, group: Option<&str>) -> Result<String, StartError> {
         let identity = self
             .authority
-            .client(user, group)
+            .client(user, group, DAYS)
             .map_err(|error| StartError::new("cannot make a certificate", &error))?;
         Ok(kubeconfig(&self.url(), &self.ca(), user, &identity))
     }

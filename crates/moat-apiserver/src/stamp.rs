@@ -37,6 +37,12 @@ pub(crate) fn uid() -> String {
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)]).collect()
+}
+
 /// What is put behind `generateName`: five letters.
 pub(crate) fn suffix() -> String {
     random::<5>().iter().map(|byte| LETTERS[usize::from(*byte) % LETTERS.len()] as char).collect()

@@ -269,8 +269,11 @@ async fn users_without_rights() {
     assert_eq!((answer.code, &answer.json()["status"]), (201, &json!({"allowed": false})));
     let who =
         post(&jane, "/apis/authentication.k8s.io/v1/selfsubjectreviews", &json!({})).await.json();
+    let info = &who["status"]["userInfo"];
     assert_eq!(
-        who["status"]["userInfo"],
-        json!({"username": "jane", "groups": ["dev", "system:authenticated"]})
+        (&info["username"], &info["groups"]),
+        (&json!("jane"), &json!(["dev", "system:authenticated"]))
     );
+    let credential = info["extra"]["authentication.kubernetes.io/credential-id"][0].as_str();
+    assert!(credential.is_some_and(|id| id.starts_with("X509SHA256=") && id.len() == 75));
 }

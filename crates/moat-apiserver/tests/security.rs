@@ -55,8 +55,14 @@ async fn a_certificate_of_another_cluster_is_refused() {
         config.auth_info = common::config(&theirs.kubeconfig()).await.auth_info;
         Client::try_from(config).unwrap()
     };
-    let request = Request::get("/api/v1/pods").body(Body::empty()).unwrap();
-    assert!(forger.send(request).await.is_err());
+    for path in ["/api/v1/pods", "/version", "/readyz"] {
+        let answer = get(&forger, path).await;
+        assert_eq!(
+            (answer.code, &answer.json()["message"]),
+            (401, &json!("Unauthorized")),
+            "{path}"
+        );
+    }
     let trusting = client(&ours.kubeconfig()).await;
     assert_eq!(get(&trusting, "/api/v1/pods").await.code, 200);
 }

@@ -9,6 +9,7 @@ mod options;
 mod review;
 mod scale;
 mod send;
+mod token;
 mod update;
 mod watch;
 
@@ -28,7 +29,7 @@ pub(crate) use create::create_as_server;
 pub(crate) use send::partial;
 
 /// A request for a kind.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call<'a> {
     pub(crate) served: Arc<Served>,
     pub(crate) namespace: Option<String>,
@@ -91,6 +92,7 @@ pub(crate) async fn dispatch(api: &Api, call: Call<'_>, body: Bytes) -> Result<R
         ("get", _) => get(api, &call),
         ("list", _) => list::list(api, &call),
         ("watch", _) => watch::watch(api, &call),
+        ("create", Some(Subresource::Token)) => token::create(api, &call, &body),
         ("create", _) => create::create(api, &call, &body).await,
         ("update" | "patch", _) => update::write(api, &call, &body).await,
         ("delete", _) => delete::delete(api, &call, &body).await,

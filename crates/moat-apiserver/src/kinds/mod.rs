@@ -51,6 +51,8 @@ pub enum Subresource {
     Scale,
     /// `finalize`: a namespace's `spec.finalizers`.
     Finalize,
+    /// `token`: makes a token for a ServiceAccount.
+    Token,
 }
 
 impl Subresource {
@@ -60,6 +62,7 @@ impl Subresource {
             Self::Status => "status",
             Self::Scale => "scale",
             Self::Finalize => "finalize",
+            Self::Token => "token",
         }
     }
 
@@ -68,6 +71,16 @@ impl Subresource {
         match self {
             Self::Status | Self::Scale => &["get", "patch", "update"],
             Self::Finalize => &["update"],
+            Self::Token => &["create"],
+        }
+    }
+
+    /// Group, version and kind of what is read and written there, where it is another kind than the object's.
+    pub fn own_kind(self) -> Option<[&'static str; 3]> {
+        match self {
+            Self::Scale => Some(["autoscaling", "v1", "Scale"]),
+            Self::Token => Some(["authentication.k8s.io", "v1", "TokenRequest"]),
+            Self::Status | Self::Finalize => None,
         }
     }
 }
@@ -137,6 +150,24 @@ impl From<&Row> for Kind {
 }
 
 impl Kind {
+    /// A kind that is only sent to a part of another's path.
+    pub(crate) fn of_body(group: &str, version: &str, kind: &str) -> Self {
+        Self {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: kind.to_owned(),
+            list: String::new(),
+            plural: String::new(),
+            singular: kind.to_lowercase(),
+            short: Vec::new(),
+            namespaced: true,
+            verbs: Verbs::Create,
+            subresources: Vec::new(),
+            categories: Vec::new(),
+            fields: Vec::new(),
+        }
+    }
+
     /// What errors about its objects name.
     pub fn about(&self) -> About<'_> {
         About { group: &self.group, resource: &self.plural }

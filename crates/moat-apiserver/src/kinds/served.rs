@@ -20,6 +20,12 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    /// What is sent to a part of a path of `other`, and never stored.
+    pub(crate) fn of_body(kind: Kind, other: &Self) -> Self {
+        let (kind, resource) = (Arc::new(kind), other.resource.clone());
+        Self { stored: Arc::clone(&kind), kind, resource, conversion: Conversion::None }
+    }
+
     pub(crate) fn key(&self, namespace: Option<&str>, name: &str) -> Result<Key, InvalidKey> {
         Key::new(&self.resource, namespace, name)
     }

@@ -4,7 +4,7 @@
 //! without meaning in a cluster of this size (device allocation).
 
 use super::Row as Kind;
-use super::Subresource::{Finalize, Scale, Status};
+use super::Subresource::{Finalize, Scale, Status, Token};
 use super::Verbs::{All, Create, NoDeleteCollection};
 
 /// Every kind that this server knows by itself.
@@ -23,7 +23,7 @@ pub(super) const BUILT_IN: &[Kind] = &[
     Kind { group: "", version: "v1", kind: "ReplicationController", plural: "replicationcontrollers", short: &["rc"], namespaced: true, verbs: All, subresources: &[Scale, Status], categories: &["all"], fields: &["status.replicas"] },
     Kind { group: "", version: "v1", kind: "ResourceQuota", plural: "resourcequotas", short: &["quota"], namespaced: true, verbs: All, subresources: &[Status], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "Secret", plural: "secrets", short: &[], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &["type"] },
-    Kind { group: "", version: "v1", kind: "ServiceAccount", plural: "serviceaccounts", short: &["sa"], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
+    Kind { group: "", version: "v1", kind: "ServiceAccount", plural: "serviceaccounts", short: &["sa"], namespaced: true, verbs: All, subresources: &[Token], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "Service", plural: "services", short: &["svc"], namespaced: true, verbs: All, subresources: &[Status], categories: &["all"], fields: &["spec.clusterIP", "spec.type"] },
     Kind { group: "apps", version: "v1", kind: "ControllerRevision", plural: "controllerrevisions", short: &[], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "apps", version: "v1", kind: "DaemonSet", plural: "daemonsets", short: &["ds"], namespaced: true, verbs: All, subresources: &[Status], categories: &["all"], fields: &[] },
@@ -31,8 +31,10 @@ pub(super) const BUILT_IN: &[Kind] = &[
     Kind { group: "apps", version: "v1", kind: "ReplicaSet", plural: "replicasets", short: &["rs"], namespaced: true, verbs: All, subresources: &[Scale, Status], categories: &["all"], fields: &["status.replicas"] },
     Kind { group: "apps", version: "v1", kind: "StatefulSet", plural: "statefulsets", short: &["sts"], namespaced: true, verbs: All, subresources: &[Scale, Status], categories: &["all"], fields: &[] },
     Kind { group: "authentication.k8s.io", version: "v1", kind: "SelfSubjectReview", plural: "selfsubjectreviews", short: &[], namespaced: false, verbs: Create, subresources: &[], categories: &[], fields: &[] },
+    Kind { group: "authentication.k8s.io", version: "v1", kind: "TokenReview", plural: "tokenreviews", short: &[], namespaced: false, verbs: Create, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "authorization.k8s.io", version: "v1", kind: "LocalSubjectAccessReview", plural: "localsubjectaccessreviews", short: &[], namespaced: true, verbs: Create, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "authorization.k8s.io", version: "v1", kind: "SelfSubjectAccessReview", plural: "selfsubjectaccessreviews", short: &[], namespaced: false, verbs: Create, subresources: &[], categories: &[], fields: &[] },
+    Kind { group: "authorization.k8s.io", version: "v1", kind: "SelfSubjectRulesReview", plural: "selfsubjectrulesreviews", short: &[], namespaced: false, verbs: Create, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "authorization.k8s.io", version: "v1", kind: "SubjectAccessReview", plural: "subjectaccessreviews", short: &[], namespaced: false, verbs: Create, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "autoscaling", version: "v2", kind: "HorizontalPodAutoscaler", plural: "horizontalpodautoscalers", short: &["hpa"], namespaced: true, verbs: All, subresources: &[Status], categories: &["all"], fields: &[] },
     Kind { group: "autoscaling", version: "v1", kind: "HorizontalPodAutoscaler", plural: "horizontalpodautoscalers", short: &["hpa"], namespaced: true, verbs: All, subresources: &[Status], categories: &["all"], fields: &[] },

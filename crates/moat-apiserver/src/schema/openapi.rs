@@ -4,7 +4,7 @@
 //! (merge keys), and what to say in `explain`. Paths, parameters and schemas here say what this server does, and no more.
 
 use super::{DEFINITIONS, PACKED};
-use crate::kinds::{Kind, Snapshot, Subresource};
+use crate::kinds::{Kind, Snapshot};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -103,11 +103,11 @@ fn describe(kind: &Kind, schema: Option<&str>, paths: &mut Map<String, Value>) {
     }
     paths.insert(format!("{list}/{{name}}"), Value::Object(item));
     for sub in &kind.subresources {
-        // Scale is another kind: its document is that of `autoscaling/v1`, which is not served.
-        let schema = if *sub == Subresource::Scale { None } else { schema };
+        // What is of another kind is described by that kind's document, if at all.
+        let other = sub.own_kind().is_some();
         let mut item = Map::new();
         for (method, verb) in [("get", "get"), ("put", "update"), ("patch", "patch")] {
-            if sub.verbs().contains(&verb) && *sub != Subresource::Scale {
+            if sub.verbs().contains(&verb) && !other {
                 item.insert(method.to_owned(), operation(kind, schema, method, method));
             }
         }

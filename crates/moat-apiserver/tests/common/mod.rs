@@ -23,6 +23,16 @@ pub(crate) async fn config(kubeconfig: &str) -> Config {
     config
 }
 
+/// A client without a certificate, with a bearer token if there is one.
+pub(crate) async fn bearer(server: &Running, token: Option<&str>) -> Client {
+    let mut config = config(&server.kubeconfig()).await;
+    config.auth_info = kube::config::AuthInfo {
+        token: token.map(|token| token.to_owned().into()),
+        ..kube::config::AuthInfo::default()
+    };
+    Client::try_from(config).unwrap()
+}
+
 pub(crate) async fn client(kubeconfig: &str) -> Client {
     Client::try_from(config(kubeconfig).await).unwrap()
 }
