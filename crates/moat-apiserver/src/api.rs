@@ -90,12 +90,14 @@ pub(crate) struct Reply {
     pub(crate) body: Body,
     pub(crate) warnings: Vec<String>,
     pub(crate) etag: Option<String>,
+    /// Instead of a body, for callers in this process.
+    pub(crate) value: Option<Value>,
 }
 
 impl Reply {
     pub(crate) fn bytes(code: u16, content_type: &'static str, bytes: impl Into<Bytes>) -> Self {
         let body = Body::Whole(Some(bytes.into()));
-        Self { code, content_type, body, warnings: Vec::new(), etag: None }
+        Self { code, content_type, body, warnings: Vec::new(), etag: None, value: None }
     }
 
     pub(crate) fn json(code: u16, value: &Value) -> Self {
@@ -286,7 +288,7 @@ impl Api {
 }
 
 /// The call that a route means, if the kind has such a thing.
-fn call<'a>(
+pub(crate) fn call<'a>(
     served: Arc<Served>,
     route: Route,
     query: Query,
@@ -326,11 +328,12 @@ fn call<'a>(
         user,
         accept: text(ACCEPT).unwrap_or_default().to_owned(),
         content_type: text(CONTENT_TYPE).unwrap_or_default().to_owned(),
+        local: None,
     })
 }
 
 /// What a route wants, as authorizers see it.
-fn attributes(verb: &str, route: &Route) -> Attributes {
+pub(crate) fn attributes(verb: &str, route: &Route) -> Attributes {
     Attributes {
         verb: verb.to_owned(),
         group: route.group.clone(),

@@ -22,6 +22,7 @@ mod api;
 mod authn;
 mod authorize;
 mod bootstrap;
+mod client;
 mod discovery;
 mod handle;
 mod json;
@@ -46,6 +47,10 @@ mod strategy;
 mod table;
 
 pub use authorize::{Attributes, Authorize, Decision, Masters, Rules, User};
+pub use client::{
+    At, Change, ChangeKind, Client, DeleteOptions, Gvr, Listed, PatchType, Propagation, Selection,
+    ServedKind, Watching,
+};
 pub use keys::Keys;
 pub use kinds::{Kind, Subresource, Verbs, api_version, built_in};
 pub use pki::Identity;

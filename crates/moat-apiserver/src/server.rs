@@ -2,7 +2,8 @@
 
 use crate::api::Api;
 use crate::authn::Authenticator;
-use crate::authorize::{Authorize, Masters};
+use crate::authorize::{Authorize, Masters, User};
+use crate::client::Client;
 use crate::keys::Keys;
 use crate::kubeconfig::kubeconfig;
 use crate::listen;
@@ -134,7 +135,7 @@ impl Server {
             options.head_timeout,
             closed,
         ));
-        Ok(Running { address, authority, admin, store, closing, listening })
+        Ok(Running { address, authority, admin, store, api, closing, listening })
     }
 }
 
@@ -145,6 +146,7 @@ pub struct Running {
     authority: Authority,
     admin: Identity,
     store: Store,
+    api: Arc<Api>,
     closing: watch::Sender<bool>,
     listening: JoinHandle<()>,
 }
@@ -173,6 +175,11 @@ impl Running {
     /// The objects, for parts of the cluster in the same process.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// A client in this process, for a user who needs no proof here.
+    pub fn client(&self, user: User) -> Client {
+        Client::new(Arc::clone(&self.api), user)
     }
 
     /// A kubeconfig of the administrator, who may do everything: whoever stores it keeps it from others.

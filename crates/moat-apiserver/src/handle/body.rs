@@ -18,15 +18,12 @@ pub(super) fn object(
     bytes: &[u8],
     validation: Validation,
 ) -> Result<(Value, Vec<String>), Status> {
-    crate::negotiate::reads_json(&call.content_type)?;
+    let given = call.local.as_ref().and_then(|local| local.object.clone());
+    let (value, duplicates) = match given {
+        Some(value) => (value, Vec::new()),
+        None => parse(call, bytes)?,
+    };
     let kind = call.kind();
-    let (value, duplicates) = json::parse(bytes).map_err(|why| {
-        let summary: String = String::from_utf8_lossy(bytes).chars().take(30).collect();
-        Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): {why} ({summary})",
-            kind.kind
-        ))
-    })?;
     if !value.is_object() {
         return Err(Status::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): the body is no object",
@@ -35,6 +32,17 @@ pub(super) fn object(
     }
     of_kind(call, &value)?;
     checked(call, value, duplicates, validation)
+}
+
+fn parse(call: &Call<'_>, bytes: &[u8]) -> Result<(Value, Vec<String>), Status> {
+    crate::negotiate::reads_json(&call.content_type)?;
+    json::parse(bytes).map_err(|why| {
+        let summary: String = String::from_utf8_lossy(bytes).chars().take(30).collect();
+        Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why} ({summary})",
+            call.kind().kind
+        ))
+    })
 }
 
 /// Holds a whole object against its type, in the way that the client chose.

@@ -12,7 +12,7 @@ use moat_store::{List, Object, Path, ReadError, Scope};
 use serde_json::{Map, Value, json};
 
 /// What a call's selectors mean, and the scope that the store has to look at.
-pub(super) fn selection(call: &Call<'_>) -> Result<(Selector, Scope), Status> {
+pub(crate) fn selection(call: &Call<'_>) -> Result<(Selector, Scope), Status> {
     let text = |name| call.query.text(name).unwrap_or_default();
     let selector = Selector::parse(call.kind(), text("labelSelector"), text("fieldSelector"))?;
     // A watch of one object must not look at all of them.
@@ -61,10 +61,10 @@ pub(super) fn list(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
     send::list(call, form, &objects, metadata)
 }
 
-type Gathered = (Vec<Object>, u64, Option<Path>, usize);
+pub(crate) type Gathered = (Vec<Object>, u64, Option<Path>, usize);
 
 /// Reads pages until enough objects are selected.
-fn gather(
+pub(crate) fn gather(
     api: &Api,
     call: &Call<'_>,
     mut wanted: List,

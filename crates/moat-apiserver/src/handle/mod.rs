@@ -26,7 +26,10 @@ use serde_json::Value;
 use std::sync::Arc;
 
 pub(crate) use create::create_as_server;
+pub(crate) use list::{gather, selection};
+pub(crate) use options::ListOptions;
 pub(crate) use send::partial;
+pub(crate) use watch::seen;
 
 /// A request for a kind.
 #[derive(Clone, Debug)]
@@ -40,6 +43,14 @@ pub(crate) struct Call<'a> {
     pub(crate) user: &'a User,
     pub(crate) accept: String,
     pub(crate) content_type: String,
+    /// Set for callers in this process: their object, if the call has one, and their wish to be answered with a value.
+    pub(crate) local: Option<Local>,
+}
+
+/// What a caller in this process gives instead of bytes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Local {
+    pub(crate) object: Option<Value>,
 }
 
 impl Call<'_> {

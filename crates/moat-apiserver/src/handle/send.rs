@@ -29,7 +29,7 @@ pub(super) fn stored(
     code: u16,
     object: &Object,
 ) -> Result<Reply, Status> {
-    if form == Form::Object && call.served.is_as_stored() {
+    if call.local.is_none() && form == Form::Object && call.served.is_as_stored() {
         return Ok(Reply::bytes(code, "application/json", object.value.clone()));
     }
     value(call, form, code, &decode(object))
@@ -42,6 +42,9 @@ pub(super) fn value(
     code: u16,
     object: &Value,
 ) -> Result<Reply, Status> {
+    if call.local.is_some() {
+        return Ok(Reply { value: Some(object.clone()), ..Reply::json(code, &Value::Null) });
+    }
     let body = match form {
         Form::Table => {
             let version = object["metadata"]["resourceVersion"].clone();

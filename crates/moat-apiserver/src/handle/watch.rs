@@ -118,6 +118,23 @@ fn line(name: &str, object: &[u8]) -> Vec<u8> {
     line
 }
 
+fn selects(served: &Served, selector: &Selector, object: &Object) -> bool {
+    selector.is_empty() || selector.matches(&served.show(object))
+}
+
+/// What an event is to a watcher: what comes into view is added, what leaves it is deleted, whatever the write was.
+pub(crate) fn seen(served: &Served, selector: &Selector, event: &Event) -> Option<EventKind> {
+    let before =
+        event.previous.as_ref().is_some_and(|previous| selects(served, selector, previous));
+    let now = event.kind != EventKind::Deleted && selects(served, selector, &event.object);
+    match (before, now) {
+        (false, false) => None,
+        (false, true) => Some(EventKind::Added),
+        (true, true) => Some(EventKind::Modified),
+        (true, false) => Some(EventKind::Deleted),
+    }
+}
+
 impl Watcher {
     /// Sends what there is. `None` when the client is gone.
     async fn begin(
@@ -169,21 +186,19 @@ impl Watcher {
     }
 
     fn selects(&self, object: &Object) -> bool {
-        self.selector.is_empty() || self.selector.matches(&self.served.show(object))
+        selects(&self.served, &self.selector, object)
     }
 
-    /// What comes into view is added, what leaves it is deleted, whatever the write was.
     fn event(&self, event: &Event) -> Vec<u8> {
-        let before = event.previous.as_ref().is_some_and(|previous| self.selects(previous));
-        let deleted = event.kind == EventKind::Deleted;
-        let now = !deleted && self.selects(&event.object);
-        match (before, now) {
-            (false, false) => Vec::new(),
-            (false, true) => self.line("ADDED", &event.object),
-            (true, true) => self.line("MODIFIED", &event.object),
-            (true, false) if deleted => self.line("DELETED", &event.object),
+        match seen(&self.served, &self.selector, event) {
+            None => Vec::new(),
+            Some(EventKind::Added) => self.line("ADDED", &event.object),
+            Some(EventKind::Modified) => self.line("MODIFIED", &event.object),
+            Some(EventKind::Deleted) if event.kind == EventKind::Deleted => {
+                self.line("DELETED", &event.object)
+            }
             // It still exists, but for this watcher it is as it was, at the revision at which it left.
-            (true, false) => {
+            Some(EventKind::Deleted) => {
                 let mut last = event.previous.as_ref().map(decode).unwrap_or_default();
                 last["metadata"]["resourceVersion"] = event.revision().to_string().into();
                 line("DELETED", self.shown(&last).to_string().as_bytes())
