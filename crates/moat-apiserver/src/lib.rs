@@ -45,6 +45,7 @@ mod stamp;
 mod status;
 mod strategy;
 mod table;
+mod wire;
 
 pub use authorize::{Attributes, Authorize, Decision, Masters, Rules, User};
 pub use client::{

@@ -1,6 +1,6 @@
 //! Content negotiation: in which form an answer is wanted, and in which a body came.
 //!
-//! Only JSON is spoken. Protobuf will be another encoding beside it.
+//! Bodies are JSON or protobuf, answers JSON.
 
 use crate::status::Status;
 
@@ -17,8 +17,8 @@ pub(crate) enum Form {
     Discovery,
 }
 
-/// Types that this server reads.
-pub(crate) const READS: &[&str] = &["application/json"];
+/// Types that this server reads; the last one only where a kind has that form.
+const READS: &[&str] = &["application/json", "application/vnd.kubernetes.protobuf"];
 /// Types of patches that this server reads.
 pub(crate) const PATCHES: &[&str] = &[
     "application/json-patch+json",
@@ -61,13 +61,21 @@ pub(crate) fn form(accept: &str, forms: &[Form]) -> Result<Form, Status> {
     Err(Status::not_acceptable(&["application/json", "application/json;stream=watch"]))
 }
 
-/// Refuses bodies that are not JSON. No type at all means JSON, as upstream has it.
-pub(crate) fn reads_json(content_type: &str) -> Result<(), Status> {
+/// How the bytes of a body say an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Json,
+    Protobuf,
+}
+
+/// The encoding of a body; `protobuf` says whether its kind has that form. No type at all means JSON, as upstream has it.
+pub(crate) fn body(content_type: &str, protobuf: bool) -> Result<Encoding, Status> {
+    let reads = if protobuf { READS } else { &READS[..1] };
     let base = content_type.split(';').next().unwrap_or_default().trim();
-    if base.is_empty() || READS.contains(&base) {
-        Ok(())
-    } else {
-        Err(Status::unsupported_media_type(READS))
+    match base {
+        "" | "application/json" => Ok(Encoding::Json),
+        "application/vnd.kubernetes.protobuf" if protobuf => Ok(Encoding::Protobuf),
+        _ => Err(Status::unsupported_media_type(reads)),
     }
 }
 
@@ -100,12 +108,20 @@ mod tests {
 
     #[test]
     fn bodies_of_other_types_are_refused_in_upstreams_words() {
-        assert_eq!(reads_json("application/json; charset=utf-8"), Ok(()));
-        assert_eq!(reads_json(""), Ok(()));
-        let status = reads_json("application/vnd.kubernetes.protobuf").unwrap_err();
+        assert_eq!(body("application/json; charset=utf-8", true), Ok(Encoding::Json));
+        assert_eq!(body("", true), Ok(Encoding::Json));
+        assert_eq!(body("application/vnd.kubernetes.protobuf", true), Ok(Encoding::Protobuf));
+        let words = |status: Status| status.message;
         assert_eq!(
-            status.message,
-            "the body of the request was in an unknown format - accepted media types include: application/json"
+            body("text/plain", true).map_err(words),
+            Err("the body of the request was in an unknown format - accepted media types include: application/json, \
+                 application/vnd.kubernetes.protobuf"
+                .to_owned())
+        );
+        assert_eq!(
+            body("application/vnd.kubernetes.protobuf", false).map_err(words),
+            Err("the body of the request was in an unknown format - accepted media types include: application/json"
+                .to_owned())
         );
     }
 }

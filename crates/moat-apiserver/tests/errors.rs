@@ -13,6 +13,9 @@ use expect_test::{Expect, expect};
 use kube::Client;
 use serde_json::json;
 
+/// Objects of a kind that has no form in protobuf.
+const CLUSTER_POLICIES: &str = "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies";
+
 fn check(answer: &Answer, want: Expect) {
     want.assert_eq(&format!("{} {}", answer.code, answer.text));
 }
@@ -110,7 +113,7 @@ async fn policies_that_break_rules() {
             r#"422 {"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"NetworkPolicy.networking.k8s.io \"a\" is invalid: [spec.ingress[0].from[0].ipBlock.cidr: Invalid value: \"10.0.0.0/33\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64), spec.policyTypes[0]: Unsupported value: \"Foo\": supported values: \"Ingress\", \"Egress\"]","reason":"Invalid","details":{"name":"a","group":"networking.k8s.io","kind":"NetworkPolicy","causes":[{"reason":"FieldValueInvalid","message":"Invalid value: \"10.0.0.0/33\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)","field":"spec.ingress[0].from[0].ipBlock.cidr"},{"reason":"FieldValueNotSupported","message":"Unsupported value: \"Foo\": supported values: \"Ingress\", \"Egress\"","field":"spec.policyTypes[0]"}]},"code":422}"#
         ]],
     );
-    let path = "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies";
+    let path = CLUSTER_POLICIES;
     let policy = json!({"metadata": {"name": "a"}, "spec": {"tier": "Foo", "priority": 2000, "subject": {}}});
     check(
         &post(&client, path, &policy).await,
@@ -127,6 +130,15 @@ async fn bodies_that_cannot_be_read() {
     let (_server, client) = world().await;
     let pb =
         send(&client, "POST", CONFIG_MAPS, "application/vnd.kubernetes.protobuf", "k8s\0").await;
+    check(
+        &pb,
+        expect![[
+            r#"400 {"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"the object provided is unrecognized (must be of type ConfigMap): empty body (6b387300)","reason":"BadRequest","code":400}"#
+        ]],
+    );
+    let pb =
+        send(&client, "POST", CLUSTER_POLICIES, "application/vnd.kubernetes.protobuf", "k8s\0")
+            .await;
     check(
         &pb,
         expect![[

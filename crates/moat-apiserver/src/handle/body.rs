@@ -4,9 +4,11 @@ use super::Call;
 use super::options::Validation;
 use crate::json;
 use crate::kinds::Kind;
+use crate::negotiate::{self, Encoding};
 use crate::object::{drop_nulls, text};
 use crate::schema::{Schema, check};
 use crate::status::Status;
+use crate::wire;
 use serde_json::{Map, Value};
 
 /// How many warnings one answer carries; more only repeat.
@@ -18,31 +20,74 @@ pub(super) fn object(
     bytes: &[u8],
     validation: Validation,
 ) -> Result<(Value, Vec<String>), Status> {
-    let given = call.local.as_ref().and_then(|local| local.object.clone());
-    let (value, duplicates) = match given {
-        Some(value) => (value, Vec::new()),
-        None => parse(call, bytes)?,
-    };
     let kind = call.kind();
-    if !value.is_object() {
-        return Err(Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): the body is no object",
-            kind.kind
-        )));
-    }
+    let given = call.local.as_ref().and_then(|local| local.object.clone());
+    let Read { value, duplicates } = match given {
+        Some(value) => Read::new(&kind.kind, value, Vec::new(), bytes)?,
+        None => read(call, bytes, &kind.api_version(), &kind.kind)?,
+    };
     of_kind(call, &value)?;
     checked(call, value, duplicates, validation)
 }
 
-fn parse(call: &Call<'_>, bytes: &[u8]) -> Result<(Value, Vec<String>), Status> {
-    crate::negotiate::reads_json(&call.content_type)?;
-    json::parse(bytes).map_err(|why| {
-        let summary: String = String::from_utf8_lossy(bytes).chars().take(30).collect();
-        Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): {why} ({summary})",
-            call.kind().kind
-        ))
-    })
+/// A body that was read.
+pub(super) struct Read {
+    pub(super) value: Value,
+    /// Paths of keys that occur twice.
+    pub(super) duplicates: Vec<String>,
+}
+
+/// Reads a body that has to be an object, in whatever form it came; of the given kind, where it does not say of which.
+pub(super) fn read(
+    call: &Call<'_>,
+    bytes: &[u8],
+    version: &str,
+    kind: &str,
+) -> Result<Read, Status> {
+    let encoding = negotiate::body(&call.content_type, wire::has_message(version, kind))?;
+    let parsed = match encoding {
+        Encoding::Json => json::parse(bytes),
+        Encoding::Protobuf => wire::open(bytes, version, kind).map(|value| (value, Vec::new())),
+    };
+    let (value, duplicates) = parsed.map_err(|why| unrecognized(kind, &why, bytes))?;
+    Read::new(kind, value, duplicates, bytes)
+}
+
+impl Read {
+    fn new(
+        kind: &str,
+        value: Value,
+        duplicates: Vec<String>,
+        bytes: &[u8],
+    ) -> Result<Self, Status> {
+        if value.is_object() {
+            Ok(Self { value, duplicates })
+        } else {
+            Err(unrecognized(kind, "the body is no object", bytes))
+        }
+    }
+}
+
+fn unrecognized(kind: &str, why: &str, bytes: &[u8]) -> Status {
+    let summary = summary(bytes);
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): {why} ({summary})"
+    ))
+}
+
+/// The beginning of a body that could not be read, as upstream shows it.
+fn summary(bytes: &[u8]) -> String {
+    const SHOWN: usize = 30;
+    let begin = bytes.get(..SHOWN).unwrap_or(bytes);
+    let more = if begin.len() < bytes.len() { " ..." } else { "" };
+    match begin {
+        [] => "<empty>".to_owned(),
+        [b'{', ..] => format!("{}{more}", String::from_utf8_lossy(begin)),
+        _ => {
+            let hex: String = begin.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{hex}{more}")
+        }
+    }
 }
 
 /// Holds a whole object against its type, in the way that the client chose.

@@ -1,11 +1,11 @@
 //! Deletes objects: at once, gracefully, or when their finalizers are gone.
 
+use super::body::read;
 use super::list::selection;
 use super::options::dry_run;
 use super::update::TRIES;
 use super::{Call, refused, send};
 use crate::api::{Api, Reply};
-use crate::json;
 use crate::negotiate::{Form, form};
 use crate::object::{
     child_mut, decode, encode, finalizers, is_deleting, list, meta, meta_mut, number,
@@ -52,12 +52,7 @@ impl Options {
                 options.orphan(orphan)?;
             }
         } else {
-            crate::negotiate::reads_json(&call.content_type)?;
-            let (body, _) = json::parse(bytes).map_err(|why| {
-                Status::bad_request(format!(
-                    "the object provided is unrecognized (must be of type DeleteOptions): {why}"
-                ))
-            })?;
+            let body = read(call, bytes, "meta.k8s.io/v1", "DeleteOptions")?.value;
             let kind = body["kind"].as_str().unwrap_or("DeleteOptions");
             if kind != "DeleteOptions" {
                 return Err(Status::bad_request(format!(

@@ -1,10 +1,10 @@
 //! The `scale` subresource: the number of replicas as `autoscaling/v1` `Scale`, the same for all kinds that have replicas.
 
+use super::body::read;
 use super::options::WriteOptions;
 use super::update::{change, read_patch};
 use super::{Call, find_value};
 use crate::api::{Api, Reply};
-use crate::json;
 use crate::object::{child_mut, meta, number, text};
 use crate::schema::Schema;
 use crate::status::{About, Cause, Status};
@@ -21,8 +21,7 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
     let whole = if patch.is_some() {
         Value::Null
     } else {
-        crate::negotiate::reads_json(&call.content_type)?;
-        json::parse(bytes).map_err(Status::bad_request)?.0
+        read(call, bytes, "autoscaling/v1", "Scale")?.value
     };
     let schema = Schema::of_kind("autoscaling", "v1", "Scale");
     let (object, _) = change(api, call, options.dry_run, |old| {

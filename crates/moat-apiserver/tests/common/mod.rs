@@ -1,6 +1,8 @@
 //! A server and clients for tests.
 #![allow(dead_code, reason = "each test uses some of it")]
 
+pub(crate) mod kubectl;
+
 use http_body_util::BodyExt as _;
 use hyper::{HeaderMap, Request};
 use kube::Client;
