@@ -35,7 +35,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) store: Store,
-    pub(crate) kinds: Kinds,
+    pub(crate) kinds: Arc<Kinds>,
     pub(crate) authenticator: Authenticator,
     pub(crate) authorizer: Arc<dyn Authorize>,
     pub(crate) bookmark_interval: Duration,
@@ -119,7 +119,7 @@ impl Api {
         closed: watch::Receiver<bool>,
         address: SocketAddr,
     ) -> Result<Self, InvalidKey> {
-        let (kinds, allocation) = (Kinds::built_in()?, Mutex::default());
+        let (kinds, allocation) = (Arc::new(Kinds::built_in()?), Mutex::default());
         Ok(Self {
             store,
             kinds,

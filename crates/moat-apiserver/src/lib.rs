@@ -15,7 +15,7 @@
 //! kinds). What differs between kinds is data or a small function: the table (`kinds`), types (`schema`), defaults and rules (`strategy`),
 //! columns (`table`).
 //!
-//! What it does not do: protobuf, server-side apply, CRDs, RBAC. Who asks for them gets an explicit error. It runs no controllers: a namespace
+//! What it does not do: protobuf, server-side apply, RBAC. Who asks for them gets an explicit error. It runs no controllers: a namespace
 //! that is deleted waits for somebody to finalize it, a Deployment makes no pods.
 
 mod api;
@@ -23,6 +23,7 @@ mod authn;
 mod authorize;
 mod bootstrap;
 mod client;
+mod crd;
 mod discovery;
 mod handle;
 mod json;

@@ -127,6 +127,8 @@ impl Server {
         crate::bootstrap::bootstrap(&api)
             .await
             .map_err(|status| StartError::new("cannot make the first objects", &status.message))?;
+        // Definitions of a store that was used before.
+        crate::crd::changed(&api);
         let tls = listen::tls(&authority, &serving)?;
         let listening = tokio::spawn(listen::serve(
             listener,

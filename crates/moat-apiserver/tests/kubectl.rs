@@ -373,6 +373,7 @@ async fn the_api_is_discovered_and_explained() {
             ],
             expect![[r#"
                 $ kubectl api-versions
+                apiextensions.k8s.io/v1
                 apps/v1
                 authentication.k8s.io/v1
                 authorization.k8s.io/v1
@@ -452,4 +453,133 @@ async fn a_watch_shows_changes_as_they_happen() {
         web   0/4   0   0   AGE
     "#]]
     .assert_eq(&seen);
+}
+
+const DEFINITION: &str = "\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: widgets, kind: Widget, shortNames: [wd], categories: [all]}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        description: A thing.
+        properties:
+          spec:
+            type: object
+            required: [size]
+            properties:
+              size: {type: integer, minimum: 1, description: How large it is.}
+              color: {type: string, default: red}
+    subresources: {scale: {specReplicasPath: .spec.size, statusReplicasPath: .status.n}}
+    additionalPrinterColumns:
+    - {name: Size, type: integer, jsonPath: .spec.size}
+    - {name: Color, type: string, jsonPath: .spec.color, priority: 1}
+";
+const WIDGET: &str = "\
+apiVersion: example.com/v1
+kind: Widget
+metadata: {name: a, namespace: default}
+spec: {size: 1}
+";
+
+#[tokio::test]
+async fn kinds_are_defined_and_used() {
+    let Some(kubectl) = Kubectl::new("defined").await else { return };
+    std::fs::write(kubectl.dir.join("crd.yaml"), DEFINITION).unwrap();
+    std::fs::write(kubectl.dir.join("widget.yaml"), WIDGET).unwrap();
+    std::fs::write(kubectl.dir.join("large.yaml"), WIDGET.replace("size: 1", "size: 2")).unwrap();
+    std::fs::write(kubectl.dir.join("bad.yaml"), WIDGET.replace("size: 1", "size: 0")).unwrap();
+    std::fs::write(kubectl.dir.join("odd.yaml"), WIDGET.replace("size", "sise")).unwrap();
+    kubectl
+        .check(
+            &[
+                "create -f crd.yaml",
+                "create -f widget.yaml",
+                "wait --for=condition=Established crd/widgets.example.com --timeout=5s",
+                "get wd",
+                "get widgets -o wide",
+                "apply -f large.yaml",
+                "apply -f large.yaml",
+                "get wd a -o jsonpath={.spec}",
+                "scale widget/a --replicas=3",
+                "patch wd a --type=merge -p '{\"spec\":{\"color\":\"blue\"}}'",
+                "get all",
+                "apply -f bad.yaml",
+                "apply -f odd.yaml",
+                "explain widget.spec.size",
+                "api-resources --api-group=example.com --no-headers",
+                "delete crd widgets.example.com",
+                "get widgets",
+            ],
+            expect![[r#"
+                $ kubectl create -f crd.yaml
+                customresourcedefinition.apiextensions.k8s.io/widgets.example.com created
+                $ kubectl create -f widget.yaml
+                widget.example.com/a created
+                $ kubectl wait --for=condition=Established crd/widgets.example.com --timeout=5s
+                customresourcedefinition.apiextensions.k8s.io/widgets.example.com condition met
+                $ kubectl get wd
+                NAME   SIZE
+                a   1
+                $ kubectl get widgets -o wide
+                NAME   SIZE   COLOR
+                a   1   red
+                $ kubectl apply -f large.yaml
+                widget.example.com/a configured
+                ! Warning: resource widgets/a is missing the kubectl.kubernetes.io/last-applied-configuration annotation which is required by kubectl apply. kubectl apply should only be used on resources created declaratively by either kubectl create --save-config or kubectl apply. The missing annotation will be patched automatically.
+                $ kubectl apply -f large.yaml
+                widget.example.com/a unchanged
+                $ kubectl get wd a -o jsonpath={.spec}
+                {"color":"red","size":2}
+                $ kubectl scale widget/a --replicas=3
+                widget.example.com/a scaled
+                $ kubectl patch wd a --type=merge -p '{"spec":{"color":"blue"}}'
+                widget.example.com/a patched
+                $ kubectl get all
+                NAME   TYPE   CLUSTER-IP   EXTERNAL-IP   PORT(S)   AGE
+                service/kubernetes   ClusterIP   10.96.0.1   <none>   443/TCP   AGE
+
+                NAME   SIZE
+                widget.example.com/a   3
+                $ kubectl apply -f bad.yaml
+                ! The Widget "a" is invalid: spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1
+                exit 1
+                $ kubectl apply -f odd.yaml
+                ! Error from server (BadRequest): error when applying patch:
+                ! {"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{\"annotations\":{},\"name\":\"a\",\"namespace\":\"default\"},\"spec\":{\"sise\":1}}\n"}},"spec":{"sise":1,"size":null}}
+                ! to:
+                ! Resource: "example.com/v1, Resource=widgets", GroupVersionKind: "example.com/v1, Kind=Widget"
+                ! Name: "a", Namespace: "default"
+                ! for: "odd.yaml": error when patching "odd.yaml": strict decoding error: unknown field "spec.sise"
+                exit 1
+                $ kubectl explain widget.spec.size
+                GROUP:   example.com
+                KIND:   Widget
+                VERSION:   v1
+
+                FIELD: size <integer>
+
+
+                DESCRIPTION:
+                    How large it is.
+
+
+                $ kubectl api-resources --api-group=example.com --no-headers
+                widgets   wd   example.com/v1   true   Widget
+                $ kubectl delete crd widgets.example.com
+                customresourcedefinition.apiextensions.k8s.io "widgets.example.com" deleted
+                $ kubectl get widgets
+                ! Error from server (NotFound): Unable to list "example.com/v1, Resource=widgets": the server could not find the requested resource
+                exit 1
+            "#]],
+        )
+        .await;
 }

@@ -2,7 +2,7 @@
 
 use super::Call;
 use crate::api::Api;
-use crate::kinds::{Kind, Subresource};
+use crate::kinds::{Kind, Served, Subresource};
 use crate::names;
 use crate::object::{decode, drop_empty_metadata, is_deleting, meta, meta_mut, text};
 use crate::stamp::{now, suffix, uid};
@@ -126,11 +126,25 @@ pub(super) fn prepare_changed(kind: &Kind, sub: Option<Subresource>, old: &Value
     }
     drop_empty_metadata(new);
     let generation = old["metadata"]["generation"].as_i64();
-    if let Some(generation) =
-        generation.filter(|_| strategy.generation && old["spec"] != new["spec"])
-    {
+    let changed =
+        if kind.custom.is_some() { differs(kind, old, new) } else { old["spec"] != new["spec"] };
+    if let Some(generation) = generation.filter(|_| strategy.generation && changed) {
         meta_mut(new).insert("generation".to_owned(), (generation + 1).into());
     }
+}
+
+/// Whether objects of a defined kind differ in more than metadata and a status with a path of its own.
+fn differs(kind: &Kind, old: &Value, new: &Value) -> bool {
+    let has_status = kind.subresources.contains(&Subresource::Status);
+    let rest = |object: &Value| {
+        let mut rest = object.as_object().cloned().unwrap_or_default();
+        rest.retain(|key, _| {
+            !(matches!(key.as_str(), "kind" | "apiVersion" | "metadata")
+                || has_status && key == "status")
+        });
+        rest
+    };
+    rest(old) != rest(new)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -161,10 +175,14 @@ fn keep(kind: &Kind, part: Part, old: &Value, new: &mut Value) {
 }
 
 /// Rules for every object and those of its kind.
-pub(super) fn validate(kind: &Kind, old: Option<&Value>, new: &Value) -> Result<(), Status> {
+pub(super) fn validate(served: &Served, old: Option<&Value>, new: &Value) -> Result<(), Status> {
+    let kind = &served.stored;
     let strategy = strategy::of(kind);
     let mut causes = Vec::new();
     metadata(&strategy, old, new, &mut causes);
+    if let Some(custom) = &served.kind.custom {
+        custom.check(&served.shown(new.clone()), &mut causes);
+    }
     (strategy.validate)(new, &mut causes);
     if let Some(old) = old {
         (strategy.validate_update)(new, old, &mut causes);

@@ -2,6 +2,7 @@
 
 use super::Call;
 use super::options::Validation;
+use crate::crd::Custom;
 use crate::json;
 use crate::kinds::Kind;
 use crate::negotiate::{self, Encoding};
@@ -98,6 +99,9 @@ pub(super) fn checked(
     validation: Validation,
 ) -> Result<(Value, Vec<String>), Status> {
     let kind = call.kind();
+    if let Some(custom) = &kind.custom {
+        return defined(custom, value, &duplicates, validation);
+    }
     let schema = kind.schema();
     let findings = check(schema, &value);
     let refuse = |why: &str| {
@@ -118,6 +122,30 @@ pub(super) fn checked(
     drop_nulls(&mut value);
     strict.truncate(WARNINGS_MAX);
     let warnings = if validation == Validation::Warn { strict } else { Vec::new() };
+    Ok((value, warnings))
+}
+
+/// The same for a kind that a client defined: its schema drops fields and fills in defaults; types are told with its other rules.
+fn defined(
+    custom: &Custom,
+    mut value: Value,
+    duplicates: &[String],
+    validation: Validation,
+) -> Result<(Value, Vec<String>), Status> {
+    let metadata =
+        check(Schema::of_kind("", "v1", "ConfigMap").field("metadata"), &value["metadata"]);
+    if let Some(why) = metadata.wrong_type {
+        return Err(Status::bad_request(why));
+    }
+    let mut strict: Vec<String> =
+        custom.fill(&mut value).iter().map(|path| format!("unknown field {path:?}")).collect();
+    strict.extend(duplicates.iter().map(|path| format!("duplicate field {path:?}")));
+    if validation == Validation::Strict && !strict.is_empty() {
+        return Err(Status::bad_request(format!("strict decoding error: {}", strict.join(", "))));
+    }
+    strict.truncate(WARNINGS_MAX);
+    let mut warnings = if validation == Validation::Warn { strict } else { Vec::new() };
+    warnings.extend(custom.warning.clone());
     Ok((value, warnings))
 }
 

@@ -39,16 +39,21 @@ async fn once(
     dry_run: bool,
 ) -> Result<Value, Status> {
     let kind = &*call.served.stored;
+    if call.kind().custom.as_ref().is_some_and(|custom| custom.is_ending) {
+        let mut status = Status::method_not_allowed(kind.about(), call.verb);
+        "create not allowed while custom resource definition is terminating"
+            .clone_into(&mut status.message);
+        return Err(status);
+    }
     admit::name(call, &mut object)?;
     let name = meta(&object, "name").to_owned();
     admit::lives(api, call, &name)?;
     admit::prepare_new(kind, &mut object);
     // Held until the Service is stored, so that nobody else is given its address.
     let held = if allocates(kind) { Some(api.allocation.lock().await) } else { None };
-    let allocated = held
-        .is_some()
-        .then(|| crate::strategy::service::allocate(api, &call.served, None, &mut object));
-    admit::validate(kind, None, &object)?;
+    let allocated =
+        held.is_some().then(|| crate::strategy::allocate(api, &call.served, None, &mut object));
+    admit::validate(&call.served, None, &object)?;
     allocated.transpose()?;
     let key = call
         .served
@@ -65,6 +70,8 @@ async fn once(
             WriteError::Exists { .. } => Status::already_exists(kind.about(), &name),
             other => refused(call, &other),
         })?;
+    drop(held);
+    super::written(api, kind);
     Ok(decode(&stored))
 }
 
@@ -80,7 +87,7 @@ pub(crate) async fn create_as_server(
         crate::object::meta_mut(&mut object).insert("namespace".to_owned(), namespace.into());
     }
     admit::prepare_new(&served.stored, &mut object);
-    admit::validate(&served.stored, None, &object)?;
+    admit::validate(served, None, &object)?;
     let key = served.key(namespace, &name).map_err(|error| super::bad_key(&error))?;
     match api.store.create(key, encode(&served.stored, &object)).await {
         Ok(_) | Err(WriteError::Exists { .. }) => Ok(()),

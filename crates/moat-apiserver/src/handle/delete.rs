@@ -219,8 +219,11 @@ async fn one(
         };
         tries -= 1;
         match written {
-            Ok(object) if gone => return Ok(Deleted::Gone(decode(&object))),
-            Ok(object) => return Ok(Deleted::Marked(decode(&object))),
+            Ok(object) => {
+                super::written(api, kind);
+                let object = decode(&object);
+                return Ok(if gone { Deleted::Gone(object) } else { Deleted::Marked(object) });
+            }
             Err(WriteError::Conflict { .. }) if 0 < tries => {}
             Err(error) => return Err(refused(call, &error)),
         }

@@ -92,6 +92,13 @@ fn refused(call: &Call<'_>, error: &WriteError) -> Status {
     }
 }
 
+/// Follows a write that other parts of the server depend on.
+fn written(api: &Api, kind: &Kind) {
+    if crate::crd::is_definition(kind) {
+        crate::crd::changed(api);
+    }
+}
+
 /// Answers a call.
 pub(crate) async fn dispatch(api: &Api, call: Call<'_>, body: Bytes) -> Result<Reply, Status> {
     if !call.kind().is_stored() {

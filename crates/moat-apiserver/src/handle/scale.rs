@@ -5,6 +5,7 @@ use super::options::WriteOptions;
 use super::update::{change, read_patch};
 use super::{Call, find_value};
 use crate::api::{Api, Reply};
+use crate::crd::Scale;
 use crate::object::{child_mut, meta, number, text};
 use crate::schema::Schema;
 use crate::status::{About, Cause, Status};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 pub(super) fn get(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
     let (_, object) = find_value(api, call)?;
-    Ok(Reply::json(200, &scale_of(&object)))
+    Ok(Reply::json(200, &scale_of(&object, &places(call))))
 }
 
 pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Reply, Status> {
@@ -24,9 +25,10 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
         read(call, bytes, "autoscaling/v1", "Scale")?.value
     };
     let schema = Schema::of_kind("autoscaling", "v1", "Scale");
+    let places = places(call);
     let (object, _) = change(api, call, options.dry_run, |old| {
         let scale = match &patch {
-            Some(patch) => patch.apply(schema, &scale_of(old))?,
+            Some(patch) => patch.apply(schema, &scale_of(old, &places))?,
             None => whole.clone(),
         };
         let own = meta(&scale, "name");
@@ -49,14 +51,38 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
         let mut new = old.clone();
         let version = scale["metadata"]["resourceVersion"].clone();
         child_mut(&mut new, "metadata").insert("resourceVersion".to_owned(), version);
-        child_mut(&mut new, "spec").insert("replicas".to_owned(), replicas);
+        put(&mut new, &places.spec, replicas);
         Ok((new, Vec::new()))
     })
     .await?;
-    Ok(Reply::json(200, &scale_of(&object)))
+    Ok(Reply::json(200, &scale_of(&object, &places)))
 }
 
-fn scale_of(object: &Value) -> Value {
+/// Where a kind has what a scale is made of.
+fn places(call: &Call<'_>) -> Scale {
+    let own = call.kind().custom.as_ref().and_then(|custom| custom.scale.clone());
+    own.unwrap_or_else(|| Scale {
+        spec: "/spec/replicas".to_owned(),
+        status: "/status/replicas".to_owned(),
+        selector: None,
+    })
+}
+
+/// Sets a value at a pointer, making what is missing on the way.
+fn put(object: &mut Value, pointer: &str, value: Value) {
+    let mut parts: Vec<&str> = pointer.split('/').skip(1).collect();
+    let Some(last) = parts.pop() else { return };
+    let mut inner = object;
+    for part in parts {
+        child_mut(inner, part);
+        inner = &mut inner[part];
+    }
+    if let Some(map) = inner.as_object_mut() {
+        map.insert(last.to_owned(), value);
+    }
+}
+
+fn scale_of(object: &Value, places: &Scale) -> Value {
     let metadata = &object["metadata"];
     let mut own = json!({});
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
@@ -64,10 +90,14 @@ fn scale_of(object: &Value) -> Value {
             own[field] = value.clone();
         }
     }
+    let selector = match &places.selector {
+        Some(pointer) => text(object, pointer).to_owned(),
+        None => selector_text(object),
+    };
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": own,
-        "spec": { "replicas": number(object, "/spec/replicas").unwrap_or(0) },
-        "status": { "replicas": number(object, "/status/replicas").unwrap_or(0), "selector": selector_text(object) },
+        "spec": { "replicas": number(object, &places.spec).unwrap_or(0) },
+        "status": { "replicas": number(object, &places.status).unwrap_or(0), "selector": selector },
     })
 }
 

@@ -5,6 +5,7 @@ use super::{Call, admit, body, find_value, refused, send};
 use crate::api::{Api, Reply};
 use crate::json;
 use crate::kinds::Subresource;
+use crate::negotiate::PATCHES;
 use crate::object::{
     child_mut, decode, encode, finalizers, is_deleting, list, meta, meta_mut, number, same,
 };
@@ -42,6 +43,9 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
 
 pub(super) fn read_patch(call: &Call<'_>, bytes: &[u8]) -> Result<Patch, Status> {
     let kind = PatchKind::of(&call.content_type)?;
+    if kind == PatchKind::Strategic && call.kind().custom.is_some() {
+        return Err(Status::unsupported_media_type(&PATCHES[..2]));
+    }
     let (patch, _) = json::parse(bytes)
         .map_err(|why| Status::bad_request(format!("error decoding patch: {why}")))?;
     Patch::new(kind, patch)
@@ -77,9 +81,9 @@ pub(super) async fn change(
             admit::prepare_changed(kind, call.subresource, &old, &mut new);
         }
         if held.is_some() {
-            crate::strategy::service::allocate(api, &call.served, Some(&old), &mut new)?;
+            crate::strategy::allocate(api, &call.served, Some(&old), &mut new)?;
         }
-        admit::validate(kind, Some(&old), &new)?;
+        admit::validate(&call.served, Some(&old), &new)?;
         if same(&old, &new) {
             return Ok((old, warnings));
         }
@@ -96,7 +100,11 @@ pub(super) async fn change(
         };
         tries -= 1;
         match written {
-            Ok(object) => return Ok((decode(&object), warnings)),
+            Ok(object) => {
+                drop(held);
+                super::written(api, kind);
+                return Ok((decode(&object), warnings));
+            }
             Err(WriteError::Conflict { .. }) if !named && 0 < tries => {}
             Err(error) => return Err(refused(call, &error)),
         }

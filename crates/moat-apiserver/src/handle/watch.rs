@@ -77,6 +77,8 @@ pub(super) fn watch(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
     let ends_initial = options.send_initial == Some(true) && options.bookmarks;
     let (to, lines) = mpsc::channel(1);
     let (interval, server) = (api.bookmark_interval, api.closed.clone());
+    let kinds = Arc::clone(&api.kinds);
+    let served = Arc::clone(&call.served);
     tokio::spawn(async move {
         let events = async {
             if watcher.begin(&first, ends_initial, watch.revision(), &to).await.is_some() {
@@ -89,6 +91,8 @@ pub(super) fn watch(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
             () = sleep(Duration::from_secs(seconds)) => {}
             () = to.closed() => {}
             () = ended(server) => {}
+            // Its definition changed or went: clients list anew and see what became of it.
+            () = kinds.ended(&served) => {}
         }
     });
     Ok(Reply { body: Body::Stream(lines), ..Reply::bytes(200, "application/json", Bytes::new()) })

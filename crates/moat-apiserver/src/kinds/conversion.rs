@@ -14,6 +14,8 @@ pub(crate) enum Conversion {
     Event,
     /// Autoscalers of `autoscaling/v1`, stored as those of `autoscaling/v2`.
     Autoscaler,
+    /// Versions of a definition: the name of the version differs, and what its schema has.
+    Custom,
 }
 
 /// The kind as which objects of a kind of the table are stored.
@@ -38,6 +40,11 @@ impl Conversion {
             Self::None => return,
             Self::Event => event::to_events(value),
             Self::Autoscaler => autoscaler_to_v1(value),
+            Self::Custom => {
+                if let Some(custom) = &kind.custom {
+                    custom.fill(value);
+                }
+            }
         }
         say(kind, value);
     }
@@ -47,6 +54,7 @@ impl Conversion {
             Self::None => return,
             Self::Event => event::to_core(value),
             Self::Autoscaler => autoscaler_to_v2(value),
+            Self::Custom => {}
         }
         say(kind, value);
     }

@@ -9,6 +9,7 @@ mod event;
 mod served;
 mod table;
 
+use crate::crd::Custom;
 use crate::schema::Schema;
 use crate::status::About;
 use std::sync::Arc;
@@ -112,6 +113,8 @@ pub struct Kind {
     pub categories: Vec<String>,
     /// Fields that a field selector may ask for, besides name and namespace.
     pub fields: Vec<String>,
+    /// What its definition says, if a client defined it.
+    pub(crate) custom: Option<Arc<Custom>>,
 }
 
 /// A row of the table of kinds.
@@ -145,6 +148,7 @@ impl From<&Row> for Kind {
             subresources: row.subresources.to_vec(),
             categories: all(row.categories),
             fields: all(row.fields),
+            custom: None,
         }
     }
 }
@@ -165,6 +169,7 @@ impl Kind {
             subresources: Vec::new(),
             categories: Vec::new(),
             fields: Vec::new(),
+            custom: None,
         }
     }
 
@@ -200,7 +205,10 @@ impl Kind {
 
     /// The type of its objects.
     pub(crate) fn schema(&self) -> Schema<'_> {
-        Schema::of_kind(&self.group, &self.version, &self.kind)
+        match &self.custom {
+            Some(custom) => custom.schema(),
+            None => Schema::of_kind(&self.group, &self.version, &self.kind),
+        }
     }
 }
 

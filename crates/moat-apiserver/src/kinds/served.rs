@@ -5,7 +5,9 @@ use super::{Kind, api_version, built_in};
 use crate::object::decode;
 use moat_store::{InvalidKey, Key, Object, Resource};
 use serde_json::Value;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
 
 /// A kind in one version, and how its objects are stored.
 #[derive(Debug)]
@@ -17,13 +19,31 @@ pub(crate) struct Served {
     /// The name under which the store has its objects.
     pub(crate) resource: Resource,
     conversion: Conversion,
+    /// What its definition was when it was made; empty for kinds of the table.
+    pub(crate) stamp: String,
 }
 
 impl Served {
     /// What is sent to a part of a path of `other`, and never stored.
     pub(crate) fn of_body(kind: Kind, other: &Self) -> Self {
         let (kind, resource) = (Arc::new(kind), other.resource.clone());
-        Self { stored: Arc::clone(&kind), kind, resource, conversion: Conversion::None }
+        Self {
+            stored: Arc::clone(&kind),
+            kind,
+            resource,
+            conversion: Conversion::None,
+            stamp: String::new(),
+        }
+    }
+
+    /// A version of a kind that a client defined.
+    pub(crate) fn custom(
+        kind: Arc<Kind>,
+        stored: Arc<Kind>,
+        resource: Resource,
+        stamp: String,
+    ) -> Self {
+        Self { kind, stored, resource, conversion: Conversion::Custom, stamp }
     }
 
     pub(crate) fn key(&self, namespace: Option<&str>, name: &str) -> Result<Key, InvalidKey> {
@@ -69,6 +89,7 @@ impl Snapshot {
                 stored,
                 resource: Resource::new(&name)?,
                 conversion,
+                stamp: String::new(),
             }))
         };
         Ok(Self(kinds.iter().map(served).collect::<Result<_, _>>()?))
@@ -117,16 +138,37 @@ fn resource_name(group: &str, plural: &str) -> String {
 
 /// The kinds of a running server.
 #[derive(Debug)]
-pub(crate) struct Kinds(RwLock<Arc<Snapshot>>);
+pub(crate) struct Kinds {
+    now: watch::Sender<Arc<Snapshot>>,
+    /// Names of definitions whose objects are being removed.
+    pub(crate) ending: Mutex<BTreeSet<String>>,
+}
 
 impl Kinds {
     pub(crate) fn built_in() -> Result<Self, InvalidKey> {
-        Ok(Self(RwLock::new(Arc::new(Snapshot::built_in()?))))
+        let now = watch::Sender::new(Arc::new(Snapshot::built_in()?));
+        Ok(Self { now, ending: Mutex::default() })
     }
 
     /// What is served now.
     pub(crate) fn now(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.now.borrow())
+    }
+
+    /// Serves other kinds beside those of the table; whoever asks next finds them.
+    pub(crate) fn replace(&self, make: impl FnOnce(&Snapshot) -> Vec<Arc<Served>>) {
+        self.now.send_modify(|now| {
+            let customs = make(now);
+            let own = now.all().filter(|served| served.kind.custom.is_none()).cloned();
+            *now = Arc::new(Snapshot(own.chain(customs).collect()));
+        });
+    }
+
+    /// Ends when a kind is no longer what it was.
+    pub(crate) async fn ended(&self, served: &Arc<Served>) {
+        let gone = |now: &Arc<Snapshot>| !now.all().any(|one| Arc::ptr_eq(one, served));
+        // The sender lives as long as this does.
+        let _ = self.now.subscribe().wait_for(gone).await;
     }
 
     /// The kind of a path.

@@ -30,6 +30,7 @@ pub(super) const BUILT_IN: &[Kind] = &[
     Kind { group: "apps", version: "v1", kind: "Deployment", plural: "deployments", short: &["deploy"], namespaced: true, verbs: All, subresources: &[Scale, Status], categories: &["all"], fields: &[] },
     Kind { group: "apps", version: "v1", kind: "ReplicaSet", plural: "replicasets", short: &["rs"], namespaced: true, verbs: All, subresources: &[Scale, Status], categories: &["all"], fields: &["status.replicas"] },
     Kind { group: "apps", version: "v1", kind: "StatefulSet", plural: "statefulsets", short: &["sts"], namespaced: true, verbs: All, subresources: &[Scale, Status], categories: &["all"], fields: &[] },
+    Kind { group: "apiextensions.k8s.io", version: "v1", kind: "CustomResourceDefinition", plural: "customresourcedefinitions", short: &["crd", "crds"], namespaced: false, verbs: All, subresources: &[Status], categories: &["api-extensions"], fields: &[] },
     Kind { group: "authentication.k8s.io", version: "v1", kind: "SelfSubjectReview", plural: "selfsubjectreviews", short: &[], namespaced: false, verbs: Create, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "authentication.k8s.io", version: "v1", kind: "TokenReview", plural: "tokenreviews", short: &[], namespaced: false, verbs: Create, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "authorization.k8s.io", version: "v1", kind: "LocalSubjectAccessReview", plural: "localsubjectaccessreviews", short: &[], namespaced: true, verbs: Create, subresources: &[], categories: &[], fields: &[] },

@@ -46,6 +46,16 @@ impl<'a> Schema<'a> {
         Self(found.and_then(|(_, definition)| definition.as_object()))
     }
 
+    /// A type that is not among the definitions.
+    pub(crate) fn of(map: &'a Map<String, Value>) -> Self {
+        Self(Some(map))
+    }
+
+    /// The schema of a field as a value.
+    pub(crate) fn field_value(self, name: &str) -> Option<Value> {
+        self.properties()?.get(name).cloned()
+    }
+
     /// Whether anything is known.
     pub(crate) fn is_known(self) -> bool {
         self.0.is_some()

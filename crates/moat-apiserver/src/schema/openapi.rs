@@ -18,7 +18,11 @@ fn path_of(group: &str, version: &str) -> String {
 fn hash<'a>(path: &str, kinds: impl Iterator<Item = &'a Kind>) -> String {
     let mut hasher = DefaultHasher::new();
     (PACKED, path, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
-    kinds.for_each(|kind| (&kind.kind, &kind.plural).hash(&mut hasher));
+    kinds.for_each(|kind| {
+        let schema =
+            kind.custom.as_ref().map(|custom| Value::from(custom.typed().clone()).to_string());
+        (&kind.kind, &kind.plural, schema).hash(&mut hasher);
+    });
     format!("{:016X}", hasher.finish())
 }
 
@@ -44,23 +48,37 @@ pub(crate) fn document(kinds: &Snapshot, path: &str) -> Option<(Value, String)> 
     })?;
     let mut paths = Map::new();
     let mut wanted = BTreeSet::new();
+    let mut customs = Map::new();
     for kind in kinds.of_version(group, version) {
         let schema = schema_name(kind);
-        wanted.extend(schema.clone());
+        match (&kind.custom, &schema) {
+            (Some(custom), Some(name)) => {
+                let own = rewritten(&custom.typed().clone().into(), &mut wanted);
+                customs.insert(name.clone(), own);
+            }
+            _ => wanted.extend(schema.clone()),
+        }
         describe(kind, schema.as_deref(), &mut paths);
     }
     wanted.insert("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions".to_owned());
     wanted.insert("io.k8s.apimachinery.pkg.apis.meta.v1.Status".to_owned());
+    let mut schemas = schemas(wanted);
+    schemas.extend(customs);
     let body = json!({
         "openapi": "3.0.0",
         "info": { "title": "Kubernetes", "version": crate::discovery::GIT_VERSION },
         "paths": paths,
-        "components": { "schemas": schemas(wanted) },
+        "components": { "schemas": schemas },
     });
     Some((body, hash(path, kinds.of_version(group, version))))
 }
 
 fn schema_name(kind: &Kind) -> Option<String> {
+    if kind.custom.is_some() {
+        // `com.example.v1.Widget`, as upstream names them.
+        let group: Vec<&str> = kind.group.split('.').rev().collect();
+        return Some(format!("{}.{}.{}", group.join("."), kind.version, kind.kind));
+    }
     let found = DEFINITIONS.iter().find(|(name, definition)| {
         name.ends_with(&kind.kind)
             && definition["x-kubernetes-group-version-kind"].as_array().is_some_and(|all| {
@@ -136,7 +154,7 @@ fn operation(kind: &Kind, schema: Option<&str>, method: &str, action: &str) -> V
     let patch = json!({ "schema": { "type": "object" } });
     let body = match method {
         "post" | "put" => Some(json!({ "application/json": { "schema": object } })),
-        "patch" if reference.is_some() => Some(json!({
+        "patch" if reference.is_some() && kind.custom.is_none() => Some(json!({
             "application/json-patch+json": patch, "application/merge-patch+json": patch,
             "application/strategic-merge-patch+json": patch,
         })),

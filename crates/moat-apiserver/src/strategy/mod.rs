@@ -9,9 +9,11 @@ mod policy;
 pub(crate) mod service;
 mod workload;
 
-use crate::kinds::Kind;
+use crate::api::Api;
+use crate::crd;
+use crate::kinds::{Kind, Served};
 use crate::names::Rule;
-use crate::status::Cause;
+use crate::status::{Cause, Status};
 use serde_json::Value;
 
 /// A kind's own ways. Functions are given whole objects.
@@ -40,7 +42,7 @@ pub(crate) struct Strategy {
 }
 
 /// A kind without ways of its own.
-const PLAIN: Strategy = Strategy {
+pub(crate) const PLAIN: Strategy = Strategy {
     names: Rule::Subdomain,
     generation: false,
     status_at_create: false,
@@ -53,14 +55,35 @@ const PLAIN: Strategy = Strategy {
     grace: |_, _| 0,
 };
 
-/// Whether writes of a kind choose addresses or ports, which must not happen twice at once.
+/// Whether writes of a kind choose addresses, ports or names, which must not happen twice at once.
 pub(crate) fn allocates(kind: &Kind) -> bool {
-    kind.is("", "Service")
+    kind.is("", "Service") || crd::is_definition(kind)
 }
+
+/// Chooses them. The caller holds the lock until the object is stored.
+pub(crate) fn allocate(
+    api: &Api,
+    served: &Served,
+    old: Option<&Value>,
+    new: &mut Value,
+) -> Result<(), Status> {
+    if crd::is_definition(&served.stored) {
+        crd::settle(api, new);
+        return Ok(());
+    }
+    service::allocate(api, served, old, new)
+}
+
+/// Kinds that clients define.
+const CUSTOM: Strategy = Strategy { generation: true, ..PLAIN };
 
 /// The ways of a kind.
 pub(crate) fn of(kind: &Kind) -> Strategy {
+    if kind.custom.is_some() {
+        return CUSTOM;
+    }
     match (kind.group.as_str(), kind.kind.as_str()) {
+        (crd::GROUP, crd::KIND) => crd::STRATEGY,
         ("", "Pod") => pod::STRATEGY,
         ("", "Service") => service::STRATEGY,
         ("", "Namespace") => cluster::NAMESPACE,

@@ -8,6 +8,7 @@ mod pod;
 mod rest;
 mod workload;
 
+use crate::crd::Custom;
 use crate::kinds::{Kind, Served};
 use crate::object::meta;
 use serde_json::{Value, json};
@@ -79,6 +80,7 @@ fn columns_of(kind: &Kind) -> &'static Columns {
         ("batch", "Job") => &workload::JOB,
         ("batch", "CronJob") => &workload::CRON_JOB,
         ("apps", "ControllerRevision") => &workload::CONTROLLER_REVISION,
+        (crate::crd::GROUP, crate::crd::KIND) => &rest::DEFINITION,
         ("", "ConfigMap") => &rest::CONFIG_MAP,
         ("", "Secret") => &rest::SECRET,
         ("", "ResourceQuota") => &rest::RESOURCE_QUOTA,
@@ -102,6 +104,9 @@ pub(crate) fn table(
     include: Include,
     metadata: Value,
 ) -> Value {
+    if let Some(custom) = &served.kind.custom {
+        return custom_table(served, custom, objects, include, metadata);
+    }
     let Columns { columns, cells } = columns_of(&served.stored);
     let definitions: Vec<Value> = columns
         .iter()
@@ -119,6 +124,41 @@ pub(crate) fn table(
                 Include::Object => served.shown(object.clone()),
             };
             json!({ "cells": cells(object), "object": object_of_row })
+        })
+        .collect();
+    json!({
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": definitions, "rows": rows,
+    })
+}
+
+/// Rows of a kind that a client defined: a name, and the columns that its definition asks for.
+fn custom_table(
+    served: &Served,
+    custom: &Custom,
+    objects: &[Value],
+    include: Include,
+    metadata: Value,
+) -> Value {
+    let mut definitions = vec![
+        json!({ "name": "Name", "type": "string", "format": "name", "description": "", "priority": 0 }),
+    ];
+    definitions.extend(custom.columns.iter().map(|one| {
+        json!({
+            "name": one.name, "type": one.kind, "format": one.format, "description": one.description, "priority": one.priority,
+        })
+    }));
+    let rows: Vec<Value> = objects
+        .iter()
+        .map(|object| {
+            let object = served.shown(object.clone());
+            let mut cells = vec![meta(&object, "name").into()];
+            cells.extend(custom.columns.iter().map(|one| one.cell(&object)));
+            let object = match include {
+                Include::None => Value::Null,
+                Include::Metadata => crate::handle::partial(&object),
+                Include::Object => object,
+            };
+            json!({ "cells": cells, "object": object })
         })
         .collect();
     json!({

@@ -5,6 +5,10 @@ use super::{Column, Columns, age, count, shown, wide};
 use crate::object::{list, meta, text};
 use serde_json::Value;
 
+pub(super) const DEFINITION: Columns = Columns {
+    columns: &[shown("Name"), shown("Created At")],
+    cells: |object| vec![meta(object, "name").into(), meta(object, "creationTimestamp").into()],
+};
 pub(super) const CONFIG_MAP: Columns = Columns {
     columns: &[shown("Name"), shown("Data"), shown("Age")],
     cells: |object| {
