@@ -330,5 +330,4 @@ fn counted(schema: &Value, n: usize, word: &str, of: &str, path: &str, causes: &
 }
 
 #[cfg(test)]
-#[path = "value_tests.rs"]
 mod tests;

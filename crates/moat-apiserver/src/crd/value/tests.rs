@@ -1,3 +1,5 @@
+//! The sentences of each rule, and a naive reading of schemas beside the real one.
+
 use super::*;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
