@@ -5,6 +5,7 @@ use crate::authorize::{Attributes, Authorize, Decision, User};
 use crate::discovery;
 use crate::handle::{self, Call};
 use crate::kinds::{Kinds, Served};
+use crate::lookup::Lookup;
 use crate::negotiate::{Form, form};
 use crate::query::Query;
 use crate::route::{Route, route};
@@ -35,6 +36,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) store: Store,
+    pub(crate) lookup: Lookup,
     pub(crate) kinds: Arc<Kinds>,
     pub(crate) authenticator: Authenticator,
     pub(crate) authorizer: Arc<dyn Authorize>,
@@ -121,6 +123,7 @@ impl Api {
     ) -> Result<Self, InvalidKey> {
         let (kinds, allocation) = (Arc::new(Kinds::built_in()?), Mutex::default());
         Ok(Self {
+            lookup: Lookup::new(store.clone()),
             store,
             kinds,
             authenticator,

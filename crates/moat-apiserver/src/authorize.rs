@@ -86,36 +86,6 @@ pub struct Rules {
     pub error: String,
 }
 
-/// Allows everything to `system:masters`, and discovery to every user that has a name, as upstream's bootstrap roles do.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Masters;
-
-/// Paths that upstream's `system:discovery` and `system:public-info-viewer` open.
-const OPEN: &[&str] = &["/api", "/apis", "/openapi", "/healthz", "/livez", "/readyz", "/version"];
-
-impl Authorize for Masters {
-    fn authorize(&self, user: &User, what: &Attributes) -> Decision {
-        let below = |open: &str| {
-            what.path
-                .strip_prefix(open)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let discovery =
-            what.resource.is_empty() && what.verb == "get" && OPEN.iter().any(|open| below(open));
-        // Every user may ask who they are and what they may do (`system:basic-user`).
-        let asks = what.verb == "create"
-            && matches!(
-                what.resource.as_str(),
-                "selfsubjectaccessreviews" | "selfsubjectreviews" | "selfsubjectrulesreviews"
-            );
-        if discovery || asks || user.groups.iter().any(|group| group == "system:masters") {
-            Decision::Allow(String::new())
-        } else {
-            Decision::Deny(String::new())
-        }
-    }
-}
-
 impl Attributes {
     /// The sentence of a refusal (upstream's `responsewriters.ForbiddenMessage`).
     pub(crate) fn refusal(&self, user: &User) -> String {
@@ -145,27 +115,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_masters_see_objects_and_everybody_sees_the_api() {
+    fn refusals_name_what_was_wanted() {
         let jane = User::authenticated("jane", ["dev".to_owned()]);
-        let root = User::authenticated("root", ["system:masters".to_owned()]);
-        let pods =
+        let mut what =
             Attributes { verb: "list".into(), resource: "pods".into(), ..Attributes::default() };
-        assert_eq!(Masters.authorize(&root, &pods), Decision::Allow(String::new()));
-        assert_eq!(Masters.authorize(&jane, &pods), Decision::Deny(String::new()));
-        let path = |path: &str| Attributes {
-            verb: "get".into(),
-            path: path.into(),
-            ..Attributes::default()
-        };
         assert_eq!(
-            Masters.authorize(&jane, &path("/apis/apps/v1")),
-            Decision::Allow(String::new())
-        );
-        assert_eq!(Masters.authorize(&jane, &path("/apisx")), Decision::Deny(String::new()));
-        assert_eq!(Masters.authorize(&jane, &path("/metrics")), Decision::Deny(String::new()));
-        assert_eq!(
-            pods.refusal(&jane),
+            what.refusal(&jane),
             "User \"jane\" cannot list resource \"pods\" in API group \"\" at the cluster scope"
         );
+        what.subresource = "log".into();
+        what.namespace = "shop".into();
+        assert_eq!(
+            what.refusal(&jane),
+            "User \"jane\" cannot list resource \"pods/log\" in API group \"\" in the namespace \"shop\""
+        );
+        let path =
+            Attributes { verb: "get".into(), path: "/metrics".into(), ..Attributes::default() };
+        assert_eq!(path.refusal(&jane), "User \"jane\" cannot get path \"/metrics\"");
     }
 }

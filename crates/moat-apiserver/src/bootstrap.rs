@@ -20,6 +20,7 @@ pub(crate) async fn bootstrap(api: &Api) -> Result<(), Status> {
             json!({ "kind": "Namespace", "apiVersion": "v1", "metadata": { "name": name } });
         create_as_server(api, &*of("", "Namespace")?, None, namespace).await?;
     }
+    crate::rbac::bootstrap(api).await?;
     let first = crate::strategy::service::FIRST.to_string();
     let labels = json!({ "component": "apiserver", "provider": "kubernetes" });
     let service = json!({

@@ -15,9 +15,10 @@
 //! kinds). What differs between kinds is data or a small function: the table (`kinds`), types (`schema`), defaults and rules (`strategy`),
 //! columns (`table`).
 //!
-//! What it does not do: protobuf, server-side apply, RBAC. Who asks for them gets an explicit error. It runs no controllers: a namespace
+//! What it does not do: protobuf answers, server-side apply. Who asks for them gets an explicit error. It runs no controllers: a namespace
 //! that is deleted waits for somebody to finalize it, a Deployment makes no pods.
 
+mod admission;
 mod api;
 mod authn;
 mod authorize;
@@ -38,6 +39,7 @@ mod object;
 mod patch;
 mod pki;
 mod query;
+mod rbac;
 mod route;
 mod schema;
 mod selector;
@@ -48,7 +50,7 @@ mod strategy;
 mod table;
 mod wire;
 
-pub use authorize::{Attributes, Authorize, Decision, Masters, Rules, User};
+pub use authorize::{Attributes, Authorize, Decision, Rules, User};
 pub use client::{
     At, Change, ChangeKind, Client, DeleteOptions, Gvr, Listed, PatchType, Propagation, Selection,
     ServedKind, Watching,

@@ -2,12 +2,13 @@
 
 use crate::api::Api;
 use crate::authn::Authenticator;
-use crate::authorize::{Authorize, Masters, User};
+use crate::authorize::{Authorize, User};
 use crate::client::Client;
 use crate::keys::Keys;
 use crate::kubeconfig::kubeconfig;
 use crate::listen;
 use crate::pki::{Authority, DAYS, Identity};
+use crate::rbac::{Rbac, gather};
 use moat_store::Store;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -29,8 +30,8 @@ pub struct Options {
     pub keys: Option<Keys>,
     /// A token by which a client is the administrator; none unless given.
     pub admin_token: Option<String>,
-    /// Who may do what.
-    pub authorizer: Arc<dyn Authorize>,
+    /// Who may do what: by the roles and bindings in the store unless given.
+    pub authorizer: Option<Arc<dyn Authorize>>,
     /// How long a client may take for TLS and for the head of a request.
     pub head_timeout: Duration,
     /// How often idle watches that asked for bookmarks get one. Upstream: about a minute.
@@ -60,7 +61,7 @@ impl Default for Options {
             store: None,
             keys: None,
             admin_token: None,
-            authorizer: Arc::new(Masters),
+            authorizer: None,
             head_timeout: Duration::from_secs(10),
             bookmark_interval: Duration::from_secs(60),
         }
@@ -112,12 +113,13 @@ impl Server {
             .map_err(|error| StartError::new("cannot make the server's certificate", &error))?;
         let store =
             options.store.unwrap_or_else(|| Store::in_memory(moat_store::Options::default()));
+        let authorizer = options.authorizer.unwrap_or_else(|| Arc::new(Rbac::new(store.clone())));
         let (closing, closed) = watch::channel(false);
         let api = Arc::new(
             Api::new(
                 store.clone(),
                 Authenticator::new(signing, store.clone(), options.admin_token.as_deref()),
-                options.authorizer,
+                authorizer,
                 options.bookmark_interval,
                 closed.clone(),
                 address,
@@ -129,6 +131,7 @@ impl Server {
             .map_err(|status| StartError::new("cannot make the first objects", &status.message))?;
         // Definitions of a store that was used before.
         crate::crd::changed(&api);
+        tokio::spawn(gather(Arc::clone(&api)));
         let tls = listen::tls(&authority, &serving)?;
         let listening = tokio::spawn(listen::serve(
             listener,

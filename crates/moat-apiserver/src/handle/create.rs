@@ -2,13 +2,15 @@
 
 use super::options::WriteOptions;
 use super::{Call, admit, body, refused, send};
+use crate::admission;
 use crate::api::{Api, Reply};
 use crate::kinds::Served;
 use crate::object::{decode, encode, meta};
 use crate::status::Status;
 use crate::strategy::allocates;
-use moat_store::WriteError;
+use moat_store::{Body, Key, Write, WriteError};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// How often another name is tried where a generated one is taken (upstream's number).
 const NAME_TRIES: usize = 8;
@@ -29,7 +31,8 @@ pub(super) async fn create(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<R
             other => break other?,
         }
     };
-    Ok(send::value(call, form, 201, &created)?.warn(warnings))
+    let (created, more) = created;
+    Ok(send::value(call, form, 201, &created)?.warn(warnings).warn(more))
 }
 
 async fn once(
@@ -37,7 +40,7 @@ async fn once(
     call: &Call<'_>,
     mut object: Value,
     dry_run: bool,
-) -> Result<Value, Status> {
+) -> Result<(Value, Vec<String>), Status> {
     let kind = &*call.served.stored;
     if call.kind().custom.as_ref().is_some_and(|custom| custom.is_ending) {
         let mut status = Status::method_not_allowed(kind.about(), call.verb);
@@ -49,6 +52,7 @@ async fn once(
     let name = meta(&object, "name").to_owned();
     admit::lives(api, call, &name)?;
     admit::prepare_new(kind, &mut object);
+    let warnings = admission::admit(call.request(api), None, &mut object)?;
     // Held until the Service is stored, so that nobody else is given its address.
     let held = if allocates(kind) { Some(api.allocation.lock().await) } else { None };
     let allocated =
@@ -62,7 +66,7 @@ async fn once(
     if dry_run {
         return match api.store.get(&key) {
             Some(_) => Err(Status::already_exists(kind.about(), &name)),
-            None => Ok(object),
+            None => Ok((object, warnings)),
         };
     }
     let stored =
@@ -72,16 +76,32 @@ async fn once(
         })?;
     drop(held);
     super::written(api, kind);
-    Ok(decode(&stored))
+    Ok((decode(&stored), warnings))
 }
 
-/// Creates an object of the server's own, if it is not there.
-pub(crate) async fn create_as_server(
+/// Creates objects of the server's own, which are not there, in one transaction.
+pub(crate) async fn create_all_as_server(
     api: &Api,
+    objects: Vec<(Arc<Served>, Option<&str>, Value)>,
+) -> Result<(), Status> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let write = |(served, namespace, object): (Arc<Served>, Option<&str>, Value)| {
+        let (key, body) = prepared(&served, namespace, object)?;
+        Ok(Write::Create { key, body })
+    };
+    let writes: Vec<Write> = objects.into_iter().map(write).collect::<Result<_, Status>>()?;
+    let written = api.store.submit(writes).await;
+    written.map(|_| ()).map_err(|refused| Status::unavailable(&refused.error.to_string()))
+}
+
+/// Key and bytes of an object of the server's own.
+fn prepared(
     served: &Served,
     namespace: Option<&str>,
     mut object: Value,
-) -> Result<(), Status> {
+) -> Result<(Key, Body), Status> {
     let name = meta(&object, "name").to_owned();
     if let Some(namespace) = namespace {
         crate::object::meta_mut(&mut object).insert("namespace".to_owned(), namespace.into());
@@ -89,7 +109,18 @@ pub(crate) async fn create_as_server(
     admit::prepare_new(&served.stored, &mut object);
     admit::validate(served, None, &object)?;
     let key = served.key(namespace, &name).map_err(|error| super::bad_key(&error))?;
-    match api.store.create(key, encode(&served.stored, &object)).await {
+    Ok((key, encode(&served.stored, &object)))
+}
+
+/// Creates an object of the server's own, if it is not there.
+pub(crate) async fn create_as_server(
+    api: &Api,
+    served: &Served,
+    namespace: Option<&str>,
+    object: Value,
+) -> Result<(), Status> {
+    let (key, body) = prepared(served, namespace, object)?;
+    match api.store.create(key, body).await {
         Ok(_) | Err(WriteError::Exists { .. }) => Ok(()),
         Err(error) => Err(Status::unavailable(&error.to_string())),
     }

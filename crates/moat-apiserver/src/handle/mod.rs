@@ -13,6 +13,7 @@ mod token;
 mod update;
 mod watch;
 
+use crate::admission::Request;
 use crate::api::{Api, Reply};
 use crate::authorize::User;
 use crate::kinds::{Kind, Served, Subresource};
@@ -25,7 +26,7 @@ use moat_store::{InvalidKey, Key, Object, WriteError};
 use serde_json::Value;
 use std::sync::Arc;
 
-pub(crate) use create::create_as_server;
+pub(crate) use create::{create_all_as_server, create_as_server};
 pub(crate) use list::{gather, selection};
 pub(crate) use options::ListOptions;
 pub(crate) use send::partial;
@@ -62,6 +63,19 @@ impl Call<'_> {
     /// The key of the object that is asked for.
     fn key(&self) -> Result<Key, Status> {
         self.served.key(self.namespace.as_deref(), &self.name).map_err(|error| bad_key(&error))
+    }
+
+    /// What admission decides by.
+    fn request<'a>(&'a self, api: &'a Api) -> Request<'a> {
+        Request {
+            user: self.user,
+            kind: &self.served.stored,
+            subresource: self.subresource,
+            namespace: self.namespace.as_deref().unwrap_or_default(),
+            name: &self.name,
+            authorizer: api.authorizer.as_ref(),
+            lookup: &api.lookup,
+        }
     }
 
     fn not_found(&self) -> Status {

@@ -29,7 +29,7 @@ pub(super) fn create(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Reply, 
     body::stamp_kind(asked.kind(), &mut request);
     let namespace = call.namespace.as_deref().unwrap_or_default();
     same_place(&request, namespace, &call.name)?;
-    let lookup = Lookup::new(api.store.clone());
+    let lookup = &api.lookup;
     let account = lookup
         .get("serviceaccounts", Some(namespace), &call.name)
         .ok_or_else(|| call.not_found())?;
@@ -55,7 +55,7 @@ pub(super) fn create(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Reply, 
     if audiences.is_empty() {
         audiences.push(ISSUER.to_owned());
     }
-    let (pod, secret, node) = bound(&lookup, &request, namespace, &call.name)?;
+    let (pod, secret, node) = bound(lookup, &request, namespace, &call.name)?;
     let bound = Bound { pod: pod.as_ref(), secret: secret.as_ref(), node: node.as_ref() };
     let time = jiff::Timestamp::now().as_second();
     let token = api

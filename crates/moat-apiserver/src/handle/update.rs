@@ -2,6 +2,7 @@
 
 use super::options::WriteOptions;
 use super::{Call, admit, body, find_value, refused, send};
+use crate::admission;
 use crate::api::{Api, Reply};
 use crate::json;
 use crate::kinds::Subresource;
@@ -34,9 +35,9 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
     } else {
         let (new, warnings) = body::object(call, bytes, options.validation)?;
         let new = call.served.kept(new);
-        let (changed, _) =
+        let (changed, more) =
             change(api, call, options.dry_run, |_| Ok((new.clone(), Vec::new()))).await?;
-        (changed, warnings)
+        (changed, [warnings, more].concat())
     };
     Ok(send::value(call, form, 200, &object)?.warn(warnings))
 }
@@ -62,7 +63,7 @@ pub(super) async fn change(
     let mut tries = TRIES;
     loop {
         let (stored, old) = find_value(api, call)?;
-        let (mut new, warnings) = make(&old)?;
+        let (mut new, mut warnings) = make(&old)?;
         body::stamp_kind(kind, &mut new);
         let held = if allocates(kind) { Some(api.allocation.lock().await) } else { None };
         let version = meta(&new, "resourceVersion").to_owned();
@@ -80,6 +81,7 @@ pub(super) async fn change(
         } else {
             admit::prepare_changed(kind, call.subresource, &old, &mut new);
         }
+        warnings.extend(admission::admit(call.request(api), Some(&old), &mut new)?);
         if held.is_some() {
             crate::strategy::allocate(api, &call.served, Some(&old), &mut new)?;
         }

@@ -6,6 +6,7 @@ mod cluster;
 mod config;
 mod pod;
 mod policy;
+mod rbac;
 pub(crate) mod service;
 mod workload;
 
@@ -105,7 +106,10 @@ pub(crate) fn of(kind: &Kind) -> Strategy {
         ("networking.k8s.io", "NetworkPolicy") => policy::NETWORK_POLICY,
         ("policy.networking.k8s.io", "ClusterNetworkPolicy") => policy::CLUSTER_NETWORK_POLICY,
         ("networking.k8s.io", "Ingress") | ("policy", _) => Strategy { generation: true, ..PLAIN },
-        ("rbac.authorization.k8s.io", _) => Strategy { names: Rule::Path, ..PLAIN },
+        ("rbac.authorization.k8s.io", "Role") => rbac::ROLE,
+        ("rbac.authorization.k8s.io", "ClusterRole") => rbac::CLUSTER_ROLE,
+        ("rbac.authorization.k8s.io", "RoleBinding") => rbac::ROLE_BINDING,
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding") => rbac::CLUSTER_ROLE_BINDING,
         ("storage.k8s.io", "StorageClass") => {
             Strategy { returns_deleted: true, default: config::storage_class, ..PLAIN }
         }
