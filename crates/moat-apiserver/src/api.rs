@@ -45,6 +45,8 @@ pub(crate) struct Api {
     pub(crate) address: SocketAddr,
     /// Held while addresses and ports of Services are chosen and written.
     pub(crate) allocation: Mutex<()>,
+    /// Held from the count of what a namespace uses to the write that adds to it.
+    pub(crate) counting: Mutex<()>,
 }
 
 /// The body of an answer.
@@ -121,7 +123,8 @@ impl Api {
         closed: watch::Receiver<bool>,
         address: SocketAddr,
     ) -> Result<Self, InvalidKey> {
-        let (kinds, allocation) = (Arc::new(Kinds::built_in()?), Mutex::default());
+        let (kinds, allocation, counting) =
+            (Arc::new(Kinds::built_in()?), Mutex::default(), Mutex::default());
         Ok(Self {
             lookup: Lookup::new(store.clone()),
             store,
@@ -132,6 +135,7 @@ impl Api {
             closed,
             address,
             allocation,
+            counting,
         })
     }
 

@@ -1,8 +1,10 @@
-//! What every cluster has from its first moment: four namespaces, and the Service by which pods find this server.
+//! What every cluster has from its first moment: four namespaces with their accounts, roles, classes of priority, and the Service
+//! by which pods find this server.
 
 use crate::api::Api;
-use crate::handle::create_as_server;
+use crate::handle::{create_all_as_server, create_as_server};
 use crate::status::Status;
+use crate::strategy::limits::SYSTEM_CLASSES;
 use serde_json::json;
 use std::net::IpAddr;
 
@@ -15,11 +17,24 @@ pub(crate) async fn bootstrap(api: &Api) -> Result<(), Status> {
             .of(group, kind)
             .ok_or_else(|| Status::internal(&format!("no kind {kind} in the table")))
     };
+    let mut missing = Vec::new();
     for name in NAMESPACES {
-        let namespace =
-            json!({ "kind": "Namespace", "apiVersion": "v1", "metadata": { "name": name } });
-        create_as_server(api, &*of("", "Namespace")?, None, namespace).await?;
+        if api.lookup.get("namespaces", None, name).is_none() {
+            missing.push((of("", "Namespace")?, None, json!({ "metadata": { "name": name } })));
+        }
+        if api.lookup.get("serviceaccounts", Some(name), "default").is_none() {
+            let account = json!({ "metadata": { "name": "default" } });
+            missing.push((of("", "ServiceAccount")?, Some(name), account));
+        }
     }
+    for (name, value, description) in SYSTEM_CLASSES {
+        if api.lookup.get("scheduling.k8s.io/priorityclasses", None, name).is_none() {
+            let class =
+                json!({ "metadata": { "name": name }, "value": value, "description": description });
+            missing.push((of("scheduling.k8s.io", "PriorityClass")?, None, class));
+        }
+    }
+    create_all_as_server(api, missing).await?;
     crate::rbac::bootstrap(api).await?;
     let first = crate::strategy::service::FIRST.to_string();
     let labels = json!({ "component": "apiserver", "provider": "kubernetes" });

@@ -38,6 +38,7 @@ mod negotiate;
 mod object;
 mod patch;
 mod pki;
+mod quantity;
 mod query;
 mod rbac;
 mod route;
@@ -50,6 +51,7 @@ mod strategy;
 mod table;
 mod wire;
 
+pub use admission::quota_used;
 pub use authorize::{Attributes, Authorize, Decision, Rules, User};
 pub use client::{
     At, Change, ChangeKind, Client, DeleteOptions, Gvr, Listed, PatchType, Propagation, Selection,
@@ -58,5 +60,6 @@ pub use client::{
 pub use keys::Keys;
 pub use kinds::{Kind, Subresource, Verbs, api_version, built_in};
 pub use pki::Identity;
+pub use quantity::Quantity;
 pub use server::{Options, Running, Server, StartError};
 pub use status::{About, Cause, Status};

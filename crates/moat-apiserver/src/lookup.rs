@@ -1,7 +1,7 @@
 //! Reads stored objects by name, for the parts of the server that decide by what is stored: who somebody is, what they may do, what is admitted.
 
 use crate::object::decode;
-use moat_store::{Key, Resource, Store};
+use moat_store::{Key, List, Resource, Scope, Store};
 use serde_json::Value;
 
 /// What is stored, as values.
@@ -19,5 +19,13 @@ impl Lookup {
     pub(crate) fn get(&self, resource: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
         let key = Key::new(&Resource::new(resource).ok()?, namespace, name).ok()?;
         self.store.get(&key).map(|object| decode(&object))
+    }
+
+    /// All objects of a resource, in a namespace if there is one. None if they cannot be read.
+    pub(crate) fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<Value> {
+        let Ok(resource) = Resource::new(resource) else { return Vec::new() };
+        let scope = namespace.map_or(Scope::All, |namespace| Scope::Namespace(namespace.into()));
+        let page = self.store.list(&List::new(&resource, scope));
+        page.map(|page| page.objects.iter().map(decode).collect()).unwrap_or_default()
     }
 }

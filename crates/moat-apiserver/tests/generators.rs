@@ -1,6 +1,11 @@
 //! What kubectl makes out of flags: it sends these objects as protobuf.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "a test of a program runs it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod common;
 
@@ -26,7 +31,7 @@ async fn objects_made_out_of_flags() {
                 "create job once --image=busybox -n n -- true",
                 "create cronjob often --image=busybox --schedule '*/5 * * * *' -n n -- true",
                 "create ingress front --rule 'a.example/*=web:80' -n n",
-                "create quota small --hard=pods=3,cpu=500m -n n",
+                "create quota small --hard=pods=3,services=5 -n n",
                 "create pdb most --selector=app=web --min-available=1 -n n",
                 "create priorityclass high --value=1000 --description=x",
                 "create service clusterip web --tcp=80:http -n n",
@@ -63,7 +68,7 @@ async fn objects_made_out_of_flags() {
                 cronjob.batch/often created
                 $ kubectl create ingress front --rule 'a.example/*=web:80' -n n
                 ingress.networking.k8s.io/front created
-                $ kubectl create quota small --hard=pods=3,cpu=500m -n n
+                $ kubectl create quota small --hard=pods=3,services=5 -n n
                 resourcequota/small created
                 $ kubectl create pdb most --selector=app=web --min-available=1 -n n
                 poddisruptionbudget.policy/most created

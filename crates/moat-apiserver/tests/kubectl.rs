@@ -194,6 +194,7 @@ async fn objects_are_created_shown_changed_and_deleted() {
                 Name:   p
                 Namespace:   shop
                 Priority:   0
+                Service Account:   default
                 Node:   <none>
                 Labels:   run=p
                 Annotations:   <none>
@@ -206,12 +207,19 @@ async fn objects_are_created_shown_changed_and_deleted() {
                     Port:         <none>
                     Host Port:    <none>
                     Environment:  <none>
-                    Mounts:       <none>
-                Volumes:   <none>
+                    Mounts:
+                      /var/run/secrets/kubernetes.io/serviceaccount from kube-api-access-NAME (ro)
+                Volumes:
+                  kube-api-access-NAME:
+                    Type:                    Projected (a volume that contains injected data from multiple sources)
+                    TokenExpirationSeconds:  3607
+                    ConfigMapName:           kube-root-ca.crt
+                    ConfigMapOptional:       <nil>
+                    DownwardAPI:             true
                 QoS Class:   BestEffort
                 Node-Selectors:   <none>
                 Tolerations:   node.kubernetes.io/not-ready:NoExecute op=Exists for 300s
-                                  node.kubernetes.io/unreachable:NoExecute op=Exists for 300s
+                                             node.kubernetes.io/unreachable:NoExecute op=Exists for 300s
                 Events:   <none>
                 $ kubectl delete pod p -n shop
                 pod "p" deleted

@@ -108,6 +108,28 @@ async fn who_does_not_speak_is_hung_up_on() {
     assert_eq!(get(&client, "/version").await.code, 200);
 }
 
+#[tokio::test]
+async fn a_flood_of_headers_is_refused_and_hurts_nobody() {
+    let server = server().await;
+    let flood = "X-Again: 1\r\n".repeat(200);
+    let endless = format!("X-Long: {}\r\n", "a".repeat(1 << 20));
+    for headers in [flood, endless] {
+        let mut tls = tls(&server).await;
+        let head = format!("GET /version HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
+        // The server may hang up before it has read everything.
+        let _ = tls.write_all(head.as_bytes()).await;
+        let mut answer = Vec::new();
+        let read = tls.read_to_end(&mut answer);
+        let _ = tokio::time::timeout(Duration::from_secs(5), read).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    }
+    let stranger = common::bearer(&server, Some(&"a".repeat(20_000))).await;
+    assert_eq!(get(&stranger, "/api/v1/pods").await.code, 401);
+    let client = client(&server.kubeconfig()).await;
+    assert_eq!(get(&client, "/version").await.code, 200);
+}
+
 async fn tls(server: &moat_apiserver::Running) -> tokio_rustls::client::TlsStream<TcpStream> {
     use rustls::pki_types::pem::PemObject as _;
     let mut roots = rustls::RootCertStore::empty();

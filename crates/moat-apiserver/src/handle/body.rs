@@ -85,7 +85,7 @@ fn summary(bytes: &[u8]) -> String {
         [] => "<empty>".to_owned(),
         [b'{', ..] => format!("{}{more}", String::from_utf8_lossy(begin)),
         _ => {
-            let hex: String = begin.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = crate::stamp::hex(begin);
             format!("{hex}{more}")
         }
     }

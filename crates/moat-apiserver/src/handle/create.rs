@@ -8,8 +8,8 @@ use crate::kinds::Served;
 use crate::object::{decode, encode, meta};
 use crate::status::Status;
 use crate::strategy::allocates;
-use moat_store::{Body, Key, Write, WriteError};
-use serde_json::Value;
+use moat_store::{Body, Key, Object, Write, WriteError};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// How often another name is tried where a generated one is taken (upstream's number).
@@ -52,6 +52,11 @@ async fn once(
     let name = meta(&object, "name").to_owned();
     admit::lives(api, call, &name)?;
     admit::prepare_new(kind, &mut object);
+    let _counting = if admission::is_counted(call.request(api)) {
+        Some(api.counting.lock().await)
+    } else {
+        None
+    };
     let warnings = admission::admit(call.request(api), None, &mut object)?;
     // Held until the Service is stored, so that nobody else is given its address.
     let held = if allocates(kind) { Some(api.allocation.lock().await) } else { None };
@@ -69,14 +74,41 @@ async fn once(
             None => Ok((object, warnings)),
         };
     }
-    let stored =
-        api.store.create(key, encode(kind, &object)).await.map_err(|error| match error {
-            WriteError::Exists { .. } => Status::already_exists(kind.about(), &name),
-            other => refused(call, &other),
-        })?;
+    let body = encode(kind, &object);
+    let stored = if kind.is("", "Namespace") {
+        with_account(api, key, body, &name).await
+    } else {
+        api.store.create(key, body).await
+    };
+    let stored = stored.map_err(|error| match error {
+        WriteError::Exists { .. } => Status::already_exists(kind.about(), &name),
+        other => refused(call, &other),
+    })?;
     drop(held);
     super::written(api, kind);
     Ok((decode(&stored), warnings))
+}
+
+/// Creates a namespace with its default account, so that pods can be made in it as soon as anybody sees it.
+async fn with_account(api: &Api, key: Key, body: Body, name: &str) -> Result<Object, WriteError> {
+    let alone = Write::Create { key: key.clone(), body: body.clone() };
+    let mut writes = vec![alone.clone()];
+    let account = json!({ "metadata": { "name": "default" } });
+    if let Some(served) = api.kinds.of("", "ServiceAccount")
+        && let Ok((key, body)) = prepared(&served, Some(name), account)
+    {
+        writes.push(Write::Create { key, body });
+    }
+    let first = |mut objects: Vec<Option<Object>>| objects.swap_remove(0).ok_or(WriteError::Closed);
+    match api.store.submit(writes).await {
+        Ok(objects) => first(objects),
+        // The account of a namespace of that name may be left from before.
+        Err(refused) if 0 < refused.at => {
+            let written = api.store.submit(vec![alone]).await;
+            written.map_err(|refused| refused.error).and_then(first)
+        }
+        Err(refused) => Err(refused.error),
+    }
 }
 
 /// Creates objects of the server's own, which are not there, in one transaction.

@@ -5,6 +5,7 @@ use super::list::selection;
 use super::options::dry_run;
 use super::update::TRIES;
 use super::{Call, refused, send};
+use crate::admission::{self, Request};
 use crate::api::{Api, Reply};
 use crate::negotiate::{Form, form};
 use crate::object::{
@@ -203,6 +204,7 @@ async fn one(
         let stored = api.store.get(&key).ok_or_else(|| Status::not_found(kind.about(), name))?;
         let mut object = decode(&stored);
         options.allow(call, name, &object)?;
+        admission::node_restriction(Request { name, ..call.request(api) }, Some(&object), None)?;
         let grace = (strategy::of(kind).grace)(&object, options.grace_seconds);
         let gone =
             mark(kind.is("", "Namespace"), &mut object, grace, options.propagation.as_deref());

@@ -29,6 +29,7 @@ pub(super) fn create(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Reply, 
     body::stamp_kind(asked.kind(), &mut request);
     let namespace = call.namespace.as_deref().unwrap_or_default();
     same_place(&request, namespace, &call.name)?;
+    crate::admission::token(call.request(api), &request)?;
     let lookup = &api.lookup;
     let account = lookup
         .get("serviceaccounts", Some(namespace), &call.name)

@@ -65,6 +65,12 @@ pub(super) async fn change(
         let (stored, old) = find_value(api, call)?;
         let (mut new, mut warnings) = make(&old)?;
         body::stamp_kind(kind, &mut new);
+        // Taken in the same order as by who creates.
+        let _counting = if admission::is_counted(call.request(api)) {
+            Some(api.counting.lock().await)
+        } else {
+            None
+        };
         let held = if allocates(kind) { Some(api.allocation.lock().await) } else { None };
         let version = meta(&new, "resourceVersion").to_owned();
         about_this(call, &old, &mut new)?;

@@ -157,7 +157,7 @@ impl Objects {
 
     /// Puts a role (0 in a namespace, 2 of the cluster) or a binding (1, 3).
     pub(super) fn put_value(&mut self, at: usize, path: (String, String), object: &Value) {
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             self.roles.insert(path, Role::of(object));
         } else {
             let binding = Binding::of(&path, object);
@@ -166,7 +166,7 @@ impl Objects {
     }
 
     fn remove(&mut self, at: usize, object: &Object) {
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             self.roles.remove(&path(object));
         } else {
             self.bindings.remove(&path(object));

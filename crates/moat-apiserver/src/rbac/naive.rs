@@ -29,7 +29,7 @@ fn pick<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
 }
 
 fn some(rng: &mut Rng, all: &[&'static str]) -> Vec<&'static str> {
-    (0..1 + rng.below(2)).map(|_| pick(rng, all)).collect()
+    (0..=rng.below(2)).map(|_| pick(rng, all)).collect()
 }
 
 fn rule(rng: &mut Rng) -> Value {

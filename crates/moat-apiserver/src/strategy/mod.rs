@@ -4,7 +4,8 @@
 
 mod cluster;
 mod config;
-mod pod;
+pub(crate) mod limits;
+pub(crate) mod pod;
 mod policy;
 mod rbac;
 pub(crate) mod service;
@@ -91,6 +92,8 @@ pub(crate) fn of(kind: &Kind) -> Strategy {
         ("", "Node") => cluster::NODE,
         ("", "PersistentVolume") => cluster::VOLUME,
         ("", "PersistentVolumeClaim") => cluster::CLAIM,
+        ("", "LimitRange") => limits::LIMIT_RANGE,
+        ("scheduling.k8s.io", "PriorityClass") => limits::PRIORITY_CLASS,
         ("", "ConfigMap") => config::CONFIG_MAP,
         ("", "Secret") => config::SECRET,
         ("", "ServiceAccount" | "PodTemplate" | "ResourceQuota") => {

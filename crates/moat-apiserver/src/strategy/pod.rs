@@ -127,25 +127,15 @@ fn volume_defaults(volume: &mut Map<String, Value>) {
     }
 }
 
-/// What only a pod has, not a template: what admission adds, and the first status.
+/// What only a pod has, not a template, and the first status.
 fn create(object: &mut Value) {
+    default(child_mut(object, "spec"), "enableServiceLinks", true);
+    begin(object);
+}
+
+/// The first status of a pod, which tells its quality: set again when admission has said what containers get that say nothing.
+pub(crate) fn begin(object: &mut Value) {
     let class = quality(object);
-    let spec = child_mut(object, "spec");
-    default(spec, "enableServiceLinks", true);
-    default(spec, "priority", 0);
-    default(spec, "preemptionPolicy", "PreemptLowerPriority");
-    let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
-    if let Some(tolerations) = tolerations.as_array_mut() {
-        for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
-            let met = |one: &Value| {
-                let (own, effect) = (text(one, "/key"), text(one, "/effect"));
-                (own == key || own.is_empty()) && matches!(effect, "" | "NoExecute")
-            };
-            if !tolerations.iter().any(met) {
-                tolerations.push(json!({ "effect": "NoExecute", "key": key, "operator": "Exists", "tolerationSeconds": 300 }));
-            }
-        }
-    }
     if let Some(map) = object.as_object_mut() {
         map.insert("status".to_owned(), json!({ "phase": "Pending", "qosClass": class }));
     }

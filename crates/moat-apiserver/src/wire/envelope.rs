@@ -55,7 +55,7 @@ fn parts(body: &[u8]) -> Result<(String, String, &[u8]), Wrong> {
                 while let Some((number, wire)) = reader.next()? {
                     match (number, wire) {
                         (1, Wire::Bytes(text)) => {
-                            version = String::from_utf8_lossy(text).into_owned()
+                            version = String::from_utf8_lossy(text).into_owned();
                         }
                         (2, Wire::Bytes(text)) => kind = String::from_utf8_lossy(text).into_owned(),
                         (1 | 2, _) => return Err("proto: wrong wireType for TypeMeta".to_owned()),

@@ -146,6 +146,10 @@ fn settled_word(word: &str) -> String {
     let age = word
         .strip_suffix('s')
         .is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()));
+    // The five letters of a volume's name are new in every pod.
+    if let Some(rest) = word.strip_prefix("kube-api-access-").and_then(|rest| rest.get(5..)) {
+        return format!("kube-api-access-NAME{rest}");
+    }
     let address = word.starts_with("10.96.") && word != "10.96.0.1";
     if age && word != "300s" {
         "AGE".to_owned()
