@@ -4,6 +4,7 @@
 
 pub mod conntrack;
 pub mod error;
+pub mod grace;
 pub mod keeper;
 pub mod link;
 pub mod netns;

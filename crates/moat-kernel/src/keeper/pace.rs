@@ -1,17 +1,16 @@
-//! Graces: waiting until every packet that is in flight has finished.
+//! Which packets may be in flight, and the grace after which none of them is.
+//!
+//! After each change a calm grace begins in the background, so that the next change, if it comes a while later, need not wait. One that
+//! does have to wait takes a quick one.
 
+use crate::grace;
 use moat_nft::model::Element;
 use moat_nft::way::Recent;
-use rustix::thread::{MembarrierCommand, membarrier};
 use std::collections::BTreeSet;
-use std::time::Duration;
+use tokio::select;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::spawn_blocking;
-
-/// For how long to wait where the kernel cannot say that packets have finished: a packet walks a ruleset in microseconds, and even one
-/// whose processor is taken away for a scheduler's round has finished long before.
-const FALLBACK: Duration = Duration::from_millis(200);
 
 /// What packets in flight may have met, and the grace that is under way.
 #[derive(Debug, Default)]
@@ -55,7 +54,7 @@ impl Pace {
             self.since = Recent::default();
             let (passed, running) = oneshot::channel();
             spawn_blocking(move || {
-                wait();
+                grace::calm();
                 let _nobody_waits = passed.send(());
             });
             self.running = Some(running);
@@ -64,11 +63,29 @@ impl Pace {
 
     /// Waits until every packet has finished that was in flight at the last transaction. Can be given up and called again.
     pub(super) async fn settle(&mut self) {
+        if self.is_quiet() {
+            return;
+        }
+        // Nothing can happen meanwhile: whoever makes a transaction needs this to note it.
+        let mut quick = spawn_blocking(|| grace::quick().is_ok());
+        let mut is_quick = true;
         loop {
             self.begin();
             let Some(running) = &mut self.running else { return };
-            let passed = running.await.is_ok();
-            self.end(passed);
+            // On a machine that has too much to do, either may be the later one.
+            select! {
+                passed = &mut quick, if is_quick => {
+                    if passed.unwrap_or(false) {
+                        (self.recent, self.since) = (Recent::default(), Recent::default());
+                        return;
+                    }
+                    is_quick = false;
+                }
+                passed = running => {
+                    let passed = passed.is_ok();
+                    self.end(passed);
+                }
+            }
         }
     }
 
@@ -85,14 +102,5 @@ impl Pace {
         if passed {
             self.recent = core::mem::take(&mut self.since);
         }
-    }
-}
-
-/// `membarrier(MEMBARRIER_CMD_GLOBAL)` is a `synchronize_rcu()` in the kernel, and packets walk rulesets in RCU read sections: when it
-/// returns, every packet that was in flight when it was called has finished. That takes 8 to 30 ms and no privilege. A kernel with
-/// processors in `nohz_full` refuses it.
-fn wait() {
-    if membarrier(MembarrierCommand::Global).is_err() {
-        std::thread::sleep(FALLBACK);
     }
 }

@@ -15,10 +15,13 @@ use moat_nft::plan::plan;
 use moat_nft::render::{Ruleset, Settings, What, gates};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
+use tokio::time::sleep;
 
 const N_CHANGES: usize = 100;
+/// Between two events.
+const PAUSE: Duration = Duration::from_millis(10);
 
 pub(crate) fn run(runtime: &Runtime) {
     load(runtime);
@@ -75,7 +78,7 @@ impl Agent {
         let symbolic = Arc::new(compile(&policies, &[]));
         let binding = Binding::new(symbolic, inventory.clone(), Dialect::MOAT);
         let ruleset = Ruleset::new(binding.bound(), None, &cluster.node(), &settings);
-        let mut keeper = Keeper::open(netns, "moat", Ownership::Plain, gates()).await.unwrap();
+        let mut keeper = Keeper::open(netns, "moat", Ownership::Owned, gates()).await.unwrap();
         keeper.set(ruleset.table()).await.unwrap();
         let at = peer(&inventory, cluster.node, ruleset.table());
         let peer = inventory.pods[at].clone();
@@ -182,8 +185,10 @@ fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
             let (mut wall, mut n_transactions, mut n_closed) = (Vec::new(), 0, 0);
             for step in 0..N_CHANGES {
                 let (times, applied) = agent.change(kind, step).await;
-                // An event by itself: packets of the state before have finished, and what they needed is gone.
+                // An event by itself: packets of the state before have finished, what they needed is gone, and the machine has been doing
+                // other things since. Tidying up is no part of what is measured: the new state is in force before it.
                 agent.keeper.rest().await.unwrap();
+                sleep(PAUSE).await;
                 wall.push(times.iter().sum());
                 parts.iter_mut().zip(times).for_each(|(all, time)| all.push(time));
                 n_transactions += applied.n_transactions;

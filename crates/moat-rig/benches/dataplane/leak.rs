@@ -28,7 +28,7 @@ use tokio::runtime::Runtime;
 const N_UPDATES: usize = 20_000;
 /// No part of the bench takes longer than this; `MOAT_BENCH_SECONDS` sets another time.
 const AT_MOST: Duration = Duration::from_secs(30);
-const PORT: u16 = 9999;
+pub(crate) const PORT: u16 = 9999;
 
 const PODS: &str = "
 {apiVersion: v1, kind: Namespace, metadata: {name: a}}
@@ -41,7 +41,7 @@ const PODS: &str = "
 ";
 
 /// Policies, each list of which keeps the client from the server's port: the server does.
-const SERVER_DENIES: [&str; 8] = [
+pub(crate) const SERVER_DENIES: [&str; 8] = [
     "{podSelector: {}, policyTypes: [Ingress]}",
     "{podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {matchLabels: {app: other}}}]}]}",
     "{podSelector: {matchLabels: {app: server}}, policyTypes: [Ingress], ingress: [{ports: [{port: 80}, {port: 81}, {port: 90}]}]}",
@@ -54,7 +54,7 @@ const SERVER_DENIES: [&str; 8] = [
 ];
 
 /// The same, but the client may not send.
-const CLIENT_DENIES: [&str; 4] = [
+pub(crate) const CLIENT_DENIES: [&str; 4] = [
     "{podSelector: {}, policyTypes: [Egress]}",
     "{podSelector: {matchLabels: {app: client}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: other}}}]}]}",
     "{podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: 80}]}]}",
@@ -63,14 +63,7 @@ const CLIENT_DENIES: [&str; 4] = [
 
 /// The rules under one list of policies, and both ends' addresses.
 fn state(policy: &str) -> (Table, IpAddr, IpAddr) {
-    let policy = match policy.strip_prefix("CLUSTER ") {
-        Some(spec) => format!(
-            "{{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {{name: p}}, spec: {spec}}}"
-        ),
-        None => format!(
-            "{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {{name: p, namespace: a}}, spec: {policy}}}"
-        ),
-    };
+    let policy = document(policy);
     let text = format!("{PODS}---\n{policy}\n");
     let world = World::read(&[Input::Text { name: "a.yaml".into(), text }]);
     assert_eq!(world.lowered.diagnostics, [], "{policy}");
@@ -92,6 +85,18 @@ fn state(policy: &str) -> (Table, IpAddr, IpAddr) {
     let address = |pod| bound.pod(pod).addresses[0];
     let node = placed.node(&placed.inventory.nodes[0].name);
     (render(bound, &node, &quiet()).table, address(client), address(server))
+}
+
+/// A policy of one of the lists as a document.
+pub(crate) fn document(policy: &str) -> String {
+    match policy.strip_prefix("CLUSTER ") {
+        Some(spec) => format!(
+            "{{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {{name: p}}, spec: {spec}}}"
+        ),
+        None => format!(
+            "{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {{name: p, namespace: a}}, spec: {policy}}}"
+        ),
+    }
 }
 
 pub(crate) fn run(runtime: &Runtime) {
@@ -169,10 +174,23 @@ fn number(name: &str) -> Option<usize> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-fn flood(runtime: &Runtime, site: &Site, (what, states, how): Run<'_>) {
-    let n_updates = number("MOAT_BENCH_UPDATES").unwrap_or(N_UPDATES);
-    let at_most = number("MOAT_BENCH_SECONDS").map_or(AT_MOST, |n| Duration::from_secs(n as u64));
-    let goal = how == How::Keeper;
+/// What became of packets while something was done.
+pub(crate) struct Flooded<T> {
+    /// What it came to.
+    pub(crate) result: T,
+    pub(crate) took: Duration,
+    /// The steps during which packets were sent that arrived.
+    pub(crate) leaks: Vec<u64>,
+    pub(crate) n_denied: u64,
+}
+
+/// Does something while the client sends to the server's port as fast as it can. Each packet carries the step that is noted when it is
+/// sent. Rules must be there before, or else the first packets arrive: `begin` makes them.
+pub(crate) fn under_flood<S, T>(
+    site: &Site,
+    begin: impl FnOnce() -> S,
+    what: impl FnOnce(S, &AtomicU64) -> T,
+) -> Flooded<T> {
     let to = SocketAddr::new(site.to, PORT);
     let receiver = site.server.run(|| UdpSocket::bind(to).unwrap()).unwrap();
     receiver.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
@@ -182,7 +200,7 @@ fn flood(runtime: &Runtime, site: &Site, (what, states, how): Run<'_>) {
     let (stop, sent, step) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         let leaks = scope.spawn(|| count(&receiver, &stop));
-        let mut changer = runtime.block_on(Changer::new(site, how, &states[0]));
+        let begun = begin();
         scope.spawn(|| {
             clock::pin(0);
             while !stop.load(Ordering::Relaxed) {
@@ -191,6 +209,40 @@ fn flood(runtime: &Runtime, site: &Site, (what, states, how): Run<'_>) {
             }
         });
         clock::pin(1);
+        let start = Instant::now();
+        let result = what(begun, &step);
+        let took = start.elapsed();
+        clock::unpin();
+        stop.store(true, Ordering::Relaxed);
+        let leaks = leaks.join().unwrap();
+        let n_denied = sent.load(Ordering::Relaxed) - leaks.len() as u64;
+        Flooded { result, took, leaks, n_denied }
+    })
+}
+
+/// The longest that a part of the bench may take.
+pub(crate) fn at_most() -> Duration {
+    number("MOAT_BENCH_SECONDS").map_or(AT_MOST, |n| Duration::from_secs(n as u64))
+}
+
+/// How many updates a part of the bench makes.
+pub(crate) fn n_updates() -> usize {
+    number("MOAT_BENCH_UPDATES").unwrap_or(N_UPDATES)
+}
+
+/// Takes the table away again.
+pub(crate) fn clear(runtime: &Runtime, site: &Site) {
+    runtime.block_on(async {
+        let nft = Nft::open(&site.node, "moat", Ownership::Plain).unwrap();
+        nft.apply(&[Op::DelTable], None).await.unwrap();
+    });
+}
+
+fn flood(runtime: &Runtime, site: &Site, (what, states, how): Run<'_>) {
+    let (n_updates, at_most) = (n_updates(), at_most());
+    let goal = how == How::Keeper;
+    let begin = || runtime.block_on(Changer::new(site, how, &states[0]));
+    let flooded = under_flood(site, begin, |mut changer, step| {
         let mut dice = Rng::new(1);
         let mut walk: Vec<(usize, usize)> = Vec::with_capacity(n_updates);
         let mut now = 0;
@@ -210,40 +262,33 @@ fn flood(runtime: &Runtime, site: &Site, (what, states, how): Run<'_>) {
                 }
             }
         });
-        let took = start.elapsed();
-        clock::unpin();
-        stop.store(true, Ordering::Relaxed);
-        let leaks = leaks.join().unwrap();
-        drop(changer);
-        runtime.block_on(async {
-            let nft = Nft::open(&site.node, "moat", Ownership::Plain).unwrap();
-            nft.apply(&[Op::DelTable], None).await.unwrap();
-        });
-        let mut by_step: BTreeMap<(usize, usize), usize> = BTreeMap::new();
-        for &leak in &leaks {
-            *by_step.entry(walk[leak as usize]).or_default() += 1;
-        }
-        if std::env::var_os("MOAT_BENCH_LEAKS").is_some() {
-            for ((old, new), n) in &by_step {
-                println!("  {n} between state {old} and state {new}");
-            }
-        }
-        Row {
-            what: format!("leaked: {what}"),
-            value: leaks.len().to_string(),
-            goal: if goal { "0".to_owned() } else { String::new() },
-            met: goal.then_some(leaks.is_empty()),
-            note: format!(
-                "{} updates in {:.1} s, {} packets denied, {} kinds of steps leaked",
-                walk.len(),
-                took.as_secs_f64(),
-                sent.load(Ordering::Relaxed) - leaks.len() as u64,
-                by_step.len()
-            ),
-            ..Row::default()
-        }
-        .print();
+        walk
     });
+    clear(runtime, site);
+    let Flooded { result: walk, took, leaks, n_denied } = flooded;
+    let mut by_step: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    for &leak in &leaks {
+        *by_step.entry(walk[leak as usize]).or_default() += 1;
+    }
+    if std::env::var_os("MOAT_BENCH_LEAKS").is_some() {
+        for ((old, new), n) in &by_step {
+            println!("  {n} between state {old} and state {new}");
+        }
+    }
+    Row {
+        what: format!("leaked: {what}"),
+        value: leaks.len().to_string(),
+        goal: if goal { "0".to_owned() } else { String::new() },
+        met: goal.then_some(leaks.is_empty()),
+        note: format!(
+            "{} updates in {:.1} s, {n_denied} packets denied, {} kinds of steps leaked",
+            walk.len(),
+            took.as_secs_f64(),
+            by_step.len()
+        ),
+        ..Row::default()
+    }
+    .print();
 }
 
 /// The steps during which packets were sent that arrived.

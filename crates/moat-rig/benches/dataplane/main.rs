@@ -1,7 +1,7 @@
 //! The data plane's table: what packets, changes and logs cost in the kernel, beside the layouts that others use.
 //!
 //! `cargo bench -p moat-rig --bench dataplane` prints everything; words after `--` choose sections: `packets`, `parts`, `change`, `leak`,
-//! `log`. Runs in namespaces of its own and needs no root.
+//! `churn`, `log`. Runs in namespaces of its own and needs no root.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@
 )]
 
 mod change;
+mod churn;
 mod clock;
 mod layout;
 mod leak;
@@ -39,12 +40,13 @@ fn main() -> ExitCode {
         std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     table::head();
-    let sections: [Section; 6] = [
+    let sections: [Section; 7] = [
         ("packets", packet::established),
         ("packets", packet::new_connections),
         ("parts", parts::run),
         ("change", change::run),
         ("leak", leak::run),
+        ("churn", churn::run),
         ("log", log::run),
     ];
     for (name, section) in sections {
