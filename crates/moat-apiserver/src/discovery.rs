@@ -67,6 +67,10 @@ pub(crate) fn resource_list(kinds: &Snapshot, group: &str, version: &str) -> Opt
         for sub in &kind.subresources {
             let name = format!("{}/{}", kind.plural, sub.name());
             resources.push(match sub.own_kind() {
+                // The document is that of one group and version, so that they are said only where they differ.
+                Some([own_group, _, own]) if own_group == kind.group => json!({
+                    "name": name, "singularName": "", "namespaced": kind.namespaced, "kind": own, "verbs": sub.verbs(),
+                }),
                 Some([group, version, own]) => json!({
                     "name": name, "singularName": "", "namespaced": kind.namespaced, "group": group, "version": version,
                     "kind": own, "verbs": sub.verbs(),

@@ -101,7 +101,7 @@ impl<'a> Cycle<'a> {
             let reason = format!("parsing pod: {}", pod.problems.join("; "));
             return Err(Refusal { plugin: None, reasons: vec![reason.into()], resolvable: false });
         }
-        let on = |plugin| profile.filters.contains(&plugin);
+        let on = |plugin| profile.pre_filters.contains(&plugin);
         let required = pod.node_required.as_ref().filter(|_| on(Plugin::NodeAffinity));
         let names = required.and_then(crate::labels::NodeSelector::names);
         if names.as_ref().is_some_and(BTreeSet::is_empty) {

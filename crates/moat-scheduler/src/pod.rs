@@ -38,6 +38,8 @@ pub struct Pod {
     pub ended: bool,
     /// Whether it is being deleted to make room for another.
     pub preempted: bool,
+    /// What its condition says of why it has no node.
+    pub unscheduled: Option<Box<str>>,
     /// What cannot be understood of it; such a pod is refused.
     pub problems: Vec<String>,
     pub(crate) name_at: usize,
@@ -119,6 +121,10 @@ impl Pod {
                     && text(one, "status") == "True"
                     && text(one, "reason") == "PreemptionByScheduler"
             }),
+            unscheduled: list(status, "conditions")
+                .iter()
+                .find(|one| text(one, "type") == "PodScheduled" && text(one, "status") == "False")
+                .map(|one| text(one, "message").into()),
             problems: problems.0,
             labels,
             requests,
@@ -155,6 +161,18 @@ impl Pod {
     #[must_use]
     pub fn on(&self, node: &str) -> Self {
         Self { node_name: node.into(), ..self.clone() }
+    }
+
+    /// Whether another reading of the same pod asks for the same.
+    pub(crate) fn same_wishes(&self, other: &Self) -> bool {
+        let bare = |pod: &Self| Self {
+            nominated: "".into(),
+            started: None,
+            terminating: false,
+            unscheduled: None,
+            ..pod.clone()
+        };
+        bare(self) == bare(other)
     }
 
     /// Whether its node selector and required node affinity allow a node.

@@ -98,6 +98,8 @@ pub struct Profile {
     pub percentage: i32,
     /// Whether gates keep pods back.
     pub gates: bool,
+    /// Plug-ins that may refuse all nodes at once.
+    pub pre_filters: Vec<Plugin>,
     /// Plug-ins that refuse nodes, in their order.
     pub filters: Vec<Plugin>,
     /// Plug-ins that like nodes more or less, with their weights.
@@ -165,6 +167,14 @@ impl Default for Profile {
             scheduler_name: "default-scheduler".to_owned(),
             percentage: 0,
             gates: true,
+            pre_filters: vec![
+                Plugin::NodeAffinity,
+                Plugin::NodePorts,
+                Plugin::NodeResourcesFit,
+                Plugin::VolumeBinding,
+                Plugin::PodTopologySpread,
+                Plugin::InterPodAffinity,
+            ],
             filters: vec![
                 Plugin::NodeUnschedulable,
                 Plugin::NodeName,

@@ -28,6 +28,20 @@ pub struct Snapshot {
     order: OnceLock<Vec<u32>>,
 }
 
+/// What changed of a node.
+#[allow(clippy::struct_excessive_bools, reason = "each is a change of its own")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeChange {
+    /// It was not there before.
+    pub added: bool,
+    /// Its labels.
+    pub labels: bool,
+    /// Its taints, or whether it takes pods at all.
+    pub taints: bool,
+    /// What it has for pods.
+    pub allocatable: bool,
+}
+
 #[derive(Clone, Debug)]
 struct Place {
     node: u32,
@@ -36,8 +50,17 @@ struct Place {
 }
 
 impl Snapshot {
-    /// A node appeared or changed.
-    pub fn set_node(&mut self, node: &Value) {
+    /// An object appeared or changed; its `kind` says what it is.
+    pub fn set(&mut self, object: &Value) {
+        match object["kind"].as_str().unwrap_or_default() {
+            "Node" => drop(self.set_node(object)),
+            "Pod" => self.set_pod(Arc::new(Pod::read(object))),
+            kind => self.surroundings.set(kind, object),
+        }
+    }
+
+    /// A node appeared or changed. Says what of it can help pods that wait.
+    pub fn set_node(&mut self, node: &Value) -> NodeChange {
         let fresh = Node::read(node);
         let at = self.slot(&Arc::clone(&fresh.name));
         self.drop_images(at);
@@ -48,7 +71,14 @@ impl Snapshot {
         if !old.known || old.zone() != fresh.zone() {
             self.order.take();
         }
+        let change = NodeChange {
+            added: !old.known,
+            labels: old.labels != fresh.labels,
+            taints: old.taints != fresh.taints || old.unschedulable != fresh.unschedulable,
+            allocatable: old.allocatable != fresh.allocatable || old.pods_max != fresh.pods_max,
+        };
         old.update(fresh);
+        change
     }
 
     /// A node is gone. Its pods stay until they are gone too.

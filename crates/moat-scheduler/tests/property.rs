@@ -1,10 +1,7 @@
 //! Random worlds: what the scheduler decides is what a naive reading of the rules decides.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod common {
-    pub(crate) mod naive;
-    pub(crate) mod worlds;
-}
+mod common;
 
 use common::naive::{World, name};
 use common::worlds;
@@ -27,7 +24,9 @@ fn run(
     check: &mut dyn FnMut(&World, &Snapshot, &Value, Result<&str, &mut moat_scheduler::Diagnosis>),
 ) {
     let mut snapshot = Snapshot::default();
-    nodes.iter().for_each(|node| snapshot.set_node(node));
+    for node in &nodes {
+        snapshot.set_node(node);
+    }
     let mut world = World { nodes, pods: vec![] };
     let mut turn = Turn::seeded(7);
     for pod in pods {
@@ -213,7 +212,9 @@ proptest! {
             }
         }
         let mut rebuilt = Snapshot::default();
-        nodes.values().rev().for_each(|node| rebuilt.set_node(node));
+        for node in nodes.values().rev() {
+            rebuilt.set_node(node);
+        }
         pods.values().for_each(|pod| rebuilt.set_pod(Arc::new(Pod::read(pod))));
         waiting.iter().for_each(|(pod, node)| rebuilt.nominate(waits(*pod), &format!("n{node}")));
         prop_assert_eq!(snapshot.canonical(), rebuilt.canonical());

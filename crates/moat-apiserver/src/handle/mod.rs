@@ -1,6 +1,7 @@
 //! One function a verb, the same for every kind.
 
 mod admit;
+mod binding;
 mod body;
 mod create;
 mod delete;
@@ -115,6 +116,9 @@ fn written(api: &Api, kind: &Kind) {
 
 /// Answers a call.
 pub(crate) async fn dispatch(api: &Api, call: Call<'_>, body: Bytes) -> Result<Reply, Status> {
+    if call.kind().is("", "Binding") {
+        return binding::create(api, &call, &body).await;
+    }
     if !call.kind().is_stored() {
         return review::review(api, &call, &body);
     }
@@ -125,6 +129,7 @@ pub(crate) async fn dispatch(api: &Api, call: Call<'_>, body: Bytes) -> Result<R
         ("list", _) => list::list(api, &call),
         ("watch", _) => watch::watch(api, &call),
         ("create", Some(Subresource::Token)) => token::create(api, &call, &body),
+        ("create", Some(Subresource::Binding)) => binding::create(api, &call, &body).await,
         ("create", _) => create::create(api, &call, &body).await,
         ("update" | "patch", _) => update::write(api, &call, &body).await,
         ("delete", _) => delete::delete(api, &call, &body).await,

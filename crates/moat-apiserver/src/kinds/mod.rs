@@ -50,6 +50,8 @@ pub enum Subresource {
     Status,
     /// `scale`: the number of replicas, as `autoscaling/v1` `Scale`.
     Scale,
+    /// `binding`: the node of a pod, said once by a scheduler.
+    Binding,
     /// `finalize`: a namespace's `spec.finalizers`.
     Finalize,
     /// `token`: makes a token for a ServiceAccount.
@@ -62,6 +64,7 @@ impl Subresource {
         match self {
             Self::Status => "status",
             Self::Scale => "scale",
+            Self::Binding => "binding",
             Self::Finalize => "finalize",
             Self::Token => "token",
         }
@@ -71,6 +74,7 @@ impl Subresource {
     pub fn verbs(self) -> &'static [&'static str] {
         match self {
             Self::Status | Self::Scale => &["get", "patch", "update"],
+            Self::Binding => &["create"],
             Self::Finalize => &["update"],
             Self::Token => &["create"],
         }
@@ -81,6 +85,7 @@ impl Subresource {
         match self {
             Self::Scale => Some(["autoscaling", "v1", "Scale"]),
             Self::Token => Some(["authentication.k8s.io", "v1", "TokenRequest"]),
+            Self::Binding => Some(["", "v1", "Binding"]),
             Self::Status | Self::Finalize => None,
         }
     }

@@ -4,12 +4,13 @@
 //! without meaning in a cluster of this size (device allocation).
 
 use super::Row as Kind;
-use super::Subresource::{Finalize, Scale, Status, Token};
+use super::Subresource::{Binding, Finalize, Scale, Status, Token};
 use super::Verbs::{All, Create, NoDeleteCollection};
 
 /// Every kind that this server knows by itself.
 #[rustfmt::skip]
 pub(super) const BUILT_IN: &[Kind] = &[
+    Kind { group: "", version: "v1", kind: "Binding", plural: "bindings", short: &[], namespaced: true, verbs: Create, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps", short: &["cm"], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "Endpoints", plural: "endpoints", short: &["ep"], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "Event", plural: "events", short: &["ev"], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &["involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type"] },
@@ -18,7 +19,7 @@ pub(super) const BUILT_IN: &[Kind] = &[
     Kind { group: "", version: "v1", kind: "Node", plural: "nodes", short: &["no"], namespaced: false, verbs: All, subresources: &[Status], categories: &[], fields: &["spec.unschedulable"] },
     Kind { group: "", version: "v1", kind: "PersistentVolumeClaim", plural: "persistentvolumeclaims", short: &["pvc"], namespaced: true, verbs: All, subresources: &[Status], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "PersistentVolume", plural: "persistentvolumes", short: &["pv"], namespaced: false, verbs: All, subresources: &[Status], categories: &[], fields: &[] },
-    Kind { group: "", version: "v1", kind: "Pod", plural: "pods", short: &["po"], namespaced: true, verbs: All, subresources: &[Status], categories: &["all"], fields: &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"] },
+    Kind { group: "", version: "v1", kind: "Pod", plural: "pods", short: &["po"], namespaced: true, verbs: All, subresources: &[Binding, Status], categories: &["all"], fields: &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"] },
     Kind { group: "", version: "v1", kind: "PodTemplate", plural: "podtemplates", short: &[], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "ReplicationController", plural: "replicationcontrollers", short: &["rc"], namespaced: true, verbs: All, subresources: &[Scale, Status], categories: &["all"], fields: &["status.replicas"] },
     Kind { group: "", version: "v1", kind: "ResourceQuota", plural: "resourcequotas", short: &["quota"], namespaced: true, verbs: All, subresources: &[Status], categories: &[], fields: &[] },

@@ -1,6 +1,9 @@
 //! Small worlds for tests.
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
+pub(crate) mod naive;
+pub(crate) mod worlds;
+
 use moat_scheduler::{Pod, Profile, Snapshot, Turn, place, preempt};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -52,7 +55,9 @@ pub(crate) fn with(mut value: Value, change: Value) -> Value {
 /// A snapshot of nodes, and of pods on the nodes they name.
 pub(crate) fn world(nodes: &[Value], pods: &[Value]) -> Snapshot {
     let mut snapshot = Snapshot::default();
-    nodes.iter().for_each(|node| snapshot.set_node(node));
+    for node in nodes {
+        snapshot.set_node(node);
+    }
     pods.iter().for_each(|pod| snapshot.set_pod(Arc::new(Pod::read(pod))));
     snapshot
 }
