@@ -1,0 +1,188 @@
+//! What all controllers share: the cluster, caches, the recorder of events.
+
+use crate::Options;
+use crate::event::{Event, Recorder};
+use crate::pod::Pod;
+use moat_apiserver::{Gvr, Status};
+use moat_informer::{Cache, Cluster, Done, Item, Queue};
+use moat_store::Path;
+use serde_json::Value;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+pub(crate) static PODS: Gvr = Gvr::new("", "v1", "pods");
+pub(crate) static NAMESPACES: Gvr = Gvr::new("", "v1", "namespaces");
+pub(crate) static SERVICES: Gvr = Gvr::new("", "v1", "services");
+pub(crate) static ENDPOINTS: Gvr = Gvr::new("", "v1", "endpoints");
+pub(crate) static SLICES: Gvr = Gvr::new("discovery.k8s.io", "v1", "endpointslices");
+pub(crate) static REPLICA_SETS: Gvr = Gvr::new("apps", "v1", "replicasets");
+pub(crate) static REPLICATION_CONTROLLERS: Gvr = Gvr::new("", "v1", "replicationcontrollers");
+pub(crate) static DEPLOYMENTS: Gvr = Gvr::new("apps", "v1", "deployments");
+
+/// The index of what a controller manages, by its uid.
+pub(crate) const OF: usize = 0;
+/// The index of what nobody manages, by namespace.
+pub(crate) const ORPHANS: usize = 1;
+
+/// How long a writer waits for its cache; then it is tried anew, by what there is.
+const REACH: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) options: Options,
+    pub(crate) recorder: Recorder,
+    pub(crate) namespaces: Cache<Value>,
+    pub(crate) pods: Cache<Pod>,
+    pub(crate) services: Cache<Value>,
+    pub(crate) slices: Cache<Value>,
+    pub(crate) endpoints: Cache<Value>,
+    pub(crate) replica_sets: Cache<Value>,
+    pub(crate) replication_controllers: Cache<Value>,
+    pub(crate) deployments: Cache<Value>,
+}
+
+fn managed<T>(item: &Item<T>, words: &mut Vec<Box<str>>) {
+    words.extend(item.meta.controller().map(|owner| owner.uid.clone()));
+}
+
+fn unmanaged<T>(item: &Item<T>, words: &mut Vec<Box<str>>) {
+    if item.meta.controller().is_none() {
+        words.push(item.meta.namespace.clone());
+    }
+}
+
+fn service_name<T>(item: &Item<T>, words: &mut Vec<Box<str>>) {
+    let name = item.meta.label("kubernetes.io/service-name");
+    words.extend(name.map(|name| format!("{}/{name}", item.meta.namespace).into()));
+}
+
+impl Context {
+    pub(crate) fn start(
+        cluster: Arc<dyn Cluster>,
+        options: Options,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
+        let (recorder, writing) = Recorder::start(Arc::clone(&cluster));
+        tasks.spawn(writing);
+        let of = || Arc::clone(&cluster);
+        Self {
+            recorder,
+            namespaces: Cache::start(of(), NAMESPACES.clone(), vec![]),
+            pods: Cache::start(of(), PODS.clone(), vec![managed, unmanaged]),
+            services: Cache::start(of(), SERVICES.clone(), vec![]),
+            slices: Cache::start(of(), SLICES.clone(), vec![service_name]),
+            endpoints: Cache::start(of(), ENDPOINTS.clone(), vec![]),
+            replica_sets: Cache::start(of(), REPLICA_SETS.clone(), vec![managed, unmanaged]),
+            replication_controllers: Cache::start(of(), REPLICATION_CONTROLLERS.clone(), vec![]),
+            deployments: Cache::start(of(), DEPLOYMENTS.clone(), vec![]),
+            cluster,
+            options,
+        }
+    }
+
+    async fn synced(&self) {
+        self.pods.synced().await;
+        for cache in [
+            &self.namespaces,
+            &self.services,
+            &self.slices,
+            &self.endpoints,
+            &self.replica_sets,
+            &self.replication_controllers,
+            &self.deployments,
+        ] {
+            cache.synced().await;
+        }
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        self.recorder.record(event);
+    }
+
+    /// Calls `write` with each item, several at once, until one fails. Returns the greatest revision that was written, or the failure.
+    pub(crate) async fn each<I, F, R>(&self, items: Vec<I>, write: F) -> Result<u64, Status>
+    where
+        I: Send + 'static,
+        F: Fn(I) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<u64, Status>> + Send,
+    {
+        let n_lanes = self.options.n_writes.clamp(1, items.len().max(1));
+        let rest = Arc::new(std::sync::Mutex::new(items.into_iter()));
+        let write = Arc::new(write);
+        let mut lanes = JoinSet::new();
+        for _ in 0..n_lanes {
+            let (rest, write) = (Arc::clone(&rest), Arc::clone(&write));
+            lanes.spawn(async move {
+                let mut revision = 0;
+                loop {
+                    let next = match rest.lock() {
+                        Ok(mut rest) => rest.next(),
+                        Err(_) => None,
+                    };
+                    let Some(item) = next else { return Ok(revision) };
+                    match write(item).await {
+                        Ok(written) => revision = written.max(revision),
+                        Err(status) => {
+                            // The others stop too: what one cannot do, they will not.
+                            if let Ok(mut rest) = rest.lock() {
+                                while rest.next().is_some() {}
+                            }
+                            return Err(status);
+                        }
+                    }
+                }
+            });
+        }
+        let (mut revision, mut failure) = (0, None);
+        while let Some(lane) = lanes.join_next().await {
+            match lane {
+                Ok(Ok(written)) => revision = written.max(revision),
+                Ok(Err(status)) => failure = Some(status),
+                Err(error) => failure = Some(Status::internal(&error.to_string())),
+            }
+        }
+        failure.map_or(Ok(revision), Err)
+    }
+}
+
+/// Waits until a cache has a write of this controller's own.
+pub(crate) async fn reach<T>(cache: &Cache<T>, revision: u64) {
+    let _ = tokio::time::timeout(REACH, cache.reached(revision)).await;
+}
+
+/// What becomes of a key by how its work ended. Another writer's victory and an object that is gone are tried anew like everything else.
+pub(crate) fn settle(result: Result<Done, Status>) -> Done {
+    result.unwrap_or(Done::Retry)
+}
+
+/// Works on keys of a queue until the controllers stop.
+pub(crate) fn work<F, R>(
+    context: &Arc<Context>,
+    tasks: &mut JoinSet<()>,
+    queue: &Queue<Path>,
+    sync: F,
+) where
+    F: Fn(Arc<Context>, Path) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Done, Status>> + Send,
+{
+    let (context, queue, sync) = (Arc::clone(context), queue.clone(), Arc::new(sync));
+    let n_workers = context.options.n_workers;
+    tasks.spawn(async move {
+        // By half a cache a controller would make again what is there.
+        context.synced().await;
+        queue
+            .work(n_workers, move |path| {
+                let (context, sync) = (Arc::clone(&context), Arc::clone(&sync));
+                async move { settle(sync(context, path).await) }
+            })
+            .await;
+    });
+}
+
+/// The path of the object of a name in a namespace; nothing where no object can have it.
+pub(crate) fn path(namespace: &str, name: &str) -> Option<Path> {
+    Path::new((!namespace.is_empty()).then_some(namespace), name).ok()
+}

@@ -1,0 +1,67 @@
+//! The controllers of the embedded cluster: what makes a Deployment into pods and empties a namespace that is deleted.
+//!
+//! Each is a pure plan, which is given everything it decides by (also the time), and a driver that reads caches, carries the plan out and waits
+//! until the caches have what it wrote. Plans are tested without a cluster.
+//!
+//! Here: namespaces, default ServiceAccounts and the root certificate, garbage, ReplicaSets and ReplicationControllers, Deployments, endpoints
+//! of Services. Other kinds are stored and nothing is done about them.
+
+mod account;
+mod context;
+mod deployment;
+mod endpoint;
+mod event;
+mod garbage;
+mod json;
+mod namespace;
+mod pod;
+mod replica;
+mod selector;
+
+use context::Context;
+use moat_informer::Cluster;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// How controllers are started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The authority's certificate, which every namespace gets as `kube-root-ca.crt`; none is given where there is none.
+    pub root_ca: Option<String>,
+    /// How many objects of a kind are worked on at once.
+    pub n_workers: usize,
+    /// How many writes of one object's plan are under way at once.
+    pub n_writes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { root_ca: None, n_workers: 4, n_writes: 16 }
+    }
+}
+
+/// Controllers at work. Dropping it stops them where they are; what they have not done, the next ones do.
+#[derive(Debug)]
+pub struct Handle {
+    tasks: JoinSet<()>,
+}
+
+impl Handle {
+    /// Stops them, and waits until they have stopped.
+    pub async fn shutdown(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+/// Starts all controllers in the tokio runtime of the caller, as the user of `cluster`.
+pub fn start(cluster: Arc<dyn Cluster>, options: Options) -> Handle {
+    let mut tasks = JoinSet::new();
+    let context = Arc::new(Context::start(cluster, options, &mut tasks));
+    namespace::start(&context, &mut tasks);
+    let graph = garbage::start(&context, &mut tasks);
+    account::start(&context, &graph, &mut tasks);
+    replica::start(&context, &mut tasks);
+    deployment::start(&context, &mut tasks);
+    endpoint::start(&context, &mut tasks);
+    Handle { tasks }
+}

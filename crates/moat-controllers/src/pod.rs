@@ -1,0 +1,110 @@
+//! What controllers read of pods.
+
+use moat_informer::Item;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// A pod in a cache.
+pub(crate) type PodItem = Arc<Item<Pod>>;
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Pod {
+    pub(crate) metadata: Annotated,
+    pub(crate) spec: Spec,
+    pub(crate) status: PodStatus,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Annotated {
+    pub(crate) annotations: Annotations,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Annotations {
+    #[serde(rename = "controller.kubernetes.io/pod-deletion-cost")]
+    pub(crate) deletion_cost: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Spec {
+    pub(crate) node_name: Box<str>,
+    pub(crate) hostname: Box<str>,
+    pub(crate) subdomain: Box<str>,
+    pub(crate) containers: Vec<Container>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Container {
+    pub(crate) ports: Vec<Port>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Port {
+    pub(crate) name: Box<str>,
+    pub(crate) container_port: i64,
+    pub(crate) protocol: Box<str>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct PodStatus {
+    pub(crate) phase: Box<str>,
+    pub(crate) conditions: Vec<Condition>,
+    #[serde(rename = "podIP")]
+    pub(crate) pod_ip: Box<str>,
+    #[serde(rename = "podIPs")]
+    pub(crate) pod_ips: Vec<Ip>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Ip {
+    pub(crate) ip: Box<str>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Condition {
+    #[serde(rename = "type")]
+    pub(crate) kind: Box<str>,
+    pub(crate) status: Box<str>,
+    pub(crate) last_transition_time: Option<Box<str>>,
+}
+
+impl Pod {
+    fn ready_condition(&self) -> Option<&Condition> {
+        self.status.conditions.iter().find(|one| &*one.kind == "Ready")
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready_condition().is_some_and(|ready| &*ready.status == "True")
+    }
+
+    /// Since when it is ready, in seconds.
+    pub(crate) fn ready_since(&self) -> Option<i64> {
+        let ready = self.ready_condition().filter(|ready| &*ready.status == "True")?;
+        crate::json::seconds(ready.last_transition_time.as_deref()?)
+    }
+
+    /// Whether it has ended for good.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(&*self.status.phase, "Succeeded" | "Failed")
+    }
+
+    /// When it counts as available: at once, or that many seconds after it became ready.
+    pub(crate) fn available_at(&self, min_ready_seconds: i64) -> Option<i64> {
+        if !self.is_ready() {
+            None
+        } else if min_ready_seconds == 0 {
+            Some(i64::MIN)
+        } else {
+            self.ready_since().map(|since| since + min_ready_seconds)
+        }
+    }
+}
