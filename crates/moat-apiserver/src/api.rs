@@ -3,10 +3,11 @@
 use crate::authn::{Authenticator, Peer, impersonate};
 use crate::authorize::{Attributes, Authorize, Decision, User};
 use crate::discovery;
+use crate::encode::{encoded, frames};
 use crate::handle::{self, Call};
 use crate::kinds::{Kinds, Served};
 use crate::lookup::Lookup;
-use crate::negotiate::{Form, form};
+use crate::negotiate::{Form, Offer, choose};
 use crate::query::Query;
 use crate::route::{Route, route};
 use crate::schema;
@@ -15,7 +16,7 @@ use crate::status::{About, Status};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH, USER_AGENT};
 use hyper::{HeaderMap, Request, Response};
 use moat_store::{InvalidKey, Store};
 use serde_json::Value;
@@ -54,6 +55,8 @@ pub(crate) struct Api {
 pub(crate) enum Body {
     Whole(Option<Bytes>),
     Stream(mpsc::Receiver<Bytes>),
+    /// A stream of lines that is sent as frames of protobuf.
+    Frames(mpsc::Receiver<Bytes>),
 }
 
 impl hyper::body::Body for Body {
@@ -69,6 +72,9 @@ impl hyper::body::Body for Body {
             Self::Stream(lines) => {
                 lines.poll_recv(context).map(|line| Some(Ok(Frame::data(line?))))
             }
+            Self::Frames(lines) => {
+                lines.poll_recv(context).map(|lines| Some(Ok(Frame::data(frames(&lines?)))))
+            }
         }
     }
 
@@ -81,7 +87,7 @@ impl hyper::body::Body for Body {
             Self::Whole(bytes) => {
                 hyper::body::SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }
-            Self::Stream(_) => hyper::body::SizeHint::default(),
+            Self::Stream(_) | Self::Frames(_) => hyper::body::SizeHint::default(),
         }
     }
 }
@@ -192,8 +198,14 @@ impl Api {
         let served = self.kinds.find(&route.group, &route.version, &route.resource);
         let served = served.ok_or_else(Status::no_such_path)?;
         let call = call(served, route, query, verb, user, &head.headers)?;
-        let bytes = read(body).await?;
-        handle::dispatch(self, call, bytes).await
+        let encoding = call.wanted()?.encoding;
+        let watch = call.verb == "watch";
+        let reply = match read(body).await {
+            Ok(bytes) => handle::dispatch(self, call, bytes).await,
+            Err(status) => Err(status),
+        };
+        let reply = reply.unwrap_or_else(|status| Reply::json(status.code, &status.to_json()));
+        Ok(encoded(reply, encoding, watch))
     }
 
     /// What a stranger may see: that the server lives, and its version.
@@ -251,7 +263,7 @@ impl Api {
         let kinds = self.kinds.now();
         let found = match parts.as_slice() {
             [""] => Some(discovery::paths(&kinds)),
-            ["api" | "apis"] if form(accept, &[Form::Discovery])? == Form::Discovery => {
+            ["api" | "apis"] if choose(accept, DOCUMENTS)?.form == Form::Discovery => {
                 let body = discovery::aggregated(&kinds, parts == ["api"]).to_string();
                 return Ok(Reply::bytes(
                     200,
@@ -274,7 +286,7 @@ impl Api {
             ["openapi", "v3"] => Some(schema::index(&kinds)),
             ["openapi", "v3", ..] => {
                 // Protobuf documents are not made; who takes nothing else is told.
-                form(accept, &[])?;
+                choose(accept, Offer { forms: &[], ..DOCUMENTS })?;
                 let (body, hash) = schema::document(&kinds, &parts[2..].join("/"))
                     .ok_or_else(Status::no_such_path)?;
                 let etag = format!("\"{hash}\"");
@@ -293,6 +305,9 @@ impl Api {
         found.map(|body| Reply::json(200, &body)).ok_or_else(Status::no_such_path)
     }
 }
+
+/// What discovery answers with.
+const DOCUMENTS: Offer<'_> = Offer { forms: &[Form::Discovery], protobuf: false, watch: false };
 
 /// The call that a route means, if the kind has such a thing.
 pub(crate) fn call<'a>(
@@ -335,6 +350,7 @@ pub(crate) fn call<'a>(
         user,
         accept: text(ACCEPT).unwrap_or_default().to_owned(),
         content_type: text(CONTENT_TYPE).unwrap_or_default().to_owned(),
+        user_agent: text(USER_AGENT).unwrap_or_default().to_owned(),
         local: None,
     })
 }
@@ -352,7 +368,7 @@ pub(crate) fn attributes(verb: &str, route: &Route) -> Attributes {
     }
 }
 
-fn reason(what: &Attributes, user: &User, why: &str) -> String {
+pub(crate) fn reason(what: &Attributes, user: &User, why: &str) -> String {
     let refusal = what.refusal(user);
     if why.is_empty() { refusal } else { format!("{refusal}: {why}") }
 }

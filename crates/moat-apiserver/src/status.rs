@@ -186,7 +186,7 @@ impl Status {
     }
 
     /// 406: what this server can answer with.
-    pub fn not_acceptable(available: &[&str]) -> Self {
+    pub(crate) fn not_acceptable(available: &[String]) -> Self {
         let message =
             format!("406: Not Acceptable\n\nAvailable representations: {}", available.join(", "));
         Self::new(406, "NotAcceptable", message)
@@ -245,6 +245,23 @@ impl Status {
         let cause = Cause { reason: "", message: why.to_owned(), field: String::new() };
         status = status.with_causes(&[cause]);
         status
+    }
+
+    /// 500 without a reason: what upstream answers with where it has no better word.
+    pub(crate) fn unknown(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
+    }
+
+    /// 409 where others own what was applied.
+    pub(crate) fn apply_conflict(message: String, causes: &[Cause]) -> Self {
+        Self::new(409, "Conflict", message).with_causes(causes)
+    }
+
+    /// 406 where the type is spoken, but not in the form that is wanted.
+    pub(crate) fn not_converted(accepted: &[String]) -> Self {
+        let message =
+            format!("only the following media types are accepted: {}", accepted.join(", "));
+        Self::new(406, "NotAcceptable", message)
     }
 
     /// 501 for a part of the API that this server does not have; upstream has no such answer, because it has all parts.

@@ -223,7 +223,7 @@ impl Client {
         match reply.body {
             Body::Whole(Some(bytes)) => serde_json::from_slice(&bytes)
                 .map_err(|error| Status::internal(&format!("an answer that is no JSON: {error}"))),
-            Body::Whole(None) | Body::Stream(_) => Ok(Value::Null),
+            Body::Whole(None) | Body::Stream(_) | Body::Frames(_) => Ok(Value::Null),
         }
     }
 

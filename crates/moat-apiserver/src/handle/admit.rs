@@ -3,6 +3,7 @@
 use super::Call;
 use crate::api::Api;
 use crate::kinds::{Kind, Served, Subresource};
+use crate::managed::Write;
 use crate::names;
 use crate::object::{decode, drop_empty_metadata, is_deleting, meta, meta_mut, text};
 use crate::stamp::{now, suffix, uid};
@@ -66,17 +67,23 @@ pub(super) fn lives(api: &Api, call: &Call<'_>, name: &str) -> Result<(), Status
     Ok(())
 }
 
+/// Who keeps account of a write's fields.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Account<'a> {
+    /// Nobody: an object of the server's own.
+    Nobody,
+    /// The writer that changed something.
+    Of(&'a Write<'a>),
+    /// The object has its account already: it was applied.
+    Done,
+}
+
 /// Fills in what the server says of a new object.
-pub(super) fn prepare_new(kind: &Kind, object: &mut Value) {
+pub(super) fn prepare_new(kind: &Kind, object: &mut Value, account: Account<'_>) {
     let strategy = strategy::of(kind);
     let metadata = meta_mut(object);
-    for field in [
-        "resourceVersion",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "selfLink",
-        "managedFields",
-    ] {
+    for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"]
+    {
         metadata.shift_remove(field);
     }
     metadata.insert("uid".to_owned(), uid().into());
@@ -92,6 +99,13 @@ pub(super) fn prepare_new(kind: &Kind, object: &mut Value) {
         map.shift_remove("status");
     }
     (strategy.default)(object);
+    match account {
+        Account::Nobody => {
+            meta_mut(object).shift_remove("managedFields");
+        }
+        Account::Of(write) => write.created(object),
+        Account::Done => {}
+    }
     (strategy.create)(object);
     drop_empty_metadata(object);
 }
@@ -115,9 +129,7 @@ pub(super) fn prepare_changed(kind: &Kind, sub: Option<Subresource>, old: &Value
             None => metadata.shift_remove(field),
         };
     }
-    for field in ["selfLink", "managedFields"] {
-        meta_mut(new).shift_remove(field);
-    }
+    meta_mut(new).shift_remove("selfLink");
     let part = if sub == Some(Subresource::Status) { Part::Status } else { Part::Rest };
     keep(kind, part, old, new);
     (strategy.default)(new);

@@ -6,10 +6,10 @@ use crate::crd::Custom;
 use crate::json;
 use crate::kinds::Kind;
 use crate::negotiate::{self, Encoding};
-use crate::object::{drop_nulls, text};
+use crate::object::{drop_nulls, meta_mut, text};
 use crate::schema::{Schema, check};
 use crate::status::Status;
-use crate::wire;
+use crate::{wire, yaml};
 use serde_json::{Map, Value};
 
 /// How many warnings one answer carries; more only repeat.
@@ -48,6 +48,7 @@ pub(super) fn read(
     let encoding = negotiate::body(&call.content_type, wire::has_message(version, kind))?;
     let parsed = match encoding {
         Encoding::Json => json::parse(bytes),
+        Encoding::Yaml => yaml::parse(bytes),
         Encoding::Protobuf => wire::open(bytes, version, kind).map(|value| (value, Vec::new())),
     };
     let (value, duplicates) = parsed.map_err(|why| unrecognized(kind, &why, bytes))?;
@@ -91,8 +92,24 @@ fn summary(bytes: &[u8]) -> String {
     }
 }
 
-/// Holds a whole object against its type, in the way that the client chose.
+/// Holds a whole object against its type, in the way that the client chose. The account of its fields is nothing to look into: who keeps it
+/// reads it with care.
 pub(super) fn checked(
+    call: &Call<'_>,
+    mut value: Value,
+    duplicates: Vec<String>,
+    validation: Validation,
+) -> Result<(Value, Vec<String>), Status> {
+    let metadata = value.get_mut("metadata").and_then(Value::as_object_mut);
+    let account = metadata.and_then(|metadata| metadata.shift_remove("managedFields"));
+    let (mut value, warnings) = typed(call, value, duplicates, validation)?;
+    if let Some(account) = account {
+        meta_mut(&mut value).insert("managedFields".to_owned(), account);
+    }
+    Ok((value, warnings))
+}
+
+fn typed(
     call: &Call<'_>,
     mut value: Value,
     duplicates: Vec<String>,
@@ -120,9 +137,13 @@ pub(super) fn checked(
     }
     prune(schema, &mut value);
     drop_nulls(&mut value);
-    strict.truncate(WARNINGS_MAX);
-    let warnings = if validation == Validation::Warn { strict } else { Vec::new() };
-    Ok((value, warnings))
+    Ok((value, warnings(strict, validation)))
+}
+
+/// What is told of findings that do not refuse a body.
+pub(super) fn warnings(mut findings: Vec<String>, validation: Validation) -> Vec<String> {
+    findings.truncate(WARNINGS_MAX);
+    if validation == Validation::Warn { findings } else { Vec::new() }
 }
 
 /// The same for a kind that a client defined: its schema drops fields and fills in defaults; types are told with its other rules.
@@ -169,7 +190,7 @@ fn prune(schema: Schema<'_>, value: &mut Value) {
 }
 
 /// Refuses an object of another kind or version than the path's. A body that says neither is of the path's.
-fn of_kind(call: &Call<'_>, value: &Value) -> Result<(), Status> {
+pub(super) fn of_kind(call: &Call<'_>, value: &Value) -> Result<(), Status> {
     let kind = call.kind();
     let (version, own) = (text(value, "/apiVersion"), text(value, "/kind"));
     let want = kind.api_version();

@@ -1,5 +1,6 @@
 //! Creates objects.
 
+use super::admit::Account;
 use super::options::WriteOptions;
 use super::{Call, admit, body, refused, send};
 use crate::admission;
@@ -21,10 +22,11 @@ pub(super) async fn create(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<R
     let (mut object, warnings) = body::object(call, bytes, options.validation)?;
     object = call.served.kept(object);
     body::stamp_kind(&call.served.stored, &mut object);
+    let write = options.write(call);
     let generates = meta(&object, "name").is_empty() && !meta(&object, "generateName").is_empty();
     let mut tries = if generates { NAME_TRIES } else { 1 };
     let created = loop {
-        let attempt = once(api, call, object.clone(), options.dry_run).await;
+        let attempt = once(api, call, object.clone(), options.dry_run, Account::Of(&write)).await;
         tries -= 1;
         match attempt {
             Err(status) if status.reason == "AlreadyExists" && 0 < tries => {}
@@ -35,11 +37,12 @@ pub(super) async fn create(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<R
     Ok(send::value(call, form, 201, &created)?.warn(warnings).warn(more))
 }
 
-async fn once(
+pub(super) async fn once(
     api: &Api,
     call: &Call<'_>,
     mut object: Value,
     dry_run: bool,
+    account: Account<'_>,
 ) -> Result<(Value, Vec<String>), Status> {
     let kind = &*call.served.stored;
     if call.kind().custom.as_ref().is_some_and(|custom| custom.is_ending) {
@@ -51,7 +54,7 @@ async fn once(
     admit::name(call, &mut object)?;
     let name = meta(&object, "name").to_owned();
     admit::lives(api, call, &name)?;
-    admit::prepare_new(kind, &mut object);
+    admit::prepare_new(kind, &mut object, account);
     let _counting = if admission::is_counted(call.request(api)) {
         Some(api.counting.lock().await)
     } else {
@@ -138,7 +141,7 @@ fn prepared(
     if let Some(namespace) = namespace {
         crate::object::meta_mut(&mut object).insert("namespace".to_owned(), namespace.into());
     }
-    admit::prepare_new(&served.stored, &mut object);
+    admit::prepare_new(&served.stored, &mut object, Account::Nobody);
     admit::validate(served, None, &object)?;
     let key = served.key(namespace, &name).map_err(|error| super::bad_key(&error))?;
     Ok((key, encode(&served.stored, &object)))

@@ -7,7 +7,6 @@ use super::update::TRIES;
 use super::{Call, refused, send};
 use crate::admission::{self, Request};
 use crate::api::{Api, Reply};
-use crate::negotiate::{Form, form};
 use crate::object::{
     child_mut, decode, encode, finalizers, is_deleting, list, meta, meta_mut, number,
 };
@@ -168,7 +167,7 @@ pub(super) async fn delete_collection(
     bytes: &[u8],
 ) -> Result<Reply, Status> {
     let options = Options::of(call, bytes)?;
-    let form = form(&call.accept, &[Form::Table, Form::Partial])?;
+    let form = call.form()?;
     let (selector, scope) = selection(call)?;
     let page = api.store.list(&List::new(&call.served.resource, scope));
     let page = page.map_err(|error| Status::unavailable(&error.to_string()))?;

@@ -3,7 +3,6 @@
 use super::options::{At, ListOptions};
 use super::{Call, bad_key, send};
 use crate::api::{Api, Reply};
-use crate::negotiate::{Form, form};
 use crate::selector::Selector;
 use crate::status::Status;
 use base64::Engine as _;
@@ -31,7 +30,7 @@ pub(crate) fn selection(call: &Call<'_>) -> Result<(Selector, Scope), Status> {
 
 pub(super) fn list(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
     let options = ListOptions::of(call)?;
-    let form = form(&call.accept, &[Form::Table, Form::Partial])?;
+    let form = call.form()?;
     let (selector, scope) = selection(call)?;
     let mut wanted = List::new(&call.served.resource, scope);
     match options.at {

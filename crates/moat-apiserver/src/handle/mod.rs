@@ -1,6 +1,7 @@
 //! One function a verb, the same for every kind.
 
 mod admit;
+mod apply;
 mod binding;
 mod body;
 mod create;
@@ -18,7 +19,7 @@ use crate::admission::Request;
 use crate::api::{Api, Reply};
 use crate::authorize::User;
 use crate::kinds::{Kind, Served, Subresource};
-use crate::negotiate::{Form, form};
+use crate::negotiate::{Form, Offer, Wanted, choose};
 use crate::object::decode;
 use crate::query::Query;
 use crate::status::Status;
@@ -45,6 +46,8 @@ pub(crate) struct Call<'a> {
     pub(crate) user: &'a User,
     pub(crate) accept: String,
     pub(crate) content_type: String,
+    /// What the client calls itself: the manager of what it writes, unless it names another.
+    pub(crate) user_agent: String,
     /// Set for callers in this process: their object, if the call has one, and their wish to be answered with a value.
     pub(crate) local: Option<Local>,
 }
@@ -83,9 +86,18 @@ impl Call<'_> {
         Status::not_found(self.kind().about(), &self.name)
     }
 
-    /// The form of an answer that is one object.
+    /// What the client wants of this path.
+    pub(crate) fn wanted(&self) -> Result<Wanted, Status> {
+        let kind = self.kind();
+        let plain = !kind.is_stored() || self.subresource == Some(Subresource::Scale);
+        let forms: &[Form] = if plain { &[] } else { &[Form::Table, Form::Partial] };
+        let protobuf = crate::wire::has_message(&kind.api_version(), &kind.kind);
+        choose(&self.accept, Offer { forms, protobuf, watch: self.verb == "watch" })
+    }
+
+    /// The form of an answer.
     fn form(&self) -> Result<Form, Status> {
-        form(&self.accept, &[Form::Table, Form::Partial])
+        self.wanted().map(|wanted| wanted.form)
     }
 }
 

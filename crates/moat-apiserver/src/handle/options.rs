@@ -1,6 +1,8 @@
 //! Query options of writes, lists and watches, checked as upstream checks them.
 
 use super::Call;
+use crate::kinds::Subresource;
+use crate::managed::Write;
 use crate::status::{About, Cause, Status};
 
 /// What to do with fields that a type does not have.
@@ -11,11 +13,18 @@ pub(crate) enum Validation {
     Ignore,
 }
 
+/// Bytes of a manager's name, as upstream has it.
+const MANAGER_BYTES_MAX: usize = 128;
+
 /// Options of a write.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct WriteOptions {
     pub(crate) dry_run: bool,
     pub(crate) validation: Validation,
+    /// Whether what others own may be taken from them: only who applies can ask.
+    pub(crate) force: bool,
+    /// Who writes, if they say so.
+    manager: String,
 }
 
 impl WriteOptions {
@@ -35,14 +44,28 @@ impl WriteOptions {
             "timeout",
             "includeObject",
         ])?;
-        if query.get("force").is_some() {
-            let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
-            return Err(Status::invalid(
-                About { group: "meta.k8s.io", resource: "PatchOptions" },
-                "",
-                &[cause],
-            ));
+        let applies = super::apply::is_apply(call);
+        let manager = query.get("fieldManager").unwrap_or_default();
+        let mut causes = Vec::new();
+        if query.get("force").is_some() && !applies {
+            causes.push(Cause::forbidden("force", "may not be specified for non-apply patch"));
         }
+        if manager.is_empty() && applies {
+            causes.push(Cause::required("fieldManager", "is required for apply patch"));
+        }
+        if MANAGER_BYTES_MAX < manager.len() {
+            let why = format!("Too long: may not be more than {MANAGER_BYTES_MAX} bytes");
+            causes.push(Cause::field("FieldValueTooLong", "fieldManager", why));
+        }
+        if manager.chars().any(char::is_control) {
+            let why = "should only contain printable characters";
+            causes.push(Cause::invalid("fieldManager", &manager.into(), why));
+        }
+        if !causes.is_empty() {
+            let about = About { group: "meta.k8s.io", resource: kind };
+            return Err(Status::invalid(about, "", &causes));
+        }
+        let force = query.switch("force")?.unwrap_or(false);
         let dry_run = dry_run(query.all("dryRun"), kind)?;
         let validation = match query.get("fieldValidation") {
             None | Some("" | "Warn") => Validation::Warn,
@@ -61,7 +84,13 @@ impl WriteOptions {
                 ));
             }
         };
-        Ok(Self { dry_run, validation })
+        Ok(Self { dry_run, validation, force, manager: manager.to_owned() })
+    }
+
+    /// The write, to those who keep account of fields.
+    pub(crate) fn write<'a>(&self, call: &'a Call<'_>) -> Write<'a> {
+        let subresource = call.subresource.map(Subresource::name).unwrap_or_default();
+        Write::new(&call.served.stored, subresource, &self.manager, &call.user_agent)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The `scale` subresource: the number of replicas as `autoscaling/v1` `Scale`, the same for all kinds that have replicas.
 
+use super::admit::Account;
 use super::body::read;
 use super::options::WriteOptions;
 use super::update::{change, read_patch};
@@ -18,6 +19,7 @@ pub(super) fn get(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
 
 pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Reply, Status> {
     let options = WriteOptions::of(call)?;
+    let write = options.write(call);
     let patch = if call.verb == "patch" { Some(read_patch(call, bytes)?) } else { None };
     let whole = if patch.is_some() {
         Value::Null
@@ -26,7 +28,7 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
     };
     let schema = Schema::of_kind("autoscaling", "v1", "Scale");
     let places = places(call);
-    let (object, _) = change(api, call, options.dry_run, |old| {
+    let (object, _) = change(api, call, options.dry_run, Account::Of(&write), |old| {
         let scale = match &patch {
             Some(patch) => patch.apply(schema, &scale_of(old, &places))?,
             None => whole.clone(),

@@ -1,12 +1,15 @@
 //! Changes objects: whole ones, patches, and their status.
 
+use super::admit::Account;
+use super::apply::{apply, is_apply};
 use super::options::WriteOptions;
 use super::{Call, admit, body, find_value, refused, send};
 use crate::admission;
 use crate::api::{Api, Reply};
 use crate::json;
 use crate::kinds::Subresource;
-use crate::negotiate::PATCHES;
+use crate::managed::keep_times;
+use crate::negotiate::PATCHES_UNTYPED;
 use crate::object::{
     child_mut, decode, encode, finalizers, is_deleting, list, meta, meta_mut, number, same,
 };
@@ -21,11 +24,15 @@ pub(super) const TRIES: usize = 64;
 
 /// `PUT` and `PATCH` of an object, its status, or a namespace's finalizers.
 pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Reply, Status> {
+    if is_apply(call) {
+        return apply(api, call, bytes).await;
+    }
     let options = WriteOptions::of(call)?;
+    let write = options.write(call);
     let form = call.form()?;
     let (object, warnings) = if call.verb == "patch" {
         let patch = read_patch(call, bytes)?;
-        change(api, call, options.dry_run, |old| {
+        change(api, call, options.dry_run, Account::Of(&write), |old| {
             // A patch is about the form that the client sees.
             let new = patch.apply(call.kind().schema(), &call.served.shown(old.clone()))?;
             let (new, warnings) = body::checked(call, new, Vec::new(), options.validation)?;
@@ -35,8 +42,10 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
     } else {
         let (new, warnings) = body::object(call, bytes, options.validation)?;
         let new = call.served.kept(new);
-        let (changed, more) =
-            change(api, call, options.dry_run, |_| Ok((new.clone(), Vec::new()))).await?;
+        let (changed, more) = change(api, call, options.dry_run, Account::Of(&write), |_| {
+            Ok((new.clone(), Vec::new()))
+        })
+        .await?;
         (changed, [warnings, more].concat())
     };
     Ok(send::value(call, form, 200, &object)?.warn(warnings))
@@ -45,7 +54,7 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
 pub(super) fn read_patch(call: &Call<'_>, bytes: &[u8]) -> Result<Patch, Status> {
     let kind = PatchKind::of(&call.content_type)?;
     if kind == PatchKind::Strategic && call.kind().custom.is_some() {
-        return Err(Status::unsupported_media_type(&PATCHES[..2]));
+        return Err(Status::unsupported_media_type(PATCHES_UNTYPED));
     }
     let (patch, _) = json::parse(bytes)
         .map_err(|why| Status::bad_request(format!("error decoding patch: {why}")))?;
@@ -57,6 +66,7 @@ pub(super) async fn change(
     api: &Api,
     call: &Call<'_>,
     dry_run: bool,
+    account: Account<'_>,
     make: impl Fn(&Value) -> Result<(Value, Vec<String>), Status>,
 ) -> Result<(Value, Vec<String>), Status> {
     let kind = &*call.served.stored;
@@ -87,11 +97,15 @@ pub(super) async fn change(
         } else {
             admit::prepare_changed(kind, call.subresource, &old, &mut new);
         }
+        if let Account::Of(write) = account {
+            write.updated(&old, &mut new);
+        }
         warnings.extend(admission::admit(call.request(api), Some(&old), &mut new)?);
         if held.is_some() {
             crate::strategy::allocate(api, &call.served, Some(&old), &mut new)?;
         }
         admit::validate(&call.served, Some(&old), &new)?;
+        keep_times(&old, &mut new);
         if same(&old, &new) {
             return Ok((old, warnings));
         }

@@ -5,7 +5,7 @@ use super::options::ListOptions;
 use super::{Call, send};
 use crate::api::{Api, Body, Reply};
 use crate::kinds::Served;
-use crate::negotiate::{Form, form};
+use crate::negotiate::Form;
 use crate::object::decode;
 use crate::selector::Selector;
 use crate::stamp::random;
@@ -33,7 +33,7 @@ struct Watcher {
 
 pub(super) fn watch(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
     let options = ListOptions::of(call)?;
-    let form = form(&call.accept, &[Form::Table, Form::Partial])?;
+    let form = call.form()?;
     let (selector, scope) = selection(call)?;
     let watcher = Watcher {
         served: Arc::clone(&call.served),

@@ -1,9 +1,9 @@
-//! Patches: three ways to say what changes. Server-side apply will be the fourth.
+//! Patches: three ways to say what changes. Server-side apply, the fourth, is another way: see `managed`.
 
 mod strategic;
 
 use crate::api::BODY_BYTES_MAX;
-use crate::negotiate::PATCHES;
+use crate::negotiate::{PATCHES, PATCHES_UNTYPED};
 use crate::schema::Schema;
 use crate::status::{About, Status};
 use json_patch::PatchOperation;
@@ -77,7 +77,7 @@ impl Patch {
                     strategic::merge(&mut new, patch, schema)?;
                 } else {
                     // As upstream for kinds without types of its own.
-                    return Err(Status::unsupported_media_type(&PATCHES[..2]));
+                    return Err(Status::unsupported_media_type(PATCHES_UNTYPED));
                 }
             }
         }

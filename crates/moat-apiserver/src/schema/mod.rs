@@ -99,6 +99,52 @@ impl<'a> Schema<'a> {
         Self(self.resolved().0.and_then(|map| map.get("items")).and_then(Value::as_object))
     }
 
+    /// Whether the type is this one of JSON's.
+    pub(crate) fn is(self, kind: &str) -> bool {
+        self.resolved().text("type") == kind
+    }
+
+    /// Whether the type names this field.
+    pub(crate) fn names(self, field: &str) -> bool {
+        self.properties().is_some_and(|all| all.contains_key(field))
+    }
+
+    /// A word about the field, or about its type where the field says nothing.
+    fn word(self, key: &str) -> &'a str {
+        match self.text(key) {
+            "" => self.resolved().text(key),
+            own => own,
+        }
+    }
+
+    /// Whether a map has one owner: it says so, or nothing is known of what is in it.
+    pub(crate) fn is_atomic_map(self) -> bool {
+        match self.word("x-kubernetes-map-type") {
+            "atomic" => true,
+            "" => {
+                let resolved = self.resolved().0;
+                resolved.is_some_and(|map| {
+                    map.get("type").is_some_and(|kind| kind == "object")
+                        && !map.contains_key("properties")
+                        && !map.contains_key("additionalProperties")
+                        && !map.contains_key("x-kubernetes-preserve-unknown-fields")
+                })
+            }
+            _ => false,
+        }
+    }
+
+    /// Who owns what of a list: `map` and `set` have owners for each item, others one.
+    pub(crate) fn list_type(self) -> &'a str {
+        self.word("x-kubernetes-list-type")
+    }
+
+    /// By which fields items of a list are the same.
+    pub(crate) fn list_keys(self) -> Vec<&'a str> {
+        let keys = self.0.and_then(|map| map.get("x-kubernetes-list-map-keys"));
+        keys.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
     /// How a strategic merge patch treats the field: `merge`, `retainKeys`, both, or nothing.
     pub(crate) fn patch_strategy(self) -> &'a str {
         self.text("x-kubernetes-patch-strategy")

@@ -149,6 +149,9 @@ fn operation(kind: &Kind, schema: Option<&str>, method: &str, action: &str) -> V
         parameter("fieldManager", "string");
         parameter("fieldValidation", "string");
     }
+    if method == "patch" {
+        parameter("force", "boolean");
+    }
     let reference = schema.map(|name| json!({ "$ref": format!("#/components/schemas/{name}") }));
     let object = reference.clone().unwrap_or_else(|| json!({ "type": "object" }));
     let patch = json!({ "schema": { "type": "object" } });
@@ -156,11 +159,11 @@ fn operation(kind: &Kind, schema: Option<&str>, method: &str, action: &str) -> V
         "post" | "put" => Some(json!({ "application/json": { "schema": object } })),
         "patch" if reference.is_some() && kind.custom.is_none() => Some(json!({
             "application/json-patch+json": patch, "application/merge-patch+json": patch,
-            "application/strategic-merge-patch+json": patch,
+            "application/strategic-merge-patch+json": patch, "application/apply-patch+yaml": patch,
         })),
-        "patch" => Some(
-            json!({ "application/json-patch+json": patch, "application/merge-patch+json": patch }),
-        ),
+        "patch" => Some(json!({
+            "application/json-patch+json": patch, "application/merge-patch+json": patch, "application/apply-patch+yaml": patch,
+        })),
         _ => None,
     };
     let mut operation = json!({

@@ -127,3 +127,33 @@ pub(crate) fn seal(
     bytes(4, &[], &mut out);
     Ok(out)
 }
+
+/// Appends a frame of a watch: its length, and an event about an object that is a body.
+pub(crate) fn frame(kind: &str, object: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    bytes(1, kind.as_bytes(), out);
+    let mut raw = Vec::new();
+    bytes(1, object, &mut raw);
+    bytes(2, &raw, out);
+    let length = u32::try_from(out.len() - start).unwrap_or(u32::MAX).to_be_bytes();
+    out.extend_from_slice(&length);
+    if let Some(tail) = out.get_mut(start..) {
+        tail.rotate_right(length.len());
+    }
+}
+
+/// What an object of a kind has when nobody filled it, without values: in Go structures are always there, and lists that are always written.
+pub(crate) fn empty(api_version: &str, kind: &str) -> Value {
+    let decoded =
+        message(api_version, kind).and_then(|message| decode::decode(message, &[], 0).ok());
+    let mut value = Value::Object(decoded.unwrap_or_default());
+    structures(&mut value);
+    value
+}
+
+fn structures(value: &mut Value) {
+    if let Value::Object(map) = value {
+        map.retain(|_, inner| inner.is_object() || inner.is_null());
+        map.values_mut().for_each(structures);
+    }
+}
