@@ -63,9 +63,10 @@ impl<'a> Write<'a> {
 
     /// Notes a new object's fields.
     pub(crate) fn created(&self, object: &mut Value) {
-        let entries = match entries::is_reset(object) {
-            true => Vec::new(),
-            false => entries::read(object).unwrap_or_default(),
+        let entries = if entries::is_reset(object) {
+            Vec::new()
+        } else {
+            entries::read(object).unwrap_or_default()
         };
         self.update(&self.empty, object, entries);
     }
