@@ -20,11 +20,14 @@ pub(crate) static SLICES: Gvr = Gvr::new("discovery.k8s.io", "v1", "endpointslic
 pub(crate) static REPLICA_SETS: Gvr = Gvr::new("apps", "v1", "replicasets");
 pub(crate) static REPLICATION_CONTROLLERS: Gvr = Gvr::new("", "v1", "replicationcontrollers");
 pub(crate) static DEPLOYMENTS: Gvr = Gvr::new("apps", "v1", "deployments");
+pub(crate) static JOBS: Gvr = Gvr::new("batch", "v1", "jobs");
 
 /// The index of what a controller manages, by its uid.
 pub(crate) const OF: usize = 0;
 /// The index of what nobody manages, by namespace.
 pub(crate) const ORPHANS: usize = 1;
+/// The index of pods that a Job's finalizer holds, by the path of the Job.
+pub(crate) const TRACKED: usize = 2;
 
 /// How long a writer waits for its cache; then it is tried anew, by what there is.
 const REACH: Duration = Duration::from_secs(5);
@@ -42,6 +45,7 @@ pub(crate) struct Context {
     pub(crate) replica_sets: Cache<Value>,
     pub(crate) replication_controllers: Cache<Value>,
     pub(crate) deployments: Cache<Value>,
+    pub(crate) jobs: Cache<Value>,
 }
 
 fn managed<T>(item: &Item<T>, words: &mut Vec<Box<str>>) {
@@ -71,13 +75,14 @@ impl Context {
         Self {
             recorder,
             namespaces: Cache::start(of(), NAMESPACES.clone(), vec![]),
-            pods: Cache::start(of(), PODS.clone(), vec![managed, unmanaged]),
+            pods: Cache::start(of(), PODS.clone(), vec![managed, unmanaged, crate::job::tracked]),
             services: Cache::start(of(), SERVICES.clone(), vec![]),
             slices: Cache::start(of(), SLICES.clone(), vec![service_name]),
             endpoints: Cache::start(of(), ENDPOINTS.clone(), vec![]),
             replica_sets: Cache::start(of(), REPLICA_SETS.clone(), vec![managed, unmanaged]),
             replication_controllers: Cache::start(of(), REPLICATION_CONTROLLERS.clone(), vec![]),
             deployments: Cache::start(of(), DEPLOYMENTS.clone(), vec![]),
+            jobs: Cache::start(of(), JOBS.clone(), vec![]),
             cluster,
             options,
         }
@@ -93,6 +98,7 @@ impl Context {
             &self.replica_sets,
             &self.replication_controllers,
             &self.deployments,
+            &self.jobs,
         ] {
             cache.synced().await;
         }

@@ -3,8 +3,9 @@
 //! Each is a pure plan, which is given everything it decides by (also the time), and a driver that reads caches, carries the plan out and waits
 //! until the caches have what it wrote. Plans are tested without a cluster.
 //!
-//! Here: namespaces, default ServiceAccounts and the root certificate, garbage, ReplicaSets and ReplicationControllers, Deployments, endpoints
-//! of Services. Other kinds are stored and nothing is done about them.
+//! Here: namespaces, default ServiceAccounts and the root certificate, garbage, ReplicaSets and ReplicationControllers, Deployments, Jobs,
+//! endpoints of Services. Other kinds are stored and nothing is done about them. A Job that asks for `podFailurePolicy`, `successPolicy` or
+//! `backoffLimitPerIndex` is not run; an event on it says so.
 
 mod account;
 mod context;
@@ -12,9 +13,11 @@ mod deployment;
 mod endpoint;
 mod event;
 mod garbage;
+mod job;
 mod json;
 mod namespace;
 mod pod;
+mod pods;
 mod replica;
 mod selector;
 
@@ -62,6 +65,7 @@ pub fn start(cluster: Arc<dyn Cluster>, options: Options) -> Handle {
     account::start(&context, &graph, &mut tasks);
     replica::start(&context, &mut tasks);
     deployment::start(&context, &mut tasks);
+    job::start(&context, &mut tasks);
     endpoint::start(&context, &mut tasks);
     Handle { tasks }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Annotated {
 pub(crate) struct Annotations {
     #[serde(rename = "controller.kubernetes.io/pod-deletion-cost")]
     pub(crate) deletion_cost: Option<Box<str>>,
+    #[serde(rename = "batch.kubernetes.io/job-completion-index")]
+    pub(crate) completion_index: Option<Box<str>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -52,7 +54,7 @@ pub(crate) struct Port {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct PodStatus {
     pub(crate) phase: Box<str>,
     pub(crate) conditions: Vec<Condition>,
@@ -60,6 +62,27 @@ pub(crate) struct PodStatus {
     pub(crate) pod_ip: Box<str>,
     #[serde(rename = "podIPs")]
     pub(crate) pod_ips: Vec<Ip>,
+    pub(crate) container_statuses: Vec<ContainerStatus>,
+    pub(crate) init_container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ContainerStatus {
+    pub(crate) restart_count: i64,
+    pub(crate) state: ContainerState,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct ContainerState {
+    pub(crate) terminated: Option<Terminated>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Terminated {
+    pub(crate) finished_at: Option<Box<str>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -92,6 +115,12 @@ impl Pod {
         crate::json::seconds(ready.last_transition_time.as_deref()?)
     }
 
+    /// Since when it is not ready, in seconds.
+    pub(crate) fn unready_since(&self) -> Option<i64> {
+        let ready = self.ready_condition().filter(|ready| &*ready.status == "False")?;
+        crate::json::seconds(ready.last_transition_time.as_deref()?)
+    }
+
     /// Whether it has ended for good.
     pub(crate) fn is_over(&self) -> bool {
         matches!(&*self.status.phase, "Succeeded" | "Failed")
@@ -107,4 +136,9 @@ impl Pod {
             self.ready_since().map(|since| since + min_ready_seconds)
         }
     }
+}
+
+/// Whether a pod is being deleted and has not ended.
+pub(crate) fn is_terminating(pod: &PodItem) -> bool {
+    pod.meta.is_deleting() && !pod.value.is_over()
 }

@@ -21,6 +21,8 @@ static SLICES: Gvr = Gvr::new("discovery.k8s.io", "v1", "endpointslices");
 static REPLICA_SETS: Gvr = Gvr::new("apps", "v1", "replicasets");
 static DEPLOYMENTS: Gvr = Gvr::new("apps", "v1", "deployments");
 
+static JOBS: Gvr = Gvr::new("batch", "v1", "jobs");
+
 struct World {
     server: Running,
     client: Client,
@@ -351,6 +353,68 @@ async fn a_service_has_its_pods_behind_it() {
     world.client.delete(SERVICES.at("default", "web"), &DeleteOptions::default()).await.unwrap();
     world.until(&SLICES, "default", |all| n(all) == 0).await;
     world.until(&ENDPOINTS, "default", <[Value]>::is_empty).await;
+    world.end().await;
+}
+
+fn job(name: &str, spec: Value) -> Value {
+    let mut spec = spec;
+    spec["template"] = json!({ "spec": { "restartPolicy": "Never", "containers": [{ "name": "c", "image": "one:1" }] } });
+    json!({ "metadata": { "name": name }, "spec": spec })
+}
+
+fn finalizers(pod: &Value) -> usize {
+    pod["metadata"]["finalizers"].as_array().map_or(0, Vec::len)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_runs_each_index_once_and_goes() {
+    let world = World::start().await;
+    let spec = json!({ "completions": 3, "parallelism": 2, "completionMode": "Indexed" });
+    world.client.create(JOBS.at("default", ""), job("j", spec)).await.unwrap();
+    for done in 1..=3 {
+        let running = |pod: &&Value| pod["status"]["phase"] == "Running";
+        let pods = world
+            .until(&PODS, "default", |all| all.iter().filter(running).count() == 2.min(4 - done))
+            .await;
+        assert!(pods.iter().filter(running).all(|pod| finalizers(pod) == 1));
+        let pod = pods.iter().find(running).unwrap();
+        let patch = json!({ "status": { "phase": "Succeeded" } });
+        let at = PODS.at("default", pod["metadata"]["name"].as_str().unwrap()).part("status");
+        world.client.patch(at, PatchType::Merge, &patch).await.unwrap();
+        world.until(&JOBS, "default", |all| all[0]["status"]["succeeded"] == done).await;
+    }
+    let jobs = world
+        .until(&JOBS, "default", |all| {
+            let all = all[0]["status"]["conditions"].as_array();
+            all.is_some_and(|all| all.iter().any(|one| one["type"] == "Complete"))
+        })
+        .await;
+    let status = &jobs[0]["status"];
+    assert_eq!((&status["completedIndexes"], &status["active"]), (&json!("0-2"), &Value::Null));
+    let reasons: Vec<&Value> =
+        status["conditions"].as_array().unwrap().iter().map(|one| &one["type"]).collect();
+    assert_eq!(reasons, ["SuccessCriteriaMet", "Complete"]);
+    let pods =
+        world.until(&PODS, "default", |all| all.iter().all(|pod| finalizers(pod) == 0)).await;
+    assert_eq!(pods.len(), 3);
+    let patch = json!({ "spec": { "ttlSecondsAfterFinished": 0 } });
+    world.client.patch(JOBS.at("default", "j"), PatchType::Merge, &patch).await.unwrap();
+    world.until(&JOBS, "default", <[Value]>::is_empty).await;
+    assert!(world.list(&PODS, "default").is_empty());
+
+    // One that goes while it runs holds no pod back; one that asks for more than there is says so.
+    world.client.create(JOBS.at("default", ""), job("k", json!({}))).await.unwrap();
+    world.until(&PODS, "default", |all| all.len() == 1).await;
+    world.client.delete(JOBS.at("default", "k"), &DeleteOptions::default()).await.unwrap();
+    world.until(&PODS, "default", <[Value]>::is_empty).await;
+    let spec = json!({ "completionMode": "Indexed", "completions": 2, "backoffLimitPerIndex": 1 });
+    world.client.create(JOBS.at("default", ""), job("l", spec)).await.unwrap();
+    let events = world
+        .until(&EVENTS, "default", |all| all.iter().any(|one| one["reason"] == "UnsupportedField"))
+        .await;
+    let said = events.iter().find(|one| one["reason"] == "UnsupportedField").unwrap();
+    assert_eq!(said["message"], "Job is not run: spec.backoffLimitPerIndex is not supported");
+    assert!(world.list(&PODS, "default").is_empty());
     world.end().await;
 }
 

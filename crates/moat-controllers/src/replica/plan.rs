@@ -2,9 +2,8 @@
 
 use crate::json::{number, set};
 use crate::pod::PodItem;
+use crate::pods::rank;
 use serde_json::{Value, json};
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 /// Everything that the decision is made by.
 #[derive(Debug)]
@@ -89,37 +88,4 @@ fn status(set_: &Value, [replicas, labeled, ready, available]: [i64; 4]) -> Opti
         set(&mut new, &["conditions"], conditions.clone());
     }
     (new != *old).then_some(new)
-}
-
-/// Pods in the order in which they go: what helps least first (upstream's `ActivePodsWithRanks`).
-fn rank<'a>(active: &[&'a PodItem]) -> Vec<&'a PodItem> {
-    let mut on_node: BTreeMap<&str, usize> = BTreeMap::new();
-    for pod in active {
-        *on_node.entry(&pod.value.spec.node_name).or_default() += 1;
-    }
-    let key = |pod: &PodItem| {
-        let value = &pod.value;
-        let node = &*value.spec.node_name;
-        let phase = match &*value.status.phase {
-            "Pending" | "" => 0,
-            "Unknown" => 1,
-            _ => 2,
-        };
-        let cost = value.metadata.annotations.deletion_cost.as_deref();
-        let cost: i32 = cost.and_then(|cost| cost.parse().ok()).unwrap_or(0);
-        let n_neighbours =
-            if node.is_empty() { 0 } else { on_node.get(node).copied().unwrap_or(0) };
-        (
-            !node.is_empty(),
-            phase,
-            value.is_ready(),
-            cost,
-            Reverse(n_neighbours),
-            Reverse(value.ready_since().unwrap_or(i64::MAX)),
-            Reverse(pod.meta.creation_timestamp.clone()),
-        )
-    };
-    let mut ranked: Vec<&PodItem> = active.to_vec();
-    ranked.sort_by_cached_key(|pod| key(pod));
-    ranked
 }
