@@ -20,6 +20,9 @@ pub(crate) static SLICES: Gvr = Gvr::new("discovery.k8s.io", "v1", "endpointslic
 pub(crate) static REPLICA_SETS: Gvr = Gvr::new("apps", "v1", "replicasets");
 pub(crate) static REPLICATION_CONTROLLERS: Gvr = Gvr::new("", "v1", "replicationcontrollers");
 pub(crate) static DEPLOYMENTS: Gvr = Gvr::new("apps", "v1", "deployments");
+pub(crate) static DAEMON_SETS: Gvr = Gvr::new("apps", "v1", "daemonsets");
+pub(crate) static REVISIONS: Gvr = Gvr::new("apps", "v1", "controllerrevisions");
+pub(crate) static NODES: Gvr = Gvr::new("", "v1", "nodes");
 pub(crate) static JOBS: Gvr = Gvr::new("batch", "v1", "jobs");
 
 /// The index of what a controller manages, by its uid.
@@ -46,6 +49,9 @@ pub(crate) struct Context {
     pub(crate) replication_controllers: Cache<Value>,
     pub(crate) deployments: Cache<Value>,
     pub(crate) jobs: Cache<Value>,
+    pub(crate) daemon_sets: Cache<Value>,
+    pub(crate) revisions: Cache<Value>,
+    pub(crate) nodes: Cache<Value>,
 }
 
 fn managed<T>(item: &Item<T>, words: &mut Vec<Box<str>>) {
@@ -83,6 +89,9 @@ impl Context {
             replication_controllers: Cache::start(of(), REPLICATION_CONTROLLERS.clone(), vec![]),
             deployments: Cache::start(of(), DEPLOYMENTS.clone(), vec![]),
             jobs: Cache::start(of(), JOBS.clone(), vec![]),
+            daemon_sets: Cache::start(of(), DAEMON_SETS.clone(), vec![]),
+            revisions: Cache::start(of(), REVISIONS.clone(), vec![managed]),
+            nodes: Cache::start(of(), NODES.clone(), vec![]),
             cluster,
             options,
         }
@@ -99,6 +108,9 @@ impl Context {
             &self.replication_controllers,
             &self.deployments,
             &self.jobs,
+            &self.daemon_sets,
+            &self.revisions,
+            &self.nodes,
         ] {
             cache.synced().await;
         }

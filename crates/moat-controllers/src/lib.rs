@@ -4,11 +4,13 @@
 //! until the caches have what it wrote. Plans are tested without a cluster.
 //!
 //! Here: namespaces, default ServiceAccounts and the root certificate, garbage, ReplicaSets and ReplicationControllers, Deployments, Jobs,
-//! endpoints of Services. Other kinds are stored and nothing is done about them. A Job that asks for `podFailurePolicy`, `successPolicy` or
-//! `backoffLimitPerIndex` is not run; an event on it says so.
+//! DaemonSets, endpoints of Services. Other kinds are stored and nothing is done about them. A Job that asks for `podFailurePolicy`, `successPolicy` or
+//! `backoffLimitPerIndex` is not run; an event on it says so, and so it is with a
+//! DaemonSet that asks for `maxSurge`.
 
 mod account;
 mod context;
+mod daemon;
 mod deployment;
 mod endpoint;
 mod event;
@@ -65,6 +67,7 @@ pub fn start(cluster: Arc<dyn Cluster>, options: Options) -> Handle {
     account::start(&context, &graph, &mut tasks);
     replica::start(&context, &mut tasks);
     deployment::start(&context, &mut tasks);
+    daemon::start(&context, &mut tasks);
     job::start(&context, &mut tasks);
     endpoint::start(&context, &mut tasks);
     Handle { tasks }

@@ -37,6 +37,41 @@ pub(crate) struct Spec {
     pub(crate) hostname: Box<str>,
     pub(crate) subdomain: Box<str>,
     pub(crate) containers: Vec<Container>,
+    pub(crate) affinity: Option<Box<Affinity>>,
+}
+
+/// The one node that a pod is for, where node affinity names it; the rest of affinity is the scheduler's.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Affinity {
+    pub(crate) node_affinity: NodeAffinity,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct NodeAffinity {
+    #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
+    pub(crate) required: NodeTerms,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct NodeTerms {
+    pub(crate) node_selector_terms: Vec<NodeTerm>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct NodeTerm {
+    pub(crate) match_fields: Vec<Field>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Field {
+    pub(crate) key: Box<str>,
+    pub(crate) operator: Box<str>,
+    pub(crate) values: Vec<Box<str>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -101,6 +136,17 @@ pub(crate) struct Condition {
 }
 
 impl Pod {
+    /// The node that it is on, or the one that it can only be on.
+    pub(crate) fn target(&self) -> Option<&str> {
+        if !self.spec.node_name.is_empty() {
+            return Some(&self.spec.node_name);
+        }
+        let terms = &self.spec.affinity.as_ref()?.node_affinity.required.node_selector_terms;
+        let mut fields = terms.iter().flat_map(|term| &term.match_fields);
+        let field = fields.find(|one| &*one.key == "metadata.name" && &*one.operator == "In")?;
+        field.values.first().map(|name| &**name)
+    }
+
     fn ready_condition(&self) -> Option<&Condition> {
         self.status.conditions.iter().find(|one| &*one.kind == "Ready")
     }

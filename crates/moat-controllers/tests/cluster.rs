@@ -21,6 +21,9 @@ static SLICES: Gvr = Gvr::new("discovery.k8s.io", "v1", "endpointslices");
 static REPLICA_SETS: Gvr = Gvr::new("apps", "v1", "replicasets");
 static DEPLOYMENTS: Gvr = Gvr::new("apps", "v1", "deployments");
 
+static NODES: Gvr = Gvr::new("", "v1", "nodes");
+static DAEMON_SETS: Gvr = Gvr::new("apps", "v1", "daemonsets");
+static REVISIONS: Gvr = Gvr::new("apps", "v1", "controllerrevisions");
 static JOBS: Gvr = Gvr::new("batch", "v1", "jobs");
 
 struct World {
@@ -415,6 +418,58 @@ async fn a_job_runs_each_index_once_and_goes() {
     let said = events.iter().find(|one| one["reason"] == "UnsupportedField").unwrap();
     assert_eq!(said["message"], "Job is not run: spec.backoffLimitPerIndex is not supported");
     assert!(world.list(&PODS, "default").is_empty());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_set_is_on_each_node_and_rolls() {
+    let world = World::start().await;
+    let add = async |name: &str, os: &str| {
+        let node = json!({ "metadata": { "name": name, "labels": { "os": os } } });
+        world.client.create(NODES.at("", ""), node).await.unwrap();
+        // A new node may be tainted until it is ready; these are.
+        let patch = json!({ "spec": { "taints": null } });
+        world.client.patch(NODES.at("", name), PatchType::Merge, &patch).await.unwrap();
+    };
+    for (name, os) in [("a", "linux"), ("b", "linux"), ("w", "windows")] {
+        add(name, os).await;
+    }
+    let mut set = deployment("agent", 0, "one:1");
+    set["spec"]["replicas"] = Value::Null;
+    set["spec"]["template"]["spec"]["nodeSelector"] = json!({ "os": "linux" });
+    world.client.create(DAEMON_SETS.at("default", ""), set).await.unwrap();
+    let is_done = |all: &[Value], generation: i64, n: i64| {
+        let status = &all[0]["status"];
+        status["observedGeneration"] == generation
+            && ["desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable"]
+                .iter()
+                .all(|field| status[*field] == n)
+    };
+    world.until(&DAEMON_SETS, "default", |all| is_done(all, 1, 2)).await;
+    add("c", "linux").await;
+    world.until(&DAEMON_SETS, "default", |all| is_done(all, 1, 3)).await;
+    let at = DAEMON_SETS.at("default", "agent");
+    let image = |image: &str| json!({ "spec": { "template": { "spec": { "containers": [{ "name": "c", "image": image }] } } } });
+    for (generation, name) in [(2, "two:2"), (3, "one:1")] {
+        world.client.patch(at, PatchType::Strategic, &image(name)).await.unwrap();
+        world.until(&DAEMON_SETS, "default", |all| is_done(all, generation, 3)).await;
+        let pods = world.list(&PODS, "default");
+        assert!(pods.len() == 3);
+        assert!(pods.iter().all(|pod| pod["spec"]["containers"][0]["image"] == name));
+    }
+    // The first template again is the first revision with a new number.
+    let mut numbers: Vec<i64> = world
+        .list(&REVISIONS, "default")
+        .iter()
+        .map(|one| one["revision"].as_i64().unwrap())
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [2, 3]);
+    // A node that is no longer for it loses its pod.
+    let patch = json!({ "metadata": { "labels": { "os": "plan9" } } });
+    world.client.patch(NODES.at("", "c"), PatchType::Merge, &patch).await.unwrap();
+    world.until(&DAEMON_SETS, "default", |all| is_done(all, 3, 2)).await;
+    world.until(&PODS, "default", |all| all.len() == 2).await;
     world.end().await;
 }
 

@@ -4,7 +4,7 @@ use crate::affinity::{Affinity, Spread};
 use crate::labels::{Labels, NodeSelector, NodeTerm, Requirement, Selector};
 use crate::read::{Problems, instant, list, text, whole};
 use crate::resources::{Resources, requests};
-use crate::taint::Toleration;
+use crate::taint::{Taint, Toleration};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -176,9 +176,16 @@ impl Pod {
     }
 
     /// Whether its node selector and required node affinity allow a node.
-    pub(crate) fn wants_node(&self, name: &str, labels: &Labels) -> bool {
+    pub fn wants_node(&self, name: &str, labels: &Labels) -> bool {
         self.node_labels.iter().all(|one| one.holds(labels.get(&one.key)))
             && self.node_required.as_ref().is_none_or(|all| all.matches(name, labels))
+    }
+}
+
+impl Pod {
+    /// The taints that it does not tolerate.
+    pub fn minds<'a>(&self, taints: &'a [Taint]) -> impl Iterator<Item = &'a Taint> {
+        taints.iter().filter(|taint| !self.tolerations.iter().any(|one| one.tolerates(taint)))
     }
 }
 

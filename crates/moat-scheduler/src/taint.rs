@@ -55,7 +55,8 @@ impl Effect {
 }
 
 impl Taint {
-    pub(crate) fn read_all(spec: &Value) -> Vec<Self> {
+    /// Reads the taints of a node's `spec`.
+    pub fn read_all(spec: &Value) -> Vec<Self> {
         let read = |one: &Value| Self {
             key: text(one, "key").into(),
             value: text(one, "value").into(),

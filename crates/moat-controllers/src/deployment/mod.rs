@@ -11,6 +11,7 @@ use crate::json::{annotation, number, revision, set, text};
 use moat_apiserver::{DeleteOptions, PatchType, Status};
 use moat_informer::{Done, Item, Queue};
 use moat_store::Path;
+pub(crate) use plan::hash;
 use plan::{SetItem, Size, Wanted};
 use serde_json::{Value, json};
 use status::Sums;
