@@ -4,9 +4,9 @@
 //! until the caches have what it wrote. Plans are tested without a cluster.
 //!
 //! Here: namespaces, default ServiceAccounts and the root certificate, garbage, ReplicaSets and ReplicationControllers, Deployments, Jobs,
-//! DaemonSets, endpoints of Services. Other kinds are stored and nothing is done about them. A Job that asks for `podFailurePolicy`, `successPolicy` or
-//! `backoffLimitPerIndex` is not run; an event on it says so, and so it is with a
-//! DaemonSet that asks for `maxSurge`.
+//! DaemonSets, the NoSchedule taints of nodes, endpoints of Services. Nobody looks whether a node is alive, and no pod is evicted. Other kinds
+//! are stored and nothing is done about them. A Job that asks for `podFailurePolicy`, `successPolicy` or `backoffLimitPerIndex` is not run, a
+//! DaemonSet that asks for `maxSurge` is not rolled; an event on it says so.
 
 mod account;
 mod context;
@@ -18,6 +18,7 @@ mod garbage;
 mod job;
 mod json;
 mod namespace;
+mod node;
 mod pod;
 mod pods;
 mod replica;
@@ -67,6 +68,7 @@ pub fn start(cluster: Arc<dyn Cluster>, options: Options) -> Handle {
     account::start(&context, &graph, &mut tasks);
     replica::start(&context, &mut tasks);
     deployment::start(&context, &mut tasks);
+    node::start(&context, &mut tasks);
     daemon::start(&context, &mut tasks);
     job::start(&context, &mut tasks);
     endpoint::start(&context, &mut tasks);

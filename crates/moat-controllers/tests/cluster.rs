@@ -427,9 +427,15 @@ async fn a_daemon_set_is_on_each_node_and_rolls() {
     let add = async |name: &str, os: &str| {
         let node = json!({ "metadata": { "name": name, "labels": { "os": os } } });
         world.client.create(NODES.at("", ""), node).await.unwrap();
-        // A new node may be tainted until it is ready; these are.
-        let patch = json!({ "spec": { "taints": null } });
-        world.client.patch(NODES.at("", name), PatchType::Merge, &patch).await.unwrap();
+        // A new node is tainted until it is ready.
+        let of = |all: &[Value]| all.iter().find(|one| one["metadata"]["name"] == name).cloned();
+        let taints =
+            |all: &[Value]| of(all).unwrap()["spec"]["taints"].as_array().map_or(0, Vec::len);
+        world.until(&NODES, "", |all| taints(all) == 1).await;
+        let ready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
+        let at = NODES.at("", name).part("status");
+        world.client.patch(at, PatchType::Merge, &ready).await.unwrap();
+        world.until(&NODES, "", |all| taints(all) == 0).await;
     };
     for (name, os) in [("a", "linux"), ("b", "linux"), ("w", "windows")] {
         add(name, os).await;
