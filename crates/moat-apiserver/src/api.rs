@@ -1,5 +1,6 @@
 //! One request: who asks, what for, whether they may, and who answers.
 
+use crate::advice::Advice;
 use crate::authn::{Authenticator, Peer, impersonate};
 use crate::authorize::{Attributes, Authorize, Decision, User};
 use crate::discovery;
@@ -41,6 +42,7 @@ pub(crate) struct Api {
     pub(crate) kinds: Arc<Kinds>,
     pub(crate) authenticator: Authenticator,
     pub(crate) authorizer: Arc<dyn Authorize>,
+    pub(crate) advice: Advice,
     pub(crate) bookmark_interval: Duration,
     pub(crate) closed: watch::Receiver<bool>,
     pub(crate) address: SocketAddr,
@@ -125,6 +127,7 @@ impl Api {
         store: Store,
         authenticator: Authenticator,
         authorizer: Arc<dyn Authorize>,
+        advice: Advice,
         bookmark_interval: Duration,
         closed: watch::Receiver<bool>,
         address: SocketAddr,
@@ -137,6 +140,7 @@ impl Api {
             kinds,
             authenticator,
             authorizer,
+            advice,
             bookmark_interval,
             closed,
             address,

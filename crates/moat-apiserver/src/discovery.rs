@@ -5,7 +5,7 @@ use crate::kinds::{Kind, Snapshot, api_version};
 use serde_json::{Value, json};
 
 /// The Kubernetes version whose API this is; clients compare it with their own.
-pub(crate) const GIT_VERSION: &str = concat!("v1.36.0+moat.", env!("CARGO_PKG_VERSION"));
+pub const GIT_VERSION: &str = concat!("v1.36.0+moat.", env!("CARGO_PKG_VERSION"));
 
 /// `/version`.
 pub(crate) fn version() -> Value {

@@ -15,10 +15,11 @@
 //! kinds). What differs between kinds is data or a small function: the table (`kinds`), types (`schema`), defaults and rules (`strategy`),
 //! columns (`table`).
 //!
-//! What it does not do: protobuf answers, server-side apply. Who asks for them gets an explicit error. It runs no controllers: a namespace
-//! that is deleted waits for somebody to finalize it, a Deployment makes no pods.
+//! What it does not do: OpenAPI v2, aggregation, webhooks, CEL rules of definitions, and what needs a node agent (logs, exec, port-forward). Who
+//! asks for them gets an explicit error. It runs no controllers: `moat-controllers` empties a namespace that is deleted, and makes pods.
 
 mod admission;
+mod advice;
 mod api;
 mod authn;
 mod authorize;
@@ -55,11 +56,13 @@ mod wire;
 mod yaml;
 
 pub use admission::quota_used;
+pub use advice::Advice;
 pub use authorize::{Attributes, Authorize, Decision, Rules, User};
 pub use client::{
     At, Change, ChangeKind, Client, DeleteOptions, Gvr, Listed, PatchType, Propagation, Selection,
     ServedKind, Watching,
 };
+pub use discovery::GIT_VERSION;
 pub use keys::Keys;
 pub use kinds::{Kind, Subresource, Verbs, api_version, built_in};
 pub use pki::Identity;

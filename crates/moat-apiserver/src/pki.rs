@@ -7,6 +7,7 @@ use rcgen::{
     Error, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _,
     SanType, SerialNumber,
 };
+use ring::digest::{SHA256, digest};
 use rustls::RootCertStore;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
@@ -123,6 +124,13 @@ impl Authority {
 
     pub(crate) fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
+    }
+
+    /// `sha256:` and the digest of the public key (the certificate's SubjectPublicKeyInfo).
+    pub(crate) fn pin(&self) -> String {
+        let digest = digest(&SHA256, &self.issuer.key().subject_public_key_info());
+        let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+        format!("sha256:{}", hex.collect::<String>())
     }
 
     pub(crate) fn der(&self) -> CertificateDer<'static> {

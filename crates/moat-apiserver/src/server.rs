@@ -1,5 +1,6 @@
 //! The server as a library: start it, ask where it is, end it.
 
+use crate::advice::Advice;
 use crate::api::Api;
 use crate::authn::Authenticator;
 use crate::authorize::{Authorize, User};
@@ -32,6 +33,8 @@ pub struct Options {
     pub admin_token: Option<String>,
     /// Who may do what: by the roles and bindings in the store unless given.
     pub authorizer: Option<Arc<dyn Authorize>>,
+    /// What is said of objects that are written; nothing unless given.
+    pub advice: Advice,
     /// How long a client may take for TLS and for the head of a request.
     pub head_timeout: Duration,
     /// How often idle watches that asked for bookmarks get one. Upstream: about a minute.
@@ -62,6 +65,7 @@ impl Default for Options {
             keys: None,
             admin_token: None,
             authorizer: None,
+            advice: Advice::default(),
             head_timeout: Duration::from_secs(10),
             bookmark_interval: Duration::from_secs(60),
         }
@@ -120,6 +124,7 @@ impl Server {
                 store.clone(),
                 Authenticator::new(signing, store.clone(), options.admin_token.as_deref()),
                 authorizer,
+                options.advice,
                 options.bookmark_interval,
                 closed.clone(),
                 address,
@@ -170,6 +175,12 @@ impl Running {
     /// The certificate of the cluster's authority, PEM.
     pub fn ca(&self) -> String {
         self.authority.pem().to_owned()
+    }
+
+    /// By what a machine that joins knows the authority: `sha256:` and the digest of its public key, as kubeadm's
+    /// `--discovery-token-ca-cert-hash` has it.
+    pub fn authority_pin(&self) -> String {
+        self.authority.pin()
     }
 
     /// The administrator's certificate and key.

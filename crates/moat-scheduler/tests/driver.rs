@@ -1,5 +1,5 @@
 //! The loop against the real server: pods are bound, the others say why not, and what changes is noticed.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use moat_apiserver::{
     Client, DeleteOptions, Gvr, Options, PatchType, Running, Selection, Server, User,
@@ -123,6 +123,8 @@ fn condition(pod: &Value, kind: &str) -> Value {
     all.find(|one| one["type"] == kind).cloned().unwrap_or_default()
 }
 
+static CLASSES: Gvr = Gvr::new("scheduling.k8s.io", "v1", "priorityclasses");
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_is_bound_and_told_of() {
     let world = world("").await;
@@ -174,7 +176,6 @@ async fn room_is_made_for_the_important() {
     let world = world("").await;
     world.node("n1", "2", "10").await;
     let priority = |name: &str, value: i64| json!({"metadata": {"name": name}, "value": value});
-    static CLASSES: Gvr = Gvr::new("scheduling.k8s.io", "v1", "priorityclasses");
     for class in [priority("low", 1), priority("high", 100)] {
         world.client.create(CLASSES.at("", ""), class).await.unwrap();
     }

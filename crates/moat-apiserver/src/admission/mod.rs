@@ -16,6 +16,7 @@ mod runtime_class;
 mod service_account;
 mod tolerations;
 
+use crate::advice::Advice;
 use crate::authorize::{Authorize, User};
 use crate::kinds::{Kind, Subresource};
 use crate::lookup::Lookup;
@@ -38,6 +39,7 @@ pub(crate) struct Request<'a> {
     pub(crate) name: &'a str,
     pub(crate) authorizer: &'a dyn Authorize,
     pub(crate) lookup: &'a Lookup,
+    pub(crate) advice: &'a Advice,
 }
 
 impl Request<'_> {
@@ -66,9 +68,10 @@ pub(crate) fn admit(
         ("scheduling.k8s.io", "PriorityClass") => priority::of_class(request, old, new)?,
         _ => {}
     }
-    let warnings = pod_security::admit(request, old, new)?;
+    let mut warnings = pod_security::admit(request, old, new)?;
     // The last, because what it counts must not be refused by somebody else afterwards.
     quota::check(request, old, new)?;
+    warnings.extend(request.advice.of(new));
     Ok(warnings)
 }
 

@@ -79,6 +79,7 @@ impl Call<'_> {
             name: &self.name,
             authorizer: api.authorizer.as_ref(),
             lookup: &api.lookup,
+            advice: &api.advice,
         }
     }
 
