@@ -19,7 +19,7 @@ mod wire;
 
 pub use attribute::attribute;
 pub use epoch::{Epoch, Epochs, Ruleset};
-pub use filter::{Filter, FilterError, Flags};
+pub use filter::{Filter, FilterError, Flags, seconds};
 pub use jsonl::{Reader, Trouble, Writer};
 pub use packet::{Icmp, Packet, TcpFlags};
 pub use record::{End, Name, Record, Verdict};

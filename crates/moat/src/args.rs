@@ -23,6 +23,7 @@ Start with:
   moat reach -f k8s/                            who can reach whom?
   moat test tests.yaml -f k8s/                  do the policies do what they should?
   moat verify -f k8s/                           does a kernel do what the policies say?
+  moat up --fake-nodes 3                        a Kubernetes API with controllers and scheduler, for kubectl
   moat lint -f k8s/                             what is wrong with these files?";
 
 #[derive(Debug, Subcommand)]
@@ -43,6 +44,7 @@ Examples:
   moat explain -f k8s/ 203.0.113.9 shop/deployment/web:https
   kubectl get pods,ns,netpol,svc,nodes -A -o yaml | moat explain -f - shop/web 8.8.8.8:53/UDP
   moat explain -f k8s/ --flows flows.jsonl -o jsonl
+  moat explain pod shop/web                      why the embedded cluster's scheduler puts this pod where it does, or nowhere
 
 Exit codes: 0 allowed, 1 denied or undefined, 2 bad input. With --flows: 0 when every line was answered.")]
     Explain(Explain),
@@ -123,6 +125,43 @@ Examples:
 
 Exit codes: 0 done (with --replay: no verdict changes), 1 with --replay: verdicts change, 2 bad input.")]
     Flows(Flows),
+    /// Start an embedded Kubernetes: API server, controllers and scheduler in this process
+    #[command(after_help = "\
+kubectl finds the cluster at once: its context is put into the kubeconfig that kubectl uses, beside those that are there, and taken
+out again when the cluster ends. Without --data-dir all is in memory and gone with it.
+
+Pods are scheduled, and run nowhere yet: on nodes of --nodes they stay Pending and an event says why; on nodes of --fake-nodes they
+get the status of pods that run, and no container does. Annotations of a pod steer the latter:
+  moat.dev/fake-runs-for: \"2.5\"     ends after so many seconds; pods of Jobs end at once unless they say
+  moat.dev/fake-exit-code: \"1\"      with this exit code
+  moat.dev/fake-ready: \"false\"      runs and is never ready
+and one of a node, moat.dev/fake-down: \"true\", lets it fall silent as a machine without power does.
+
+Examples:
+  moat up --fake-nodes 3
+  moat up --detach --data-dir ~/cluster --fake-nodes 20
+  kubectl create deployment web --image=nginx --replicas=10 && kubectl rollout status deployment/web
+  moat status
+  moat down
+
+Exit codes: 0 ended as asked, 2 bad input, 3 it could not start.")]
+    Up(Up),
+    /// End an embedded cluster that `moat up` started
+    Down(Named),
+    /// Say how the embedded clusters do
+    #[command(after_help = "Exit codes: 0 it runs, 1 it does not, or something is wrong with it.")]
+    Status(ClusterStatus),
+    /// End an embedded cluster and remove all that is kept of it
+    Reset(Reset),
+    /// Bootstrap tokens, by which machines prove that they may join the embedded cluster
+    #[command(after_help = "\
+A token is a credential of the API (group system:bootstrappers) that ends by itself. There is no `moat join` yet.
+
+Examples:
+  moat token create --ttl 2h
+  moat token list
+  moat token delete abcdef")]
+    Token(Token),
     /// Report what is wrong with manifests and policies
     #[command(after_help = "\
 Examples:
@@ -435,6 +474,123 @@ pub(crate) struct Demo {
     /// Ask the engine alone and send no packet
     #[arg(long)]
     pub(crate) no_packets: bool,
+}
+
+/// Which embedded cluster is meant.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Named {
+    /// The cluster's name
+    #[arg(long, value_name = "NAME", default_value = "moat")]
+    pub(crate) name: String,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Nodes on which pods are placed and wait for a node agent; 1 unless there are fake ones
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub(crate) nodes: Option<u32>,
+    /// Nodes on which pods get a status and no container runs
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub(crate) fake_nodes: u32,
+    /// A label of all nodes; may be repeated
+    #[arg(long = "node-label", value_name = "KEY=VALUE")]
+    pub(crate) node_labels: Vec<String>,
+    /// CPUs that each node offers
+    #[arg(long, value_name = "QUANTITY", default_value = "8")]
+    pub(crate) node_cpu: String,
+    /// Memory that each node offers
+    #[arg(long, value_name = "QUANTITY", default_value = "32Gi")]
+    pub(crate) node_memory: String,
+    /// Pods that each node takes
+    #[arg(long, value_name = "N", default_value_t = 110, value_parser = clap::value_parser!(u32).range(1..=16_000_000))]
+    pub(crate) node_pods: u32,
+    /// The range that pods have their addresses from
+    #[arg(long, value_name = "CIDR", default_value = "10.244.0.0/16")]
+    pub(crate) pod_cidr: String,
+    /// Where the API server listens; without it 127.0.0.1:6443, or another port where that is taken
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) address: Option<std::net::SocketAddr>,
+    /// A name by which clients may reach the API server, besides localhost; may be repeated
+    #[arg(long = "api-name", value_name = "NAME")]
+    pub(crate) api_names: Vec<String>,
+    /// Keep objects and keys here; without it they are in memory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<std::path::PathBuf>,
+    /// A KubeSchedulerConfiguration, v1
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scheduler_config: Option<std::path::PathBuf>,
+    /// Put the context into this file; without it where kubectl looks: $KUBECONFIG, or ~/.kube/config
+    #[arg(long, value_name = "FILE", conflicts_with = "no_kubeconfig")]
+    pub(crate) kubeconfig: Option<std::path::PathBuf>,
+    /// Touch no kubeconfig; the cluster's own is in its directory, as `moat status` says
+    #[arg(long)]
+    pub(crate) no_kubeconfig: bool,
+    /// Go to the background once the cluster is ready
+    #[arg(long, short = 'd')]
+    pub(crate) detach: bool,
+    /// The background process itself: says on standard output, as one line of JSON, how the start went.
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    pub(crate) in_background: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ClusterStatus {
+    /// The cluster's name; without it all are shown
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// The form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: DataOutput,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Reset {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Remove the objects and keys in this directory, too, if the cluster does not itself say where they are
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<std::path::PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token
+    Create {
+        #[command(flatten)]
+        named: Named,
+        /// How long it holds: 30m, 2h, 0 for ever
+        #[arg(long, value_name = "TIME", default_value = "24h")]
+        ttl: String,
+        /// What it is for
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        description: String,
+        /// The form of the answer
+        #[arg(short, long, value_enum, default_value_t)]
+        output: DataOutput,
+    },
+    /// List the tokens
+    List {
+        #[command(flatten)]
+        named: Named,
+        /// The form of the list
+        #[arg(short, long, value_enum, default_value_t)]
+        output: DataOutput,
+    },
+    /// Take a token back
+    Delete {
+        #[command(flatten)]
+        named: Named,
+        /// The token, or its part before the dot
+        token: String,
+    },
 }
 
 #[derive(Debug, ClapArgs)]

@@ -498,6 +498,11 @@ fn help_has_examples_and_exit_codes() {
               test         Test policies against what they should allow and deny
               verify       Prove with real packets that a kernel does what the policies say
               flows        Show recorded flows with the rule that decided, or replay them against other policies
+              up           Start an embedded Kubernetes: API server, controllers and scheduler in this process
+              down         End an embedded cluster that `moat up` started
+              status       Say how the embedded clusters do
+              reset        End an embedded cluster and remove all that is kept of it
+              token        Bootstrap tokens, by which machines prove that they may join the embedded cluster
               lint         Report what is wrong with manifests and policies
               rule         Explain one lint rule, or list all
               demo         Show the main job on a small built-in world
@@ -523,6 +528,8 @@ fn help_has_examples_and_exit_codes() {
               moat reach -f k8s/                            who can reach whom?
               moat test tests.yaml -f k8s/                  do the policies do what they should?
               moat verify -f k8s/                           does a kernel do what the policies say?
+              moat up --fake-nodes 3                        a Kubernetes API with controllers and scheduler, for
+              kubectl
               moat lint -f k8s/                             what is wrong with these files?
             -- exit 0
         "#]],

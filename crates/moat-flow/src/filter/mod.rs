@@ -2,7 +2,7 @@
 
 mod parse;
 
-pub use parse::{FilterError, Flags};
+pub use parse::{FilterError, Flags, seconds};
 
 use crate::record::{End, Record, Verdict};
 use crate::time::Time;

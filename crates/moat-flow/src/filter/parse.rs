@@ -226,8 +226,8 @@ fn since(text: &str, now: Time) -> Result<Time, Wrong> {
     })
 }
 
-/// `1h30m` in seconds.
-fn seconds(text: &str) -> Option<u64> {
+/// `1h30m` in seconds; nothing where a text is no such time.
+pub fn seconds(text: &str) -> Option<u64> {
     let mut rest = text;
     let mut sum = 0u64;
     while !rest.is_empty() {

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod cluster;
 mod demo;
 mod diff;
 mod explain;
@@ -18,6 +19,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     match args.command {
         Command::Explain(args) => match &args.flows {
             Some(flows) => flows::run(&args, flows),
+            None if cluster::is_meant(&args) => cluster::why(&args),
             None => explain::run(&args),
         },
         Command::Demo(args) => demo::run(&args),
@@ -33,5 +35,10 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Test(args) => test::run(&args),
         Command::Flows(args) => recorded::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Up(args) => cluster::up(&args),
+        Command::Down(args) => cluster::down(&args),
+        Command::Status(args) => cluster::status(&args),
+        Command::Reset(args) => cluster::reset(&args),
+        Command::Token(args) => cluster::token(&args),
     }
 }

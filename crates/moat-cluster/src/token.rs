@@ -1,0 +1,119 @@
+//! Bootstrap tokens: a Secret by which a machine that knows it may ask to be a node.
+//!
+//! The form is upstream's (`bootstrap.kubernetes.io/token`): an id of six letters, a secret of sixteen, in a Secret of kube-system that
+//! names its end. Who deletes the Secret takes the token back.
+
+use jiff::{SignedDuration, Timestamp};
+use moat_apiserver::{Client, DeleteOptions, Gvr, Selection, Status};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+static SECRETS: Gvr = Gvr::new("", "v1", "secrets");
+const NAMESPACE: &str = "kube-system";
+const TYPE: &str = "bootstrap.kubernetes.io/token";
+const PREFIX: &str = "bootstrap-token-";
+/// Besides `system:bootstrappers`: the group that may become nodes.
+const GROUP: &str = "system:bootstrappers:moat:default-node-token";
+const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+
+/// A bootstrap token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// `abcdef.0123456789abcdef`.
+    pub token: String,
+    /// When it ends, RFC 3339; never if there is none.
+    pub expires: Option<String>,
+    /// What it is for.
+    pub description: String,
+}
+
+/// A token, and what else a machine has to know that joins by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Join {
+    /// The token.
+    pub token: Token,
+    /// Where the API server is: `127.0.0.1:6443`.
+    pub server: String,
+    /// `sha256:` and the digest of the authority's public key, by which the machine knows that it asks the right server.
+    pub ca_cert_hash: String,
+}
+
+/// Makes a token that ends after `ttl` seconds; never if that is 0.
+///
+/// Errors: the server refuses the Secret, or the system has no random numbers.
+pub async fn create(client: &Client, ttl: u64, description: &str) -> Result<Token, String> {
+    let word = |n: usize| -> Result<String, String> {
+        let mut bytes = vec![0_u8; n];
+        getrandom::fill(&mut bytes).map_err(|error| format!("no random numbers: {error}"))?;
+        // 36 does not divide 256; the first four letters are likelier by a seventh, which costs less than a bit of the secret's 82.
+        Ok(bytes.iter().map(|byte| LETTERS[usize::from(*byte) % LETTERS.len()] as char).collect())
+    };
+    let (id, secret) = (word(6)?, word(16)?);
+    let expires = (ttl > 0)
+        .then(|| {
+            let seconds = i64::try_from(ttl).unwrap_or(i64::MAX);
+            Timestamp::now().checked_add(SignedDuration::from_secs(seconds))
+        })
+        .transpose()
+        .map_err(|_| format!("a token cannot live {ttl} seconds"))?
+        .map(|end| end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    let mut data = json!({
+        "token-id": id, "token-secret": secret, "usage-bootstrap-authentication": "true", "usage-bootstrap-signing": "true",
+        "auth-extra-groups": GROUP,
+    });
+    if let Some(expires) = &expires {
+        data["expiration"] = expires.as_str().into();
+    }
+    if !description.is_empty() {
+        data["description"] = description.into();
+    }
+    let object = json!({
+        "kind": "Secret", "apiVersion": "v1", "type": TYPE, "stringData": data,
+        "metadata": { "name": format!("{PREFIX}{id}"), "namespace": NAMESPACE },
+    });
+    client.create(SECRETS.at(NAMESPACE, ""), object).await.map_err(|status| status.message)?;
+    Ok(Token { token: format!("{id}.{secret}"), expires, description: description.to_owned() })
+}
+
+/// The tokens, by id.
+///
+/// Errors: the Secrets cannot be listed.
+pub fn list(client: &Client) -> Result<Vec<Token>, String> {
+    let selection = Selection { fields: format!("type={TYPE}"), ..Selection::default() };
+    let listed = client.list(SECRETS.at(NAMESPACE, ""), &selection);
+    let listed = listed.map_err(|status| status.message)?;
+    let parsed = listed.objects.iter().filter_map(|one| serde_json::from_slice(&one.value).ok());
+    Ok(parsed.filter_map(|secret: Value| read(&secret)).collect())
+}
+
+fn read(secret: &Value) -> Option<Token> {
+    use base64::Engine as _;
+    let part = |name: &str| {
+        let text = secret["data"][name].as_str()?;
+        String::from_utf8(base64::engine::general_purpose::STANDARD.decode(text).ok()?).ok()
+    };
+    Some(Token {
+        token: format!("{}.{}", part("token-id")?, part("token-secret")?),
+        expires: part("expiration"),
+        description: part("description").unwrap_or_default(),
+    })
+}
+
+/// Takes a token back, by itself or by its id.
+///
+/// Errors: there is no such token.
+pub async fn delete(client: &Client, token: &str) -> Result<(), String> {
+    let id = token.split('.').next().unwrap_or_default();
+    if id.len() != 6 || !id.bytes().all(|byte| LETTERS.contains(&byte)) {
+        return Err(format!(
+            "{token:?} is no token: six letters, a dot and sixteen letters, or the first six alone"
+        ));
+    }
+    let name = format!("{PREFIX}{id}");
+    let deleted = client.delete(SECRETS.at(NAMESPACE, &name), &DeleteOptions::default()).await;
+    deleted.map(|_| ()).map_err(|status: Status| match status.code {
+        404 => format!("there is no token {id}"),
+        _ => status.message,
+    })
+}

@@ -1,0 +1,279 @@
+//! The rows of the table.
+
+use crate::client::{Connection, Target};
+use crate::embedded::{Embedded, Scratch};
+use crate::{N_PODS, ms, quantile, row};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+const JSON: &str = "application/json";
+const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+const PODS: &str = "/api/v1/namespaces/default/pods";
+/// Requests under way at once.
+const IN_FLIGHT: usize = 16;
+const N_WATCHERS: usize = 100;
+
+/// Process start to ready, seven times, and what the last one uses when nothing happens.
+pub(crate) async fn start_and_idle() {
+    let mut times = Vec::new();
+    for _ in 0..7 {
+        let embedded = Embedded::start(&[]).await;
+        times.push(embedded.ready);
+        if times.len() < 7 {
+            embedded.stop();
+            continue;
+        }
+        // What starting left to do is done by then.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let (memory, before) = (embedded.memory(), embedded.cpu());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let cpu = (embedded.cpu() - before) / 5.0 * 100.0;
+        row(
+            "process start to /readyz ok, median of 7",
+            &ms(quantile(&mut times, 0.5)),
+            "100 ms",
+            None,
+        );
+        row("idle memory of the whole control plane", &mib(memory), "40 MiB", None);
+        row("idle CPU, share of a core", &format!("{cpu:.1} %"), "-", None);
+        embedded.stop();
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+/// A pod of about 2.3 kB once it is defaulted and stored, as Deployments make them.
+fn pod(name: &str) -> String {
+    let env: Vec<Value> = (0..8)
+        .map(|at| json!({ "name": format!("SETTING_{at}"), "value": format!("value-of-setting-{at}") }))
+        .collect();
+    json!({
+        "kind": "Pod", "apiVersion": "v1",
+        "metadata": { "name": name, "labels": { "app": "web", "pod-template-hash": "6b7f9c5d8", "tier": "frontend" },
+            "annotations": { "example.com/description": "a pod of the bench, with some text that is as long as such texts are" } },
+        "spec": { "containers": [{
+            "name": "web", "image": "registry.example.com/team/web:1.27.3", "ports": [{ "name": "http", "containerPort": 8080 }], "env": env,
+            "resources": { "requests": { "cpu": "100m", "memory": "128Mi" }, "limits": { "memory": "256Mi" } },
+            "readinessProbe": { "httpGet": { "path": "/healthz", "port": "http" } },
+        }]},
+    })
+    .to_string()
+}
+
+/// 10 000 creates on disk, 16 under way.
+pub(crate) async fn create_pods(own: &Embedded, peer: Option<&Target>) {
+    let (rate, p99) = creates(&own.target).await;
+    let other = match peer {
+        Some(peer) => Some(creates(peer).await),
+        None => None,
+    };
+    let name = "create 10k pods, durable, 16 in flight";
+    row(name, &format!("{rate:.0}/s"), "5000/s", other.map(|(rate, _)| format!("{rate:.0}/s")));
+    row(&format!("{name}: p99"), &ms(p99), "10 ms", other.map(|(_, p99)| ms(p99)));
+}
+
+async fn creates(target: &Target) -> (f64, Duration) {
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut workers = JoinSet::new();
+    let began = Instant::now();
+    for _ in 0..IN_FLIGHT {
+        let (next, target) = (Arc::clone(&next), target.clone());
+        workers.spawn(async move {
+            let mut connection = target.connect().await;
+            let mut times = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= N_PODS {
+                    return times;
+                }
+                let body = pod(&format!("pod-{at}"));
+                let began = Instant::now();
+                let (code, answer) = connection.ask("POST", PODS, JSON, body).await;
+                assert_eq!(code, 201, "{}", String::from_utf8_lossy(&answer));
+                times.push(began.elapsed());
+            }
+        });
+    }
+    let mut times: Vec<Duration> = workers.join_all().await.into_iter().flatten().collect();
+    let rate = N_PODS as f64 / began.elapsed().as_secs_f64();
+    (rate, quantile(&mut times, 0.99))
+}
+
+/// All of them at once, as JSON and as a table.
+pub(crate) async fn list_pods(own: &Embedded, peer: Option<&Target>) {
+    for (what, accept) in [("JSON", JSON), ("Table", TABLE)] {
+        let (time, bytes) = list(&own.target, accept).await;
+        let other = match peer {
+            Some(peer) => Some(list(peer, accept).await),
+            None => None,
+        };
+        let name = format!("list 10k pods: {what}, {} MB, median of 9", bytes / 1_000_000);
+        row(&name, &ms(time), "50 ms", other.map(|(time, _)| ms(time)));
+    }
+}
+
+async fn list(target: &Target, accept: &str) -> (Duration, usize) {
+    let mut connection = target.connect().await;
+    let (mut times, mut bytes) = (Vec::new(), 0);
+    for _ in 0..9 {
+        let began = Instant::now();
+        let (code, answer) = connection.ask("GET", PODS, accept, "").await;
+        assert_eq!(code, 200);
+        times.push(began.elapsed());
+        bytes = answer.len();
+    }
+    (quantile(&mut times, 0.5), bytes)
+}
+
+pub(crate) fn memory(own: &Embedded) {
+    row("memory with 10k pods stored, after the lists", &mib(own.memory()), "150 MiB", None);
+}
+
+/// From before a create until each of 100 watchers has read the event.
+pub(crate) async fn watch_latency(own: &Embedded, peer: Option<&Target>) {
+    let (p50, p99) = latency(&own.target).await;
+    let other = match peer {
+        Some(peer) => Some(latency(peer).await),
+        None => None,
+    };
+    let name = "create to watch event, 100 watchers";
+    row(&format!("{name}: p50"), &ms(p50), "0.5 ms", other.map(|(p50, _)| ms(p50)));
+    row(&format!("{name}: p99"), &ms(p99), "2 ms", other.map(|(_, p99)| ms(p99)));
+}
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+async fn latency(target: &Target) -> (Duration, Duration) {
+    let mut writer = target.connect().await;
+    let (_, listed) = writer.ask("GET", MAPS, JSON, "").await;
+    let listed: Value = serde_json::from_slice(&listed).unwrap();
+    let version = listed["metadata"]["resourceVersion"].as_str().unwrap();
+    let (seen, mut news) = mpsc::unbounded_channel();
+    let mut watchers = JoinSet::new();
+    for _ in 0..N_WATCHERS {
+        let mut connection = target.connect().await;
+        let path = format!("{MAPS}?watch=true&resourceVersion={version}");
+        let response = connection.open("GET", &path, JSON, "").await;
+        assert_eq!(response.status(), 200);
+        let seen = seen.clone();
+        watchers.spawn(follow(connection, response.into_body(), seen));
+    }
+    let mut times = Vec::new();
+    for at in 0..100 {
+        let body = json!({ "metadata": { "name": format!("news-{at}") }, "data": { "k": "v" } });
+        let began = Instant::now();
+        let (code, _) = writer.ask("POST", MAPS, JSON, body.to_string()).await;
+        assert_eq!(code, 201);
+        for _ in 0..N_WATCHERS {
+            let when: Instant = news.recv().await.unwrap();
+            times.push(when.duration_since(began));
+        }
+    }
+    watchers.abort_all();
+    (quantile(&mut times, 0.5), quantile(&mut times, 0.99))
+}
+
+async fn follow(
+    _connection: Connection,
+    mut body: hyper::body::Incoming,
+    seen: mpsc::UnboundedSender<Instant>,
+) {
+    while let Some(Ok(frame)) = body.frame().await {
+        let when = Instant::now();
+        let Ok(bytes) = frame.into_data() else { continue };
+        for _ in bytes.iter().filter(|byte| **byte == b'\n') {
+            let _ = seen.send(when);
+        }
+    }
+}
+
+/// A Deployment of 1000 replicas until its status says that all are ready.
+pub(crate) async fn deployment() {
+    let mut times = Vec::new();
+    let mut cpu = 0.0;
+    for _ in 0..3 {
+        let embedded = Embedded::start(&["--fake-nodes", "20"]).await;
+        let mut connection = embedded.target.connect().await;
+        let path = "/apis/apps/v1/namespaces/default/deployments";
+        let labels = json!({ "app": "web" });
+        let body = json!({
+            "metadata": { "name": "web" }, "spec": { "replicas": 1000, "selector": { "matchLabels": labels }, "template": {
+                "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "web", "image": "web" }] },
+            }},
+        });
+        let before = embedded.cpu();
+        let began = Instant::now();
+        let mut watcher = embedded.target.connect().await;
+        let response = watcher.open("GET", &format!("{path}?watch=true"), JSON, "").await;
+        let (code, answer) = connection.ask("POST", path, JSON, body.to_string()).await;
+        assert_eq!(code, 201, "{}", String::from_utf8_lossy(&answer));
+        let (mut stream, mut text) = (response.into_body(), Vec::new());
+        'ready: loop {
+            let frame = tokio::time::timeout(Duration::from_secs(120), stream.frame()).await;
+            let frame = frame.expect("1000 replicas within two minutes").unwrap().unwrap();
+            text.extend_from_slice(&frame.into_data().unwrap());
+            while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+                let event: Value = serde_json::from_slice(&text[..end]).unwrap();
+                text.drain(..=end);
+                if event["object"]["status"]["readyReplicas"] == 1000 {
+                    break 'ready;
+                }
+            }
+        }
+        times.push(began.elapsed());
+        cpu = embedded.cpu() - before;
+        embedded.stop();
+    }
+    let name =
+        format!("Deployment of 1000 to all Ready, 20 fake nodes, median of 3 ({cpu:.1} s CPU)");
+    row(&name, &ms(quantile(&mut times, 0.5)), "1000 ms", None);
+}
+
+/// Until a cluster with 100 000 objects answers again after it was killed.
+pub(crate) async fn recovery(scratch: &Scratch) {
+    const N: usize = 100_000;
+    let dir = scratch.path("recovery");
+    let embedded = Embedded::start(&["--nodes", "0", "--data-dir", dir]).await;
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut workers = JoinSet::new();
+    for _ in 0..64 {
+        let (next, target) = (Arc::clone(&next), embedded.target.clone());
+        workers.spawn(async move {
+            let mut connection = target.connect().await;
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= N {
+                    return;
+                }
+                let filler = "x".repeat(800);
+                let body =
+                    json!({ "metadata": { "name": format!("map-{at}") }, "data": { "k": filler } });
+                let (code, answer) = connection.ask("POST", MAPS, JSON, body.to_string()).await;
+                assert_eq!(code, 201, "{}", String::from_utf8_lossy(&answer));
+            }
+        });
+    }
+    workers.join_all().await;
+    embedded.kill();
+    let embedded = Embedded::start(&["--nodes", "0", "--data-dir", dir]).await;
+    let mut connection = embedded.target.connect().await;
+    let (code, answer) = connection.ask("GET", &format!("{MAPS}?limit=1"), JSON, "").await;
+    assert_eq!(code, 200);
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let left = answer["metadata"]["remainingItemCount"].as_u64().unwrap();
+    assert!(left + 1 >= N as u64, "{left} are left of {N}");
+    row(
+        "recovery of 100k objects after kill -9, to /readyz ok",
+        &ms(embedded.ready),
+        "1000 ms",
+        None,
+    );
+    embedded.stop();
+}
