@@ -1,5 +1,5 @@
 //! The embedded cluster's scheduler. The decisions are pure functions of a [`Snapshot`]: filters and scores with
-//! upstream's names, semantics and messages; [`place`] chooses a node, [`preempt`] makes room, [`explain`] says why.
+//! upstream's names, semantics and messages; [`place`] chooses a node, [`preempt()`] makes room, [`explain()`] says why.
 //! [`start`] runs the loop that reads news of the cluster, decides, and binds.
 
 mod affinity;
