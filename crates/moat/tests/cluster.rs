@@ -58,15 +58,18 @@ impl Home {
         for word in text.split_inclusive([' ', '\n']) {
             let bare = word.trim_end();
             let rest = &word[bare.len()..];
-            let port = bare.trim_end_matches(',').starts_with("https://127.0.0.1:");
-            if port {
+            let (bare, comma) = match bare.strip_suffix(',') {
+                Some(bare) => (bare, ","),
+                None => (bare, ""),
+            };
+            if bare.starts_with("https://127.0.0.1:") {
                 out.push_str("URL");
-                out.push_str(if bare.ends_with(',') { "," } else { "" });
             } else if !bare.is_empty() && bare.chars().all(|char| char.is_ascii_digit()) {
                 out.push('N');
             } else {
                 out.push_str(bare);
             }
+            out.push_str(comma);
             out.push_str(rest);
         }
         out
@@ -115,7 +118,7 @@ fn a_cluster_comes_and_goes() {
           API        URL, for N s, process N
           nodes      N of N ready, all fake: no container runs on them
           pods       none
-          objects    115, revision 123, in memory: gone when it ends
+          objects    N, revision N, in memory: gone when it ends
           memory     N MiB
           kubeconfig HOME/.local/state/moat/moat/kubeconfig
     "#]]
