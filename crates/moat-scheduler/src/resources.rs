@@ -1,7 +1,7 @@
 //! What pods ask for and what nodes have, in the units the plug-ins calculate with.
 
-use crate::quantity::Quantity;
 use crate::read::{Problems, list, text};
+use moat_apiserver::Quantity;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
