@@ -1,5 +1,4 @@
 //! Pods are bound to nodes once, by whoever may create their `binding`.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use moat_apiserver::{Client, Gvr, Options, Running, Server, User};
 use serde_json::{Value, json};

@@ -1,14 +1,6 @@
 //! Who may do what, through the server: bootstrap roles, roles and bindings of users, aggregation, escalation, reviews.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
 
-mod common;
-
-use common::{Answer, CONFIG_MAPS, client, get, post, send, server};
+use crate::common::{Answer, CONFIG_MAPS, client, get, post, send, server};
 use expect_test::{Expect, expect};
 use kube::Client;
 use moat_apiserver::{Options, Running, Server};

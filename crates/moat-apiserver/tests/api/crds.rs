@@ -1,15 +1,6 @@
 //! Kinds that clients define: when they are served, what their schemas do to objects, and how they end.
-#![recursion_limit = "256"]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
 
-mod common;
-
-use common::{client, get, post, send, server};
+use crate::common::{client, get, post, send, server};
 use expect_test::{Expect, expect};
 use kube::Client;
 use serde_json::{Value, json};
@@ -82,7 +73,11 @@ fn conditions(definition: &Value) -> Vec<String> {
 }
 
 /// Asks until an answer is as it should be; what is waited for is work of the server, which is under way.
-async fn until(client: &Client, path: &str, is: impl Fn(u16, &str) -> bool) -> common::Answer {
+async fn until(
+    client: &Client,
+    path: &str,
+    is: impl Fn(u16, &str) -> bool,
+) -> crate::common::Answer {
     let ask = async {
         loop {
             let answer = get(client, path).await;
@@ -270,8 +265,9 @@ async fn a_name_belongs_to_who_had_it_first() {
     // All kinds of a group are told in one place.
     let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
     let request = hyper::Request::builder().uri("/apis").header("accept", accept);
-    let all =
-        common::answer(&client, request.body(kube::client::Body::empty()).unwrap()).await.json();
+    let all = crate::common::answer(&client, request.body(kube::client::Body::empty()).unwrap())
+        .await
+        .json();
     let groups: Vec<&Value> = all["items"]
         .as_array()
         .unwrap()

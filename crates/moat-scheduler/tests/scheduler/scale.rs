@@ -1,9 +1,6 @@
 //! How long decisions take. Run with `--release --nocapture` for numbers that mean something.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod common;
-
-use common::{node, pod, with};
+use crate::common::{node, pod, with};
 use moat_scheduler::{Pod, Profile, Snapshot, Turn, place};
 use serde_json::{Value, json};
 use std::sync::Arc;

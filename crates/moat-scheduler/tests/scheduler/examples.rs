@@ -1,9 +1,6 @@
 //! The examples of upstream's documentation, and what it says of them.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod common;
-
-use common::{asking, default, node, on, outcome, pod, with, world};
+use crate::common::{asking, default, node, on, outcome, pod, with, world};
 use expect_test::expect;
 use moat_scheduler::{Pod, Profile, Snapshot, Strategy, Verdict, explain};
 use serde_json::{Value, json};
@@ -151,7 +148,7 @@ fn bin_packing_by_extended_resources() {
             &format!("on-{name}"),
             json!({"spec": {"containers": [{"resources": {"requests": used}}]}}),
         );
-        (common::node(name, has), with(pod, on(name)))
+        (crate::common::node(name, has), with(pod, on(name)))
     };
     let (one, two) = (node("one", "4", "1", "256Mi", "1"), node("two", "8", "2", "512Mi", "6"));
     let world = world(&[one.0, two.0], &[one.1, two.1]);

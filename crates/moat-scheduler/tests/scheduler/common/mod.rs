@@ -1,5 +1,4 @@
 //! Small worlds for tests.
-#![allow(dead_code, reason = "each test file uses what it needs")]
 
 pub(crate) mod naive;
 pub(crate) mod worlds;

@@ -1,5 +1,4 @@
 //! A server and clients for tests.
-#![allow(dead_code, reason = "each test uses some of it")]
 
 pub(crate) mod kubectl;
 

@@ -1,14 +1,6 @@
 //! Errors word for word: bodies that were captured from Kubernetes 1.36, or written by its source.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
 
-mod common;
-
-use common::{Answer, CONFIG_MAPS, client, get, post, send, server};
+use crate::common::{Answer, CONFIG_MAPS, client, get, post, send, server};
 use expect_test::{Expect, expect};
 use kube::Client;
 use serde_json::json;

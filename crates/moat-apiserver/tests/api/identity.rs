@@ -1,16 +1,8 @@
 //! Who somebody is: certificates, tokens of ServiceAccounts, bootstrap tokens, the administrator's token, impersonation.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
 
-mod common;
-
+use crate::common::{answer, bearer, client, get, post, send, server};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use common::{answer, bearer, client, get, post, send, server};
 use expect_test::{Expect, expect};
 use hyper::Request;
 use kube::Client;
@@ -215,7 +207,7 @@ async fn tokens_are_reviewed_with_the_reason_of_a_refusal() {
     };
     let mut lines = String::new();
     let foreign = {
-        let other = common::server().await;
+        let other = crate::common::server().await;
         let admin = client(&other.kubeconfig()).await;
         account(&admin, "web").await;
         token(&admin, "web", json!({})).await["status"]["token"].as_str().unwrap().to_owned()
@@ -279,7 +271,7 @@ async fn keys_outlive_the_server() {
     account(&admin, "web").await;
     let text = token(&admin, "web", json!({})).await["status"]["token"].clone();
     let (ca, store) = (first.ca(), first.store().clone());
-    let own = common::config(&first.kubeconfig()).await;
+    let own = crate::common::config(&first.kubeconfig()).await;
     first.shutdown().await;
     let keys = Some(Keys::open(&dir.0).unwrap());
     let options = Options { keys, store: Some(store), ..Options::default() };
@@ -288,7 +280,7 @@ async fn keys_outlive_the_server() {
     let web = bearer(&second, text.as_str()).await;
     assert_eq!(who(&web).await["username"], "system:serviceaccount:default:web");
     // The administrator's old kubeconfig works, but for the port.
-    let mut old = common::config(&second.kubeconfig()).await;
+    let mut old = crate::common::config(&second.kubeconfig()).await;
     old.auth_info = own.auth_info;
     assert_eq!(get(&Client::try_from(old).unwrap(), "/api/v1/pods").await.code, 200);
 }
@@ -308,7 +300,7 @@ async fn certificates_that_have_ended_are_refused() {
         params.extended_key_usages = vec![usage];
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &issuer).unwrap();
-        let mut config = common::config(&server.kubeconfig()).await;
+        let mut config = crate::common::config(&server.kubeconfig()).await;
         config.auth_info = AuthInfo {
             client_certificate_data: Some(STANDARD.encode(certificate.pem())),
             client_key_data: Some(STANDARD.encode(key.serialize_pem()).into()),
@@ -367,7 +359,7 @@ async fn the_administrator_may_have_a_token() {
         assert_eq!(get(&bearer(&server, token).await, "/api/v1/pods").await.code, 401, "{token:?}");
     }
     // Without a token there is none, not an empty one.
-    let server = common::server().await;
+    let server = crate::common::server().await;
     assert_eq!(get(&bearer(&server, Some(" ")).await, "/api/v1/pods").await.code, 401);
 }
 

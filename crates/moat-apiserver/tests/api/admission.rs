@@ -1,14 +1,6 @@
 //! What is admitted, what is added to it, and in which words the rest is refused.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
 
-mod common;
-
-use common::{Answer, client, get, post, send, server};
+use crate::common::{Answer, client, get, post, send, server};
 use expect_test::{Expect, expect};
 use kube::Client;
 use moat_apiserver::Running;

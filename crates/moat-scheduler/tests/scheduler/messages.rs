@@ -1,9 +1,6 @@
 //! What users read when a pod is pending, word for word as upstream writes it.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod common;
-
-use common::{asking, default, node, on, outcome, pod, with, world};
+use crate::common::{asking, default, node, on, outcome, pod, with, world};
 use moat_scheduler::Profile;
 use serde_json::json;
 
@@ -260,7 +257,7 @@ fn who_must_not_preempt_says_so() {
     );
     let leaving = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": {"conditions": [
         {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]}});
-    let world = common::world(
+    let world = crate::common::world(
         &[node("n1", json!({}))],
         &[with(with(asking("a", "4", "1Gi"), on("n1")), leaving)],
     );

@@ -1,15 +1,6 @@
 //! What kubectl makes out of flags: it sends these objects as protobuf.
-#![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "a test of a program runs it")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
 
-mod common;
-
-use common::kubectl::Kubectl;
+use crate::common::kubectl::Kubectl;
 use expect_test::expect;
 
 #[tokio::test]

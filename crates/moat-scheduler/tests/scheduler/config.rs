@@ -1,5 +1,4 @@
 //! Configurations: what they mean, and what is wrong with them and where.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use expect_test::{Expect, expect};
 use moat_scheduler::{Config, Plugin, Profile, Strategy};

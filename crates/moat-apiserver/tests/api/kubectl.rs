@@ -1,17 +1,8 @@
 //! The real kubectl, if there is one on the PATH: what it prints, word for word.
 //!
 //! Ages, addresses, times and identities are replaced by their names, because they are never twice the same.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
-#![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "a test of a program runs it")]
 
-mod common;
-
-use common::kubectl::{Kubectl, WORLD, settle};
+use crate::common::kubectl::{Kubectl, WORLD, settle};
 use expect_test::expect;
 use std::process::Stdio;
 use std::time::Duration;

@@ -1,14 +1,6 @@
 //! Kinds that are served in several versions: one object, whatever the path.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
 
-mod common;
-
-use common::{client, get, post, send, server};
+use crate::common::{client, get, post, send, server};
 use serde_json::json;
 
 const CORE: &str = "/api/v1/namespaces/default/events";

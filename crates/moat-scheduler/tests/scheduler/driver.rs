@@ -1,5 +1,4 @@
 //! The loop against the real server: pods are bound, the others say why not, and what changes is noticed.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use moat_apiserver::{
     Client, DeleteOptions, Gvr, Options, PatchType, Running, Selection, Server, User,

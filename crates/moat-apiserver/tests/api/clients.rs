@@ -1,14 +1,6 @@
 //! kube-rs, as controllers use it: typed objects, pages, watches, reflectors, forms; over HTTP/1.1 and HTTP/2.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
 
-mod common;
-
-use common::{CONFIG_MAPS, answer, client, get, post, send, server};
+use crate::common::{CONFIG_MAPS, answer, client, get, post, send, server};
 use futures::{StreamExt as _, TryStreamExt as _};
 use hyper::Request;
 use k8s_openapi::api::apps::v1::Deployment;

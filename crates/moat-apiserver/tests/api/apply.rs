@@ -1,10 +1,7 @@
 //! Server-side apply and the forms of bodies, through the server.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-mod common;
-
-use common::kubectl::Kubectl;
-use common::{CONFIG_MAPS, answer, client, get, send, server};
+use crate::common::kubectl::Kubectl;
+use crate::common::{CONFIG_MAPS, answer, client, get, send, server};
 use expect_test::expect;
 use http_body_util::BodyExt as _;
 use hyper::Request;

@@ -1,10 +1,7 @@
 //! Random worlds: what the scheduler decides is what a naive reading of the rules decides.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod common;
-
-use common::naive::{World, name};
-use common::worlds;
+use crate::common::naive::{World, name};
+use crate::common::worlds;
 use moat_scheduler::{Pod, Profile, Snapshot, Turn, Verdict, explain, place, preempt};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,14 +1,6 @@
 //! Strangers, forgers, and clients that take too much or too long.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
 
-mod common;
-
-use common::{CONFIG_MAPS, client, config, get, post, send, server};
+use crate::common::{CONFIG_MAPS, client, config, get, post, send, server};
 use hyper::Request;
 use kube::Client;
 use kube::client::Body;
@@ -52,7 +44,7 @@ async fn a_certificate_of_another_cluster_is_refused() {
     let (ours, theirs) = (server().await, server().await);
     let forger = {
         let mut config = config(&ours.kubeconfig()).await;
-        config.auth_info = common::config(&theirs.kubeconfig()).await.auth_info;
+        config.auth_info = crate::common::config(&theirs.kubeconfig()).await.auth_info;
         Client::try_from(config).unwrap()
     };
     for path in ["/api/v1/pods", "/version", "/readyz"] {
@@ -124,7 +116,7 @@ async fn a_flood_of_headers_is_refused_and_hurts_nobody() {
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
     }
-    let stranger = common::bearer(&server, Some(&"a".repeat(20_000))).await;
+    let stranger = crate::common::bearer(&server, Some(&"a".repeat(20_000))).await;
     assert_eq!(get(&stranger, "/api/v1/pods").await.code, 401);
     let client = client(&server.kubeconfig()).await;
     assert_eq!(get(&client, "/version").await.code, 200);

@@ -1,0 +1,22 @@
+//! Everything that goes through the server, in one program: each program linked with a client library costs minutes.
+#![recursion_limit = "256"]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+#![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "a test of a program runs it")]
+
+mod admission;
+mod apply;
+mod clients;
+mod common;
+mod crds;
+mod errors;
+mod generators;
+mod identity;
+mod kubectl;
+mod rbac;
+mod security;
+mod versions;
