@@ -9,7 +9,6 @@ use moat_store::Path;
 use serde_json::Value;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinSet;
 
 pub(crate) static PODS: Gvr = Gvr::new("", "v1", "pods");
@@ -21,6 +20,8 @@ pub(crate) static REPLICA_SETS: Gvr = Gvr::new("apps", "v1", "replicasets");
 pub(crate) static REPLICATION_CONTROLLERS: Gvr = Gvr::new("", "v1", "replicationcontrollers");
 pub(crate) static DEPLOYMENTS: Gvr = Gvr::new("apps", "v1", "deployments");
 pub(crate) static DAEMON_SETS: Gvr = Gvr::new("apps", "v1", "daemonsets");
+pub(crate) static STATEFUL_SETS: Gvr = Gvr::new("apps", "v1", "statefulsets");
+pub(crate) static CLAIMS: Gvr = Gvr::new("", "v1", "persistentvolumeclaims");
 pub(crate) static REVISIONS: Gvr = Gvr::new("apps", "v1", "controllerrevisions");
 pub(crate) static NODES: Gvr = Gvr::new("", "v1", "nodes");
 pub(crate) static JOBS: Gvr = Gvr::new("batch", "v1", "jobs");
@@ -31,9 +32,6 @@ pub(crate) const OF: usize = 0;
 pub(crate) const ORPHANS: usize = 1;
 /// The index of pods that a Job's finalizer holds, by the path of the Job.
 pub(crate) const TRACKED: usize = 2;
-
-/// How long a writer waits for its cache; then it is tried anew, by what there is.
-const REACH: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -50,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) deployments: Cache<Value>,
     pub(crate) jobs: Cache<Value>,
     pub(crate) daemon_sets: Cache<Value>,
+    pub(crate) stateful_sets: Cache<Value>,
+    pub(crate) claims: Cache<Value>,
     pub(crate) revisions: Cache<Value>,
     pub(crate) nodes: Cache<Value>,
 }
@@ -90,7 +90,9 @@ impl Context {
             deployments: Cache::start(of(), DEPLOYMENTS.clone(), vec![]),
             jobs: Cache::start(of(), JOBS.clone(), vec![]),
             daemon_sets: Cache::start(of(), DAEMON_SETS.clone(), vec![]),
-            revisions: Cache::start(of(), REVISIONS.clone(), vec![managed]),
+            stateful_sets: Cache::start(of(), STATEFUL_SETS.clone(), vec![]),
+            claims: Cache::start(of(), CLAIMS.clone(), vec![]),
+            revisions: Cache::start(of(), REVISIONS.clone(), vec![managed, unmanaged]),
             nodes: Cache::start(of(), NODES.clone(), vec![]),
             cluster,
             options,
@@ -109,6 +111,8 @@ impl Context {
             &self.deployments,
             &self.jobs,
             &self.daemon_sets,
+            &self.stateful_sets,
+            &self.claims,
             &self.revisions,
             &self.nodes,
         ] {
@@ -120,8 +124,14 @@ impl Context {
         self.recorder.record(event);
     }
 
-    /// Calls `write` with each item, several at once, until one fails. Returns the greatest revision that was written, or the failure.
-    pub(crate) async fn each<I, F, R>(&self, items: Vec<I>, write: F) -> Result<u64, Status>
+    /// Calls `write` with each item, several at once, until one fails, and waits until the cache has all that was written: also where one
+    /// failed, because the next look at the cache must not miss what the others did.
+    pub(crate) async fn each<I, T, F, R>(
+        &self,
+        cache: &Cache<T>,
+        items: Vec<I>,
+        write: F,
+    ) -> Result<(), Status>
     where
         I: Send + 'static,
         F: Fn(I) -> R + Send + Sync + 'static,
@@ -140,7 +150,7 @@ impl Context {
                         Ok(mut rest) => rest.next(),
                         Err(_) => None,
                     };
-                    let Some(item) = next else { return Ok(revision) };
+                    let Some(item) = next else { return (revision, None) };
                     match write(item).await {
                         Ok(written) => revision = written.max(revision),
                         Err(status) => {
@@ -148,7 +158,7 @@ impl Context {
                             if let Ok(mut rest) = rest.lock() {
                                 while rest.next().is_some() {}
                             }
-                            return Err(status);
+                            return (revision, Some(status));
                         }
                     }
                 }
@@ -157,18 +167,22 @@ impl Context {
         let (mut revision, mut failure) = (0, None);
         while let Some(lane) = lanes.join_next().await {
             match lane {
-                Ok(Ok(written)) => revision = written.max(revision),
-                Ok(Err(status)) => failure = Some(status),
+                Ok((written, failed)) => {
+                    revision = written.max(revision);
+                    failure = failed.or(failure);
+                }
                 Err(error) => failure = Some(Status::internal(&error.to_string())),
             }
         }
-        failure.map_or(Ok(revision), Err)
+        reach(cache, revision).await;
+        failure.map_or(Ok(()), Err)
     }
 }
 
-/// Waits until a cache has a write of this controller's own.
+/// Waits until a cache has a write of this controller's own, however long that takes: who goes on by a cache that lags makes again what it has
+/// made. Every write of a kind comes to its cache, so the wait ends when the cluster answers again, and before that there is nothing to do.
 pub(crate) async fn reach<T>(cache: &Cache<T>, revision: u64) {
-    let _ = tokio::time::timeout(REACH, cache.reached(revision)).await;
+    cache.reached(revision).await;
 }
 
 /// What becomes of a key by how its work ended. Another writer's victory and an object that is gone are tried anew like everything else.

@@ -4,8 +4,8 @@
 //! until the caches have what it wrote. Plans are tested without a cluster.
 //!
 //! Here: namespaces, default ServiceAccounts and the root certificate, garbage, ReplicaSets and ReplicationControllers, Deployments, Jobs,
-//! DaemonSets, the NoSchedule taints of nodes, endpoints of Services. Nobody looks whether a node is alive, and no pod is evicted. Other kinds
-//! are stored and nothing is done about them. A Job that asks for `podFailurePolicy`, `successPolicy` or `backoffLimitPerIndex` is not run, a
+//! DaemonSets, StatefulSets, the NoSchedule taints of nodes, endpoints of Services. Nobody looks whether a node is alive, and no pod is evicted.
+//! Other kinds are stored and nothing is done about them. A Job that asks for `podFailurePolicy`, `successPolicy` or `backoffLimitPerIndex` is not run, a
 //! DaemonSet that asks for `maxSurge` is not rolled; an event on it says so.
 
 mod account;
@@ -15,6 +15,7 @@ mod deployment;
 mod endpoint;
 mod event;
 mod garbage;
+mod history;
 mod job;
 mod json;
 mod namespace;
@@ -23,6 +24,7 @@ mod pod;
 mod pods;
 mod replica;
 mod selector;
+mod stateful;
 
 use context::Context;
 use moat_informer::Cluster;
@@ -70,6 +72,7 @@ pub fn start(cluster: Arc<dyn Cluster>, options: Options) -> Handle {
     deployment::start(&context, &mut tasks);
     node::start(&context, &mut tasks);
     daemon::start(&context, &mut tasks);
+    stateful::start(&context, &mut tasks);
     job::start(&context, &mut tasks);
     endpoint::start(&context, &mut tasks);
     Handle { tasks }

@@ -97,7 +97,7 @@ async fn empty(
     }
     let (cluster, gvr, owner) =
         (Arc::clone(&context.cluster), kind.gvr.clone(), namespace.to_owned());
-    let deleted = context.each(going, move |name| {
+    let deleted = context.each(&context.namespaces, going, move |name| {
         let (cluster, gvr, owner) = (Arc::clone(&cluster), gvr.clone(), owner.clone());
         async move {
             match cluster.delete(gvr.at(&owner, &name), &DeleteOptions::default()).await {

@@ -38,6 +38,36 @@ pub(crate) struct Spec {
     pub(crate) subdomain: Box<str>,
     pub(crate) containers: Vec<Container>,
     pub(crate) affinity: Option<Box<Affinity>>,
+    /// Volumes that are claims, by the pod's names for them.
+    #[serde(deserialize_with = "claims")]
+    pub(crate) volumes: Vec<Volume>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Volume {
+    pub(crate) name: Box<str>,
+    pub(crate) persistent_volume_claim: Option<Claim>,
+    /// A claim that comes and goes with the pod.
+    pub(crate) ephemeral: Option<Ephemeral>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Claim {
+    pub(crate) claim_name: Box<str>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Ephemeral {}
+
+/// Most volumes of most pods are no claims, and nobody here asks about them.
+fn claims<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Volume>, D::Error> {
+    let mut all = Option::<Vec<Volume>>::deserialize(from)?.unwrap_or_default();
+    all.retain(|one| one.persistent_volume_claim.is_some() || one.ephemeral.is_some());
+    all.shrink_to_fit();
+    Ok(all)
 }
 
 /// The one node that a pod is for, where node affinity names it; the rest of affinity is the scheduler's.

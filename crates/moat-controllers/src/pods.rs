@@ -57,14 +57,19 @@ pub(crate) fn follow(context: &Context, maker: &'static Maker, queue: &Queue<Pat
     });
 }
 
-/// A pod of a template, before its kind adds what it has to.
+/// A pod of an object's template, before its kind adds what it has to.
 pub(crate) fn of_template(maker: &Maker, item: &Item<Value>) -> Value {
-    let template = &item.value["spec"]["template"];
+    let mut pod = from_template(maker, item, &item.value["spec"]["template"]);
+    set(&mut pod, &["metadata", "generateName"], format!("{}-", item.meta.name).into());
+    pod
+}
+
+/// A pod of any template, without a name.
+pub(crate) fn from_template(maker: &Maker, item: &Item<Value>, template: &Value) -> Value {
     let mut pod = json!({
         "metadata": template.get("metadata").cloned().unwrap_or_else(|| json!({})),
         "spec": template.get("spec").cloned().unwrap_or_else(|| json!({})),
     });
-    set(&mut pod, &["metadata", "generateName"], format!("{}-", item.meta.name).into());
     set(&mut pod, &["metadata", "ownerReferences"], json!([reference(maker, &item.meta)]));
     pod
 }
@@ -135,7 +140,7 @@ pub(crate) async fn release(
     pods: Vec<PodItem>,
 ) -> Result<(), Status> {
     let cluster = Arc::clone(&context.cluster);
-    let released = context.each(pods, move |pod| {
+    let released = context.each(&context.pods, pods, move |pod| {
         let cluster = Arc::clone(&cluster);
         async move {
             let patch = json!({ "metadata": {
@@ -150,8 +155,7 @@ pub(crate) async fn release(
             }
         }
     });
-    reach(&context.pods, released.await?).await;
-    Ok(())
+    released.await
 }
 
 pub(crate) fn reference(maker: &Maker, meta: &Meta) -> Value {
@@ -161,21 +165,21 @@ pub(crate) fn reference(maker: &Maker, meta: &Meta) -> Value {
     })
 }
 
+/// Makes pods. When it returns, the cache has those that were made.
 pub(crate) async fn create(
     context: &Context,
     maker: &'static Maker,
     item: &Item<Value>,
     pods: Vec<Value>,
-) -> Result<u64, Status> {
+) -> Result<(), Status> {
     let about = about(maker.api_version, maker.kind, &item.meta);
     // The first one alone: where it is refused, hundreds would be.
-    let mut written = 0;
     let mut first = pods;
     let rest = first.split_off(first.len().min(1));
     for pods in [first, rest] {
         let (cluster, recorder) = (Arc::clone(&context.cluster), context.recorder.clone());
         let (namespace, about) = (item.meta.namespace.clone(), about.clone());
-        let made = context.each(pods, move |pod| {
+        let made = context.each(&context.pods, pods, move |pod| {
             let (cluster, recorder) = (Arc::clone(&cluster), recorder.clone());
             let (namespace, about) = (namespace.clone(), about.clone());
             async move {
@@ -199,20 +203,21 @@ pub(crate) async fn create(
                 result.map(|pod| revision(&pod))
             }
         });
-        written = written.max(made.await?);
+        made.await?;
     }
-    Ok(written)
+    Ok(())
 }
 
+/// Deletes pods; those that are gone are done with.
 pub(crate) async fn delete(
     context: &Context,
     maker: &'static Maker,
     item: &Item<Value>,
     pods: Vec<PodItem>,
-) -> Result<u64, Status> {
+) -> Result<(), Status> {
     let about = about(maker.api_version, maker.kind, &item.meta);
     let (cluster, recorder) = (Arc::clone(&context.cluster), context.recorder.clone());
-    let deleted = context.each(pods, move |pod| {
+    let deleted = context.each(&context.pods, pods, move |pod| {
         let (cluster, recorder, about) = (Arc::clone(&cluster), recorder.clone(), about.clone());
         async move {
             let options =

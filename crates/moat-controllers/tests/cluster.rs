@@ -1,6 +1,9 @@
 //! Controllers on a real server; pods become ready by a task that stands in for nodes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+#[path = "cluster/stateful.rs"]
+mod stateful;
+
 use moat_apiserver::{
     Client, DeleteOptions, Gvr, Options, PatchType, Propagation, Running, Selection, Server, User,
 };

@@ -1,12 +1,12 @@
 //! DaemonSets: one pod on each node that is for it.
 
-mod history;
 mod plan;
 #[cfg(test)]
 mod tests;
 
 use crate::context::{Context, DAEMON_SETS, reach, work};
 use crate::event::{Event, about};
+use crate::history;
 use crate::json::{list, revision, set, text};
 use crate::pods::{Maker, claim, create, delete, follow, of_template};
 use crate::selector::selects;
@@ -64,6 +64,7 @@ async fn sync(context: &Context, path: &Path) -> Result<Done, Status> {
     let Some(item) = context.daemon_sets.get(namespace, path.name()) else { return Ok(Done::Ok) };
     let pods = claim(context, &MAKER, &item).await?;
     let is_deleting = item.meta.is_deleting();
+    let mut collisions = 0;
     let hash = if is_deleting {
         String::new()
     } else {
@@ -71,11 +72,16 @@ async fn sync(context: &Context, path: &Path) -> Result<Done, Status> {
             let message = "Old pods are not replaced: maxSurge is not supported".to_owned();
             tell(context, &item, "UnsupportedField", message);
         }
-        history::newest(context, &MAKER, &item).await?
+        let (newest, n) = history::newest(context, &MAKER, &item, HASH).await?;
+        collisions = n;
+        newest.meta.label(HASH).unwrap_or_default().to_owned()
     };
     let (nodes, now) = (context.nodes.all(), jiff::Timestamp::now().as_second());
     let (daemon, pods) = (&item.value, &pods);
-    let plan = plan(&Snapshot { daemon, is_deleting, nodes: &nodes, pods, hash: &hash, now });
+    let mut plan = plan(&Snapshot { daemon, is_deleting, nodes: &nodes, pods, hash: &hash, now });
+    if 0 < collisions {
+        set(&mut plan.status, &["collisionCount"], collisions.into());
+    }
     for (pod, node) in plan.ended {
         let how = if &*pod.value.status.phase == "Failed" { "failed" } else { "succeeded" };
         let name = &pod.meta.name;
@@ -98,9 +104,14 @@ async fn sync(context: &Context, path: &Path) -> Result<Done, Status> {
         let written = context.cluster.update(at, changed).await?;
         reach(&context.daemon_sets, revision(&written)).await;
     }
-    reach(&context.pods, deleted?.max(created?)).await;
+    deleted?;
+    created?;
     if !acts && !is_deleting {
-        history::forget(context, &item, pods, &hash).await?;
+        let lives = |one: &Item<Value>| {
+            let of = one.meta.label(HASH);
+            of == Some(&hash) || pods.iter().any(|pod| pod.meta.label(HASH) == of)
+        };
+        history::forget(context, &item, lives).await?;
     }
     Ok(match plan.again {
         Some(seconds) => Done::After(Duration::from_secs(seconds.unsigned_abs().max(1))),

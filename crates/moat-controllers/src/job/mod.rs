@@ -138,10 +138,9 @@ async fn carry_out(context: &Context, item: &Item<Value>, plan: Plan) -> Result<
     }
     // Only now: what the status does not name yet would be lost.
     release(context, FINALIZER, plan.release).await?;
-    let deleted = delete(context, &MAKER, item, plan.delete).await?;
+    delete(context, &MAKER, item, plan.delete).await?;
     let pods = plan.create.into_iter().map(|index| pod(item, index)).collect();
-    let created = create(context, &MAKER, item, pods).await?;
-    reach(&context.pods, deleted.max(created)).await;
+    create(context, &MAKER, item, pods).await?;
     Ok(match plan.again {
         Some(seconds) => Done::After(Duration::from_secs(seconds.unsigned_abs().max(1))),
         None => Done::Ok,

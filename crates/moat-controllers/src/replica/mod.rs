@@ -58,7 +58,7 @@ async fn sync(context: &Context, maker: &'static Maker, path: &Path) -> Result<D
         Snapshot { set: &item.value, is_deleting: item.meta.is_deleting(), pods: &pods, now };
     let plan = plan(&snapshot);
     let acts = 0 < plan.create || !plan.delete.is_empty();
-    let mut result = Ok(0);
+    let mut result = Ok(());
     if 0 < plan.create {
         let pods = vec![of_template(maker, &item); plan.create];
         result = create(context, maker, &item, pods).await;
@@ -76,7 +76,7 @@ async fn sync(context: &Context, maker: &'static Maker, path: &Path) -> Result<D
         let written = context.cluster.update(at, changed).await?;
         reach(cache, revision(&written)).await;
     }
-    reach(&context.pods, result?).await;
+    result?;
     Ok(match plan.again {
         // Pods that were just made lead here by themselves; a burst that was cut short does not.
         Some(seconds) => Done::After(Duration::from_secs(seconds.unsigned_abs().max(1))),
