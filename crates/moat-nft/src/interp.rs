@@ -186,6 +186,9 @@ impl Walk<'_> {
             }
             (Field::Protocol, Value::Protocol(number)) => packet.protocol == *number,
             (Field::DestinationPort, Value::Port(port)) => packet.port? == *port,
+            (Field::DestinationPort, Value::Ports(low, high)) => {
+                (*low..=*high).contains(&packet.port?)
+            }
             (Field::Icmpv6Type, Value::Icmpv6Types(low, high)) => {
                 (*low..=*high).contains(&packet.icmpv6_type?)
             }

@@ -214,6 +214,8 @@ pub enum Value {
     Protocol(u8),
     /// For [`Field::DestinationPort`].
     Port(u16),
+    /// For [`Field::DestinationPort`]: several ports, both ends included.
+    Ports(u16, u16),
     /// For [`Field::Icmpv6Type`]: a range of types, both ends included.
     Icmpv6Types(u8, u8),
     /// For [`Field::InputName`].

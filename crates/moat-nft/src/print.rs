@@ -252,6 +252,7 @@ impl Text {
             }
             Value::Protocol(number) => self.protocol(*number),
             Value::Port(port) => self.say(format_args!("{port}")),
+            Value::Ports(from, to) => self.say(format_args!("{from}-{to}")),
             Value::Icmpv6Types(from, to) if from == to => match words::icmpv6_type_name(*from) {
                 Some(name) => self.put(name),
                 None => self.say(format_args!("{from}")),

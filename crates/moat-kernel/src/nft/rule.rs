@@ -206,13 +206,11 @@ fn write_match(
         (Field::DestinationPort, Value::Port(port)) => exact(out, port.to_be_bytes().to_vec()),
         (Field::Icmpv6Type, Value::Icmpv6Types(low, high)) if low == high => exact(out, vec![*low]),
         (Field::Icmpv6Type, Value::Icmpv6Types(low, high)) if low < high => {
-            out.push(load(field, 0).0);
-            if negate {
-                out.push(Expr::Range { of: 0, op: NEQ, low: vec![*low], high: vec![*high] });
-            } else {
-                out.push(Expr::Cmp { of: 0, op: GTE, with: vec![*low] });
-                out.push(Expr::Cmp { of: 0, op: LTE, with: vec![*high] });
-            }
+            write_range(out, field, negate, vec![*low], vec![*high]);
+        }
+        (Field::DestinationPort, Value::Ports(low, high)) if low < high => {
+            let bytes = |port: &u16| port.to_be_bytes().to_vec();
+            write_range(out, field, negate, bytes(low), bytes(high));
         }
         (Field::InputName, Value::Interface(name)) if (1..NAME_LEN).contains(&name.len()) => {
             let mut with = name.as_bytes().to_vec();
@@ -228,6 +226,17 @@ fn write_match(
         _ => return Err(format!("{value:?} as a value of {field:?}")),
     }
     Ok(())
+}
+
+/// Two comparisons, or one expression where it is not to be so, as nft does.
+fn write_range(out: &mut Vec<Expr>, field: Field, negate: bool, low: Vec<u8>, high: Vec<u8>) {
+    out.push(load(field, 0).0);
+    if negate {
+        out.push(Expr::Range { of: 0, op: NEQ, low, high });
+    } else {
+        out.push(Expr::Cmp { of: 0, op: GTE, with: low });
+        out.push(Expr::Cmp { of: 0, op: LTE, with: high });
+    }
 }
 
 /// A prefix of whole bytes is compared as those bytes, any other under a mask, as nft does.
@@ -400,12 +409,12 @@ fn read_match(first: &Expr, after: &[Expr]) -> Option<(Statement, usize)> {
             load,
             [Expr::Cmp { op: GTE, with: low, .. }, Expr::Cmp { op: LTE, with: high, .. }, ..],
         ) => {
-            let types = Value::Icmpv6Types(*low.first()?, *high.first()?);
-            found(whole_field(load)?, false, types, 2)
+            let field = whole_field(load)?;
+            found(field, false, range(field, low, high)?, 2)
         }
         (load, [Expr::Range { low, high, .. }, ..]) => {
-            let types = Value::Icmpv6Types(*low.first()?, *high.first()?);
-            found(whole_field(load)?, true, types, 1)
+            let field = whole_field(load)?;
+            found(field, true, range(field, low, high)?, 1)
         }
         (load, [Expr::Cmp { op, with, .. }, ..]) => {
             let negate = *op == NEQ;
@@ -431,9 +440,7 @@ fn read_match(first: &Expr, after: &[Expr]) -> Option<(Statement, usize)> {
                     }
                 }
                 Field::Protocol => Value::Protocol(*with.first()?),
-                Field::DestinationPort => {
-                    Value::Port(u16::from_be_bytes(with.as_slice().try_into().ok()?))
-                }
+                Field::DestinationPort => Value::Port(port(with)?),
                 Field::Icmpv6Type => Value::Icmpv6Types(*with.first()?, *with.first()?),
                 Field::InputName => {
                     let name = with.split(|&byte| byte == 0).next()?;
@@ -445,6 +452,17 @@ fn read_match(first: &Expr, after: &[Expr]) -> Option<(Statement, usize)> {
         }
         _ => None,
     }
+}
+
+fn port(bytes: &[u8]) -> Option<u16> {
+    bytes.try_into().ok().map(u16::from_be_bytes)
+}
+
+fn range(field: Field, low: &[u8], high: &[u8]) -> Option<Value> {
+    Some(match field {
+        Field::DestinationPort => Value::Ports(port(low)?, port(high)?),
+        _ => Value::Icmpv6Types(*low.first()?, *high.first()?),
+    })
 }
 
 fn prefix(bytes: &[u8], len: u8) -> Option<Value> {

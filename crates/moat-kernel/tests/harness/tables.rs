@@ -255,6 +255,11 @@ fn a_match(dice: &mut Dice) -> Statement {
             (*dice.pick(&[Field::SourceV6, Field::DestinationV6]), Value::PrefixV6(address, len))
         }
         4 => (Field::Protocol, Value::Protocol(*dice.pick(&[6, 17, 132]))),
+        5 if dice.one_in(2) => {
+            let low = u16::try_from(dice.below(65_535)).unwrap();
+            let high = u64::from(low) + 1 + dice.below(u64::from(u16::MAX - low));
+            (Field::DestinationPort, Value::Ports(low, u16::try_from(high).unwrap()))
+        }
         5 => (Field::DestinationPort, Value::Port(port(dice))),
         6 => {
             let low = u8::try_from(dice.below(256)).unwrap();

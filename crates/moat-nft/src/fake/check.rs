@@ -166,6 +166,7 @@ fn value(field: Field, value: &Value) -> Result<(), Refusal> {
         (Field::SourceV6 | Field::DestinationV6, Value::V6(_)) => true,
         (Field::SourceV6 | Field::DestinationV6, Value::PrefixV6(_, length)) => *length <= 128,
         (Field::Protocol, Value::Protocol(_)) | (Field::DestinationPort, Value::Port(_)) => true,
+        (Field::DestinationPort, Value::Ports(from, to)) => from < to,
         (Field::Icmpv6Type, Value::Icmpv6Types(from, to)) => from <= to,
         (Field::InputName, Value::Interface(name)) => {
             return at_most("name of an interface", name, INTERFACE);

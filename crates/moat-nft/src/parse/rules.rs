@@ -190,9 +190,14 @@ impl<'a> Parser<'a> {
             Field::Protocol => {
                 self.word("an IP protocol", |word| words::protocol(word).map(Value::Protocol))
             }
-            Field::DestinationPort => {
-                self.word("a port", |word| Some(Value::Port(number(word)?.try_into().ok()?)))
-            }
+            Field::DestinationPort => self.word("a port or FROM-TO", |word| {
+                let port = |word| -> Option<u16> { number(word)?.try_into().ok() };
+                let Some((from, to)) = word.split_once('-') else {
+                    return Some(Value::Port(port(word)?));
+                };
+                let (from, to) = (port(from)?, port(to)?);
+                (from < to).then_some(Value::Ports(from, to))
+            }),
             Field::Icmpv6Type => self.word("an ICMPv6 type or FROM-TO", |word| {
                 if let Some(one) = words::icmpv6_type(word) {
                     return Some(Value::Icmpv6Types(one, one));

@@ -13,6 +13,11 @@ const EXPAND_MAX: u16 = 16;
 /// Up to so many single ports are compared one by one, which is cheaper than a map.
 const COMPARE_MAX: usize = 2;
 
+/// Up to so many ranges of ports are compared one by one, in all protocols together; a tree for each protocol is asked instead of more.
+///
+/// A comparison is a rule and in force with the others. A new tree has to be there a grace before rules lead to it.
+const RANGES_MAX: usize = 8;
+
 /// What happens on which ports; disjoint, and all ports together.
 pub(super) type Ports = Vec<(PortSet, Decision)>;
 
@@ -143,7 +148,18 @@ impl Row {
             let key = vec![Field::Protocol, Field::DestinationPort];
             rules.push(Rule::new(vec![Statement::Vmap { key, map }]));
         }
+        let few = self.ranges.values().map(Vec::len).sum::<usize>() <= RANGES_MAX;
         for (&number, ranges) in &self.ranges {
+            if few {
+                rules.extend(ranges.iter().map(|&(low, high, at)| {
+                    let value = Value::Ports(low, high);
+                    let ports =
+                        Statement::Match { field: Field::DestinationPort, negate: false, value };
+                    let end = goto(at).map(Statement::Verdict);
+                    Rule::new([is(number), ports].into_iter().chain(end).collect())
+                }));
+                continue;
+            }
             let mut set =
                 Set::new(SetShape { key: SetKey::Port, interval: true, map: true, size: None });
             set.elements = ranges

@@ -312,7 +312,7 @@ fn plain(rng: &mut Rng, v6: bool, protocol_used: &mut bool, into: &mut Vec<State
         }
         2 if !*protocol_used => {
             *protocol_used = true;
-            match rng.below(4) {
+            match rng.below(5) {
                 0 => into.push(matches(Field::Protocol, negate, Value::Protocol(rng.protocol()))),
                 1 if v6 => {
                     let from = u8::try_from(rng.below(256)).unwrap();
@@ -320,6 +320,12 @@ fn plain(rng: &mut Rng, v6: bool, protocol_used: &mut bool, into: &mut Vec<State
                     into.push(matches(Field::Icmpv6Type, negate, Value::Icmpv6Types(from, to)));
                 }
                 2 => into.push(matches(Field::DestinationPort, negate, Value::Port(rng.port()))),
+                3 => {
+                    let from = rng.port();
+                    let to = from.checked_add(1).map_or(u16::MAX, |next| next.max(rng.port()));
+                    let ports = if from < to { Value::Ports(from, to) } else { Value::Port(from) };
+                    into.push(matches(Field::DestinationPort, negate, ports));
+                }
                 _ => {
                     let protocol = rng.pick(&[6, 17, 132, 33, 136]);
                     into.push(matches(Field::Protocol, false, Value::Protocol(protocol)));
