@@ -4,7 +4,7 @@ use crate::claims::Claims;
 use crate::classes::Classes;
 use crate::compile::{index, origin};
 use crate::dialect::Dialect;
-use crate::peers::{Peers, atom_table};
+use crate::peers::{Kept, Peers, atom_table};
 use crate::programs::{Known, Programs};
 use moat_ir::{Bound, Class, ClassIdx, Management, PodIdx, PodInfo, ProgramId, SymbolicIr};
 use moat_model::inventory::{Inventory, Phase, Pod, PodKind};
@@ -58,7 +58,7 @@ impl Workings {
         };
         workings.pods(&mut bound, inventory);
         workings.give_atoms_to_all(&mut bound);
-        workings.lay(&mut bound, inventory);
+        workings.lay(&mut bound, inventory, Kept::default());
         (workings, bound)
     }
 
@@ -124,8 +124,8 @@ impl Workings {
     }
 
     /// Lays the policies over the classes: peer sets and programs.
-    fn lay(&mut self, bound: &mut Bound, inventory: &Inventory) {
-        self.peers = Peers::new(bound, inventory, self.dialect, &self.classes);
+    fn lay(&mut self, bound: &mut Bound, inventory: &Inventory, kept: Kept<'_>) {
+        self.peers = Peers::new(bound, inventory, self.dialect, &self.classes, kept);
         self.known = Known::default();
         bound.programs.clear();
         Programs::new(bound, &self.classes, self.dialect, &self.peers, &mut self.known).all();
@@ -162,20 +162,28 @@ impl Workings {
         Programs::new(bound, &self.classes, self.dialect, peers, known).one(class)
     }
 
-    /// Lays the policies of a bound form, which are others now, over its pods. Whether classes and atoms could stay.
-    pub(crate) fn other_policies(&mut self, bound: &mut Bound, inventory: &Inventory) -> bool {
+    /// Lays the policies of a bound form, which were others `before`, over its pods. Whether classes and atoms could stay.
+    pub(crate) fn other_policies(
+        &mut self,
+        bound: &mut Bound,
+        before: &SymbolicIr,
+        inventory: &Inventory,
+    ) -> bool {
         let table = atom_table(&bound.symbolic, inventory);
         let have = &bound.atoms;
         let stay = self.classes.other_policies(&bound.symbolic)
             && table.v4 == have.v4
             && table.v6 == have.v6
             && table.domains == have.domains;
-        if !stay {
+        let kept = if stay {
+            self.peers.keep(before, &mut bound.peer_sets)
+        } else {
             bound.atoms = table;
             self.classes = Classes::new(&bound.symbolic, inventory);
             self.sort(bound);
-        }
-        self.lay(bound, inventory);
+            Kept::default()
+        };
+        self.lay(bound, inventory, kept);
         stay
     }
 }

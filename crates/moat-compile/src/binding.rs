@@ -139,8 +139,8 @@ impl Binding {
             return Changed::Nothing;
         }
         let bound = Arc::make_mut(&mut self.bound);
-        bound.symbolic = symbolic;
-        if self.workings.other_policies(bound, &self.inventory) {
+        let before = core::mem::replace(&mut bound.symbolic, symbolic);
+        if self.workings.other_policies(bound, &before, &self.inventory) {
             Changed::Policies
         } else {
             Changed::Whole

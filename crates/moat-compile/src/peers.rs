@@ -14,6 +14,9 @@ use rustc_hash::FxHashMap;
 /// The peer set that contains every atom.
 pub(crate) const EVERYONE: PeerSetId = 0;
 
+/// Peer sets that need not be made again.
+pub(crate) type Kept<'a> = FxHashMap<&'a SymPeer, PeerSet>;
+
 /// Which peer set belongs to which clause.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
@@ -24,12 +27,14 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// Makes the peer sets of a bound form whose policies, classes and atoms are settled.
+    /// Makes the peer sets of a bound form whose policies, classes and atoms are settled. Those that are `kept` were made for the same
+    /// classes and atoms.
     pub(crate) fn new(
         bound: &mut Bound,
         inventory: &Inventory,
         dialect: Dialect,
         classes: &Classes,
+        mut kept: Kept<'_>,
     ) -> Self {
         let everyone = PeerSet { must: IdSet::range(0, bound.atoms.len()), may: IdSet::new() };
         bound.peer_sets = vec![everyone];
@@ -40,8 +45,11 @@ impl Peers {
             let id = *known.entry(&clause.peer).or_insert_with(|| match &clause.peer {
                 SymPeer::Everyone => EVERYONE,
                 peer => {
-                    let mut set = maker.outside(peer);
-                    maker.add_pods(&mut set, peer);
+                    let set = kept.remove(peer).unwrap_or_else(|| {
+                        let mut set = maker.outside(peer);
+                        maker.add_pods(&mut set, peer);
+                        set
+                    });
                     bound.peer_sets.push(set);
                     let id = index(bound.peer_sets.len() - 1);
                     peers.named.push((id, idx));
@@ -51,6 +59,15 @@ impl Peers {
             peers.of_clause.push(id);
         }
         peers
+    }
+
+    /// The sets by what they were made for. Takes them away from the bound form.
+    pub(crate) fn keep<'a>(&self, symbolic: &'a SymbolicIr, sets: &mut [PeerSet]) -> Kept<'a> {
+        let named = self.named.iter();
+        let taken = named.filter_map(|&(id, clause)| {
+            Some((&symbolic.clause(clause).peer, core::mem::take(sets.get_mut(id as usize)?)))
+        });
+        taken.collect()
     }
 
     /// Asks every peer set whether the classes from `first` on belong to it.
