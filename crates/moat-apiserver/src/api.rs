@@ -12,6 +12,7 @@ use crate::negotiate::{Form, Offer, choose};
 use crate::query::Query;
 use crate::route::{Route, route};
 use crate::schema;
+use crate::service_range::ServiceRange;
 use crate::stamp::uid;
 use crate::status::{About, Status};
 use bytes::Bytes;
@@ -43,6 +44,7 @@ pub(crate) struct Api {
     pub(crate) authenticator: Authenticator,
     pub(crate) authorizer: Arc<dyn Authorize>,
     pub(crate) advice: Advice,
+    pub(crate) services: ServiceRange,
     pub(crate) bookmark_interval: Duration,
     pub(crate) closed: watch::Receiver<bool>,
     pub(crate) address: SocketAddr,
@@ -50,6 +52,14 @@ pub(crate) struct Api {
     pub(crate) allocation: Mutex<()>,
     /// Held from the count of what a namespace uses to the write that adds to it.
     pub(crate) counting: Mutex<()>,
+}
+
+/// What whoever starts a server decides of it.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) advice: Advice,
+    pub(crate) services: ServiceRange,
+    pub(crate) bookmark_interval: Duration,
 }
 
 /// The body of an answer.
@@ -102,6 +112,8 @@ pub(crate) struct Reply {
     pub(crate) body: Body,
     pub(crate) warnings: Vec<String>,
     pub(crate) etag: Option<String>,
+    /// After how many seconds the client may try again.
+    pub(crate) retry_after: Option<u64>,
     /// Instead of a body, for callers in this process.
     pub(crate) value: Option<Value>,
 }
@@ -109,11 +121,24 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn bytes(code: u16, content_type: &'static str, bytes: impl Into<Bytes>) -> Self {
         let body = Body::Whole(Some(bytes.into()));
-        Self { code, content_type, body, warnings: Vec::new(), etag: None, value: None }
+        Self {
+            code,
+            content_type,
+            body,
+            warnings: Vec::new(),
+            etag: None,
+            retry_after: None,
+            value: None,
+        }
     }
 
     pub(crate) fn json(code: u16, value: &Value) -> Self {
         Self::bytes(code, "application/json", value.to_string())
+    }
+
+    /// The answer that tells of an error.
+    pub(crate) fn refusal(status: &Status) -> Self {
+        Self { retry_after: status.retry_after(), ..Self::json(status.code, &status.to_json()) }
     }
 
     pub(crate) fn warn(mut self, warnings: Vec<String>) -> Self {
@@ -127,11 +152,11 @@ impl Api {
         store: Store,
         authenticator: Authenticator,
         authorizer: Arc<dyn Authorize>,
-        advice: Advice,
-        bookmark_interval: Duration,
+        settings: Settings,
         closed: watch::Receiver<bool>,
         address: SocketAddr,
     ) -> Result<Self, InvalidKey> {
+        let Settings { advice, services, bookmark_interval } = settings;
         let (kinds, allocation, counting) =
             (Arc::new(Kinds::built_in()?), Mutex::default(), Mutex::default());
         Ok(Self {
@@ -141,6 +166,7 @@ impl Api {
             authenticator,
             authorizer,
             advice,
+            services,
             bookmark_interval,
             closed,
             address,
@@ -152,7 +178,7 @@ impl Api {
     /// Answers, whatever comes.
     pub(crate) async fn serve(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
         let reply = self.answer(request, peer).await;
-        let reply = reply.unwrap_or_else(|status| Reply::json(status.code, &status.to_json()));
+        let reply = reply.unwrap_or_else(|status| Reply::refusal(&status));
         let mut response = Response::new(reply.body);
         *response.status_mut() = hyper::StatusCode::from_u16(reply.code).unwrap_or_default();
         let headers = response.headers_mut();
@@ -169,6 +195,9 @@ impl Api {
         }
         if let Some(etag) = reply.etag {
             insert("etag", &etag);
+        }
+        if let Some(seconds) = reply.retry_after {
+            insert("retry-after", &seconds.to_string());
         }
         response
     }
@@ -208,7 +237,7 @@ impl Api {
             Ok(bytes) => handle::dispatch(self, call, bytes).await,
             Err(status) => Err(status),
         };
-        let reply = reply.unwrap_or_else(|status| Reply::json(status.code, &status.to_json()));
+        let reply = reply.unwrap_or_else(|status| Reply::refusal(&status));
         Ok(encoded(reply, encoding, watch))
     }
 

@@ -36,7 +36,7 @@ pub(crate) async fn bootstrap(api: &Api) -> Result<(), Status> {
     }
     create_all_as_server(api, missing).await?;
     crate::rbac::bootstrap(api).await?;
-    let first = crate::strategy::service::FIRST.to_string();
+    let first = api.services.first().to_string();
     let labels = json!({ "component": "apiserver", "provider": "kubernetes" });
     let service = json!({
         "kind": "Service", "apiVersion": "v1", "metadata": { "name": "kubernetes", "labels": labels },

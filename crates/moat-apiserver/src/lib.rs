@@ -24,6 +24,7 @@ mod api;
 mod authn;
 mod authorize;
 mod bootstrap;
+mod certificate_request;
 mod client;
 mod crd;
 mod discovery;
@@ -48,6 +49,8 @@ mod route;
 mod schema;
 mod selector;
 mod server;
+mod service_range;
+mod signer;
 mod stamp;
 mod status;
 mod strategy;
@@ -55,9 +58,10 @@ mod table;
 mod wire;
 mod yaml;
 
-pub use admission::quota_used;
+pub use admission::{quota_counts, quota_used};
 pub use advice::Advice;
 pub use authorize::{Attributes, Authorize, Decision, Rules, User};
+pub use certificate_request::Requested;
 pub use client::{
     At, Change, ChangeKind, Client, DeleteOptions, Gvr, Listed, PatchType, Propagation, Selection,
     ServedKind, Watching,
@@ -68,4 +72,8 @@ pub use kinds::{Kind, Subresource, Verbs, api_version, built_in};
 pub use pki::Identity;
 pub use quantity::Quantity;
 pub use server::{Options, Running, Server, StartError};
+pub use service_range::ServiceRange;
+pub use signer::Signer;
 pub use status::{About, Cause, Status};
+pub use strategy::certificate::pem as request_pem;
+pub use yaml::json_of_document;

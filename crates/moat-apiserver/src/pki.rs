@@ -2,10 +2,11 @@
 //!
 //! ECDSA keys on P-256: made in well under a millisecond, known to every client. Files are `keys`' business.
 
+use crate::certificate_request::Requested;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, DnValue,
-    Error, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _,
-    SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer,
+    DistinguishedName, DnType, DnValue, Error, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData as _, SanType, SerialNumber,
 };
 use ring::digest::{SHA256, digest};
 use rustls::RootCertStore;
@@ -15,10 +16,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixT
 use rustls::server::WebPkiClientVerifier;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// How long certificates hold: upstream's kubeadm gives a year to what is handed out, ten to the authority.
 pub(crate) const DAYS: i64 = 365;
+
+/// How long before now certificates for requests begin to hold.
+const BACK_SECONDS: u64 = 300;
 
 /// A certificate and its key, as text and as bytes.
 pub struct Identity {
@@ -170,6 +175,52 @@ impl Authority {
         let mut params = params(user, group, days);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(params)
+    }
+
+    /// A certificate for what a request (PEM) asks for, with other usages and times than it may ask for.
+    pub(crate) fn sign_request(
+        &self,
+        request: &str,
+        usages: &[&str],
+        seconds: i64,
+    ) -> Result<String, String> {
+        // Names with several groups lose all but one on the way.
+        if 1 < Requested::read(request)?.organizations.len() {
+            return Err("a request for several groups is not signed by this cluster".to_owned());
+        }
+        let mut request = CertificateSigningRequestParams::from_pem(request)
+            .map_err(|error| error.to_string())?;
+        let mut fresh = params("", None, 1);
+        std::mem::swap(&mut request.params, &mut fresh);
+        let (asked, params) = (fresh, &mut request.params);
+        params.distinguished_name = asked.distinguished_name;
+        params.subject_alt_names = asked.subject_alt_names;
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.use_authority_key_identifier_extension = true;
+        let now = jiff::Timestamp::now().as_second().unsigned_abs();
+        let at = |seconds: u64| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
+        // Some minutes back, for machines whose clocks are behind.
+        params.not_before = at(now.saturating_sub(BACK_SECONDS));
+        params.not_after = at(now.saturating_add(seconds.max(0).unsigned_abs()));
+        for usage in usages {
+            match *usage {
+                "digital signature" | "signing" => {
+                    params.key_usages.push(KeyUsagePurpose::DigitalSignature);
+                }
+                "key encipherment" => {
+                    params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+                }
+                "client auth" => {
+                    params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+                }
+                "server auth" => {
+                    params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+                }
+                other => return Err(format!("usage {other:?} is not signed by this cluster")),
+            }
+        }
+        let certificate = request.signed_by(&self.issuer).map_err(|error| error.to_string())?;
+        Ok(certificate.pem())
     }
 
     fn sign(&self, mut params: CertificateParams) -> Result<Identity, Error> {

@@ -1,7 +1,7 @@
 //! The server as a library: start it, ask where it is, end it.
 
 use crate::advice::Advice;
-use crate::api::Api;
+use crate::api::{Api, Settings};
 use crate::authn::Authenticator;
 use crate::authorize::{Authorize, User};
 use crate::client::Client;
@@ -10,6 +10,8 @@ use crate::kubeconfig::kubeconfig;
 use crate::listen;
 use crate::pki::{Authority, DAYS, Identity};
 use crate::rbac::{Rbac, gather};
+use crate::service_range::ServiceRange;
+use crate::signer::Signer;
 use moat_store::Store;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -35,6 +37,8 @@ pub struct Options {
     pub authorizer: Option<Arc<dyn Authorize>>,
     /// What is said of objects that are written; nothing unless given.
     pub advice: Advice,
+    /// The addresses of Services.
+    pub services: ServiceRange,
     /// How long a client may take for TLS and for the head of a request.
     pub head_timeout: Duration,
     /// How often idle watches that asked for bookmarks get one. Upstream: about a minute.
@@ -50,6 +54,7 @@ impl fmt::Debug for Options {
             .field("store", &self.store)
             .field("keys", &self.keys)
             .field("authorizer", &self.authorizer)
+            .field("services", &self.services)
             .field("head_timeout", &self.head_timeout)
             .field("bookmark_interval", &self.bookmark_interval)
             .finish_non_exhaustive()
@@ -66,6 +71,7 @@ impl Default for Options {
             admin_token: None,
             authorizer: None,
             advice: Advice::default(),
+            services: ServiceRange::default(),
             head_timeout: Duration::from_secs(10),
             bookmark_interval: Duration::from_secs(60),
         }
@@ -111,7 +117,7 @@ impl Server {
         let mut names =
             vec!["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
         names.extend(options.names.iter().map(String::as_str));
-        let service = IpAddr::from(crate::strategy::service::FIRST);
+        let service = IpAddr::from(options.services.first());
         let serving = authority
             .server(&names, &[address.ip(), Ipv4Addr::LOCALHOST.into(), service])
             .map_err(|error| StartError::new("cannot make the server's certificate", &error))?;
@@ -124,8 +130,11 @@ impl Server {
                 store.clone(),
                 Authenticator::new(signing, store.clone(), options.admin_token.as_deref()),
                 authorizer,
-                options.advice,
-                options.bookmark_interval,
+                Settings {
+                    advice: options.advice,
+                    services: options.services,
+                    bookmark_interval: options.bookmark_interval,
+                },
                 closed.clone(),
                 address,
             )
@@ -145,6 +154,7 @@ impl Server {
             options.head_timeout,
             closed,
         ));
+        let authority = Arc::new(authority);
         Ok(Running { address, authority, admin, store, api, closing, listening })
     }
 }
@@ -153,7 +163,7 @@ impl Server {
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
-    authority: Authority,
+    authority: Arc<Authority>,
     admin: Identity,
     store: Store,
     api: Arc<Api>,
@@ -181,6 +191,11 @@ impl Running {
     /// `--discovery-token-ca-cert-hash` has it.
     pub fn authority_pin(&self) -> String {
         self.authority.pin()
+    }
+
+    /// What signs requests for certificates in this cluster's name.
+    pub fn signer(&self) -> Signer {
+        Signer(Arc::clone(&self.authority))
     }
 
     /// The administrator's certificate and key.

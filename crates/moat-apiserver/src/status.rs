@@ -228,6 +228,21 @@ impl Status {
         Self::new(415, "UnsupportedMediaType", message)
     }
 
+    /// 429 for what is not allowed now; after how many seconds it is worthwhile to ask again, 0 where nobody knows.
+    pub(crate) fn too_many_requests(message: &str, seconds: u32, causes: &[Cause]) -> Self {
+        let mut status = Self::new(429, "TooManyRequests", message);
+        status.details = Some(Map::new());
+        if 0 < seconds {
+            status = status.with_retry(seconds);
+        }
+        status.with_causes(causes)
+    }
+
+    /// After how many seconds the client may ask again, if the status says so.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.details.as_ref()?.get("retryAfterSeconds")?.as_u64()
+    }
+
     /// 504 for a revision that is not there yet.
     pub fn future_revision(wanted: u64, current: u64) -> Self {
         let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");

@@ -19,12 +19,15 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<(Value, Vec<String>), String> {
     let mut documents = loaded.documents.into_iter();
     match (documents.next(), documents.next()) {
         (None, _) => Ok((Value::Null, duplicates)),
-        (Some(document), None) => Ok((json(document.value)?, duplicates)),
+        (Some(document), None) => Ok((json_of_document(document.value)?, duplicates)),
         (Some(_), Some(_)) => Err("yaml: more than one document in a body".to_owned()),
     }
 }
 
-fn json(value: moat_model::Value) -> Result<Value, String> {
+/// A document that was loaded, as JSON.
+///
+/// Errors: a number that JSON does not have, such as `.inf`, with its line.
+pub fn json_of_document(value: moat_model::Value) -> Result<Value, String> {
     Ok(match value.data {
         Data::Null => Value::Null,
         Data::Bool(flag) => flag.into(),
@@ -36,11 +39,11 @@ fn json(value: moat_model::Value) -> Result<Value, String> {
             .map(Value::Number)
             .ok_or_else(|| format!("yaml: line {}: {text} is no number", value.pos.line))?,
         Data::String(text) => Value::String(text.into()),
-        Data::List(items) => items.into_iter().map(json).collect::<Result<_, _>>()?,
+        Data::List(items) => items.into_iter().map(json_of_document).collect::<Result<_, _>>()?,
         Data::Map(entries) => {
             let mut map = Map::new();
             for entry in entries {
-                map.insert(entry.key.into(), json(entry.value)?);
+                map.insert(entry.key.into(), json_of_document(entry.value)?);
             }
             Value::Object(map)
         }

@@ -3,6 +3,7 @@
 //!
 //! Upstream calls them admission plug-ins, and these are those of its that are on by default, as far as there is something for them to do.
 
+mod certificate;
 mod default_class;
 mod limit_ranger;
 mod node_restriction;
@@ -26,7 +27,7 @@ use serde_json::Value;
 
 pub(crate) use node_restriction::{node_restriction, token};
 pub(crate) use quota::is_counted;
-pub use quota::quota_used;
+pub use quota::{quota_counts, quota_used};
 
 /// A write that is to be admitted.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,7 @@ pub(crate) fn admit(
     new: &mut Value,
 ) -> Result<Vec<String>, Status> {
     node_restriction(request, old, Some(new))?;
+    certificate::certificate(request, old, new)?;
     if request.subresource.is_some() {
         return Ok(Vec::new());
     }

@@ -100,11 +100,15 @@ pub fn quota_used(quota: &Value, objects: impl Fn(&str) -> Vec<Value>) -> Map<St
     .collect()
 }
 
-fn used_amounts(quota: &Value, objects: impl Fn(&str) -> Vec<Value>) -> Amounts {
+/// The resources (`pods`, `apps/deployments`) whose objects a quota counts.
+pub fn quota_counts(quota: &Value) -> BTreeSet<String> {
     let hard = quota["spec"]["hard"].as_object().into_iter().flatten();
-    let resources: BTreeSet<String> = hard.map(|(name, _)| counted_by(name)).collect();
+    hard.map(|(name, _)| counted_by(name)).collect()
+}
+
+fn used_amounts(quota: &Value, objects: impl Fn(&str) -> Vec<Value>) -> Amounts {
     let mut sum = Amounts::new();
-    for resource in resources {
+    for resource in quota_counts(quota) {
         for object in objects(&resource) {
             if matches_scopes(quota, &resource, &object) {
                 for (name, amount) in usage(&resource, &object) {

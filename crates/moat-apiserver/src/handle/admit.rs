@@ -130,7 +130,8 @@ pub(super) fn prepare_changed(kind: &Kind, sub: Option<Subresource>, old: &Value
         };
     }
     meta_mut(new).shift_remove("selfLink");
-    let part = if sub == Some(Subresource::Status) { Part::Status } else { Part::Rest };
+    let is_status = matches!(sub, Some(Subresource::Status | Subresource::Approval));
+    let part = if is_status { Part::Status } else { Part::Rest };
     keep(kind, part, old, new);
     (strategy.default)(new);
     if sub.is_none() {

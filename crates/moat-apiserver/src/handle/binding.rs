@@ -1,14 +1,12 @@
 //! The `binding` of pods: a scheduler says on which node a pod is to run. Said once, it stays.
 
+use super::Call;
+use super::adjust::{Place, adjust, set_condition};
 use super::body::read;
 use super::options::WriteOptions;
-use super::update::TRIES;
-use super::{Call, bad_key};
 use crate::api::{Api, Reply};
-use crate::object::{child_mut, decode, encode, is_deleting, list, map_mut, meta, meta_mut, text};
-use crate::stamp::now;
+use crate::object::{child_mut, is_deleting, list, map_mut, meta, meta_mut, text};
 use crate::status::{About, Cause, Status};
-use moat_store::{Expect, WriteError};
 use serde_json::{Value, json};
 
 /// What errors about bindings name.
@@ -29,25 +27,8 @@ pub(super) async fn create(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<R
     }
     check(&binding, name)?;
     let pods = api.kinds.of("", "Pod").ok_or_else(Status::no_such_path)?;
-    let key = || pods.key(call.namespace.as_deref(), name).map_err(|error| bad_key(&error));
-    let mut tries = TRIES;
-    loop {
-        let stored = api.store.get(&key()?).ok_or_else(|| Status::not_found(POD, name))?;
-        let mut pod = decode(&stored);
-        bind(&mut pod, &binding, name)?;
-        if options.dry_run {
-            break;
-        }
-        let body = encode(&pods.kind, &pod);
-        tries -= 1;
-        match api.store.update(key()?, body, Expect::Revision(stored.revision)).await {
-            Ok(_) => break,
-            Err(WriteError::Conflict { .. }) if 0 < tries => {}
-            Err(WriteError::NotFound) => return Err(Status::not_found(POD, name)),
-            Err(WriteError::Conflict { .. }) => return Err(Status::modified(POD, name)),
-            Err(error) => return Err(Status::unavailable(&error.to_string())),
-        }
-    }
+    let place = Place { served: &pods, namespace: call.namespace.as_deref(), name };
+    adjust(api, place, options.dry_run, |pod| bind(pod, &binding, name)).await?;
     let done = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
     Ok(Reply::json(201, &done))
 }
@@ -96,18 +77,8 @@ fn bind(pod: &mut Value, binding: &Value, name: &str) -> Result<(), Status> {
             map_mut(meta_mut(pod), field).extend(more.clone());
         }
     }
-    let status = child_mut(pod, "status");
-    status.shift_remove("nominatedNodeName");
-    let mut conditions = match status.remove("conditions") {
-        Some(Value::Array(conditions)) => conditions,
-        _ => Vec::new(),
-    };
-    let scheduled =
-        json!({ "type": "PodScheduled", "status": "True", "lastTransitionTime": now() });
-    match conditions.iter_mut().find(|one| text(one, "/type") == "PodScheduled") {
-        Some(old) => *old = scheduled,
-        None => conditions.push(scheduled),
-    }
-    status.insert("conditions".to_owned(), conditions.into());
+    child_mut(pod, "status").shift_remove("nominatedNodeName");
+    let scheduled = [("status".to_owned(), "True".into())].into_iter().collect();
+    set_condition(pod, "PodScheduled", scheduled);
     Ok(())
 }

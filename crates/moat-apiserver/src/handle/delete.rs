@@ -17,20 +17,21 @@ use moat_store::{Expect, List, Object, WriteError};
 use serde_json::{Map, Value, json};
 
 /// How a deletion is meant.
-#[derive(Debug, Default)]
-struct Options {
-    dry_run: bool,
+#[derive(Clone, Debug, Default)]
+pub(super) struct Deletion {
+    pub(super) dry_run: bool,
     grace_seconds: Option<i64>,
     propagation: Option<String>,
     uid: Option<String>,
-    version: Option<String>,
+    /// Of which version, if only of that one.
+    pub(super) version: Option<String>,
 }
 
 const PROPAGATIONS: &[&str] = &["Background", "Foreground", "Orphan"];
 
-impl Options {
+impl Deletion {
     /// From the body, or from the query where there is no body, as upstream has it.
-    fn of(call: &Call<'_>, bytes: &[u8]) -> Result<Self, Status> {
+    fn of_call(call: &Call<'_>, bytes: &[u8]) -> Result<Self, Status> {
         let query = &call.query;
         if call.verb == "delete" {
             query.only(&[
@@ -43,15 +44,7 @@ impl Options {
                 "ignoreStoreReadErrorWithClusterBreakingPotential",
             ])?;
         }
-        let mut options = Self::default();
-        if bytes.is_empty() {
-            options.dry_run = dry_run(query.all("dryRun"), "DeleteOptions")?;
-            options.grace_seconds = query.number("gracePeriodSeconds")?;
-            options.propagation = query.text("propagationPolicy").map(str::to_owned);
-            if let Some(orphan) = query.switch("orphanDependents")? {
-                options.orphan(orphan)?;
-            }
-        } else {
+        if !bytes.is_empty() {
             let body = read(call, bytes, "meta.k8s.io/v1", "DeleteOptions")?.value;
             let kind = body["kind"].as_str().unwrap_or("DeleteOptions");
             if kind != "DeleteOptions" {
@@ -59,17 +52,34 @@ impl Options {
                     "decoded object cannot be converted to DeleteOptions: {kind}"
                 )));
             }
-            let all = list(&body, "/dryRun").iter().filter_map(Value::as_str);
-            options.dry_run = dry_run(all, "DeleteOptions")?;
-            options.grace_seconds = body["gracePeriodSeconds"].as_i64();
-            let text =
-                |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-            options.propagation = text("/propagationPolicy");
-            (options.uid, options.version) =
-                (text("/preconditions/uid"), text("/preconditions/resourceVersion"));
-            if let Some(orphan) = body["orphanDependents"].as_bool() {
-                options.orphan(orphan)?;
-            }
+            return Self::of(&body);
+        }
+        let mut options = Self {
+            dry_run: dry_run(query.all("dryRun"), "DeleteOptions")?,
+            grace_seconds: query.number("gracePeriodSeconds")?,
+            propagation: query.text("propagationPolicy").map(str::to_owned),
+            ..Self::default()
+        };
+        if let Some(orphan) = query.switch("orphanDependents")? {
+            options.orphan(orphan)?;
+        }
+        options.check()?;
+        Ok(options)
+    }
+
+    /// From a `DeleteOptions` object; null says nothing.
+    pub(super) fn of(body: &Value) -> Result<Self, Status> {
+        let all = list(body, "/dryRun").iter().filter_map(Value::as_str);
+        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let mut options = Self {
+            dry_run: dry_run(all, "DeleteOptions")?,
+            grace_seconds: body["gracePeriodSeconds"].as_i64(),
+            propagation: text("/propagationPolicy"),
+            uid: text("/preconditions/uid"),
+            version: text("/preconditions/resourceVersion"),
+        };
+        if let Some(orphan) = body["orphanDependents"].as_bool() {
+            options.orphan(orphan)?;
         }
         options.check()?;
         Ok(options)
@@ -102,7 +112,7 @@ impl Options {
     }
 
     /// Whether the object is the one that is meant.
-    fn allow(&self, call: &Call<'_>, name: &str, object: &Value) -> Result<(), Status> {
+    pub(super) fn allow(&self, call: &Call<'_>, name: &str, object: &Value) -> Result<(), Status> {
         let about = call.kind().about();
         let (uid, version) = (meta(object, "uid"), meta(object, "resourceVersion"));
         if let Some(wanted) = self.uid.as_deref().filter(|wanted| *wanted != uid) {
@@ -134,7 +144,7 @@ enum Deleted {
 }
 
 pub(super) async fn delete(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Reply, Status> {
-    let options = Options::of(call, bytes)?;
+    let options = Deletion::of_call(call, bytes)?;
     let form = call.form()?;
     let kind = call.kind();
     match one(api, call, &call.name, call.namespace.as_deref(), &options).await? {
@@ -166,7 +176,7 @@ pub(super) async fn delete_collection(
     call: &Call<'_>,
     bytes: &[u8],
 ) -> Result<Reply, Status> {
-    let options = Options::of(call, bytes)?;
+    let options = Deletion::of_call(call, bytes)?;
     let form = call.form()?;
     let (selector, scope) = selection(call)?;
     let page = api.store.list(&List::new(&call.served.resource, scope));
@@ -189,12 +199,17 @@ pub(super) async fn delete_collection(
     send::list(call, form, &chosen, metadata)
 }
 
+/// Deletes the object of a call, for a part of the server that answers in its own words.
+pub(super) async fn remove(api: &Api, call: &Call<'_>, options: &Deletion) -> Result<(), Status> {
+    one(api, call, &call.name, call.namespace.as_deref(), options).await.map(|_| ())
+}
+
 async fn one(
     api: &Api,
     call: &Call<'_>,
     name: &str,
     namespace: Option<&str>,
-    options: &Options,
+    options: &Deletion,
 ) -> Result<Deleted, Status> {
     let kind = &*call.served.stored;
     let key = call.served.key(namespace, name).map_err(|error| super::bad_key(&error))?;

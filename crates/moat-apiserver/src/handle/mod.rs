@@ -1,11 +1,13 @@
 //! One function a verb, the same for every kind.
 
+mod adjust;
 mod admit;
 mod apply;
 mod binding;
 mod body;
 mod create;
 mod delete;
+mod eviction;
 mod list;
 mod options;
 mod review;
@@ -143,6 +145,7 @@ pub(crate) async fn dispatch(api: &Api, call: Call<'_>, body: Bytes) -> Result<R
         ("watch", _) => watch::watch(api, &call),
         ("create", Some(Subresource::Token)) => token::create(api, &call, &body),
         ("create", Some(Subresource::Binding)) => binding::create(api, &call, &body).await,
+        ("create", Some(Subresource::Eviction)) => eviction::create(api, &call, &body).await,
         ("create", _) => create::create(api, &call, &body).await,
         ("update" | "patch", _) => update::write(api, &call, &body).await,
         ("delete", _) => delete::delete(api, &call, &body).await,

@@ -50,8 +50,12 @@ pub enum Subresource {
     Status,
     /// `scale`: the number of replicas, as `autoscaling/v1` `Scale`.
     Scale,
+    /// `approval`: whether a request for a certificate is approved.
+    Approval,
     /// `binding`: the node of a pod, said once by a scheduler.
     Binding,
+    /// `eviction`: the deletion of a pod, where its disruption budget allows it.
+    Eviction,
     /// `finalize`: a namespace's `spec.finalizers`.
     Finalize,
     /// `token`: makes a token for a ServiceAccount.
@@ -64,7 +68,9 @@ impl Subresource {
         match self {
             Self::Status => "status",
             Self::Scale => "scale",
+            Self::Approval => "approval",
             Self::Binding => "binding",
+            Self::Eviction => "eviction",
             Self::Finalize => "finalize",
             Self::Token => "token",
         }
@@ -73,10 +79,9 @@ impl Subresource {
     /// What can be done with it.
     pub fn verbs(self) -> &'static [&'static str] {
         match self {
-            Self::Status | Self::Scale => &["get", "patch", "update"],
-            Self::Binding => &["create"],
+            Self::Approval | Self::Status | Self::Scale => &["get", "patch", "update"],
+            Self::Binding | Self::Eviction | Self::Token => &["create"],
             Self::Finalize => &["update"],
-            Self::Token => &["create"],
         }
     }
 
@@ -86,7 +91,8 @@ impl Subresource {
             Self::Scale => Some(["autoscaling", "v1", "Scale"]),
             Self::Token => Some(["authentication.k8s.io", "v1", "TokenRequest"]),
             Self::Binding => Some(["", "v1", "Binding"]),
-            Self::Status | Self::Finalize => None,
+            Self::Eviction => Some(["policy", "v1", "Eviction"]),
+            Self::Approval | Self::Status | Self::Finalize => None,
         }
     }
 }

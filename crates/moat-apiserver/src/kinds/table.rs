@@ -4,7 +4,7 @@
 //! without meaning in a cluster of this size (device allocation).
 
 use super::Row as Kind;
-use super::Subresource::{Binding, Finalize, Scale, Status, Token};
+use super::Subresource::{Approval, Binding, Eviction, Finalize, Scale, Status, Token};
 use super::Verbs::{All, Create, NoDeleteCollection};
 
 /// Every kind that this server knows by itself.
@@ -19,7 +19,7 @@ pub(super) const BUILT_IN: &[Kind] = &[
     Kind { group: "", version: "v1", kind: "Node", plural: "nodes", short: &["no"], namespaced: false, verbs: All, subresources: &[Status], categories: &[], fields: &["spec.unschedulable"] },
     Kind { group: "", version: "v1", kind: "PersistentVolumeClaim", plural: "persistentvolumeclaims", short: &["pvc"], namespaced: true, verbs: All, subresources: &[Status], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "PersistentVolume", plural: "persistentvolumes", short: &["pv"], namespaced: false, verbs: All, subresources: &[Status], categories: &[], fields: &[] },
-    Kind { group: "", version: "v1", kind: "Pod", plural: "pods", short: &["po"], namespaced: true, verbs: All, subresources: &[Binding, Status], categories: &["all"], fields: &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"] },
+    Kind { group: "", version: "v1", kind: "Pod", plural: "pods", short: &["po"], namespaced: true, verbs: All, subresources: &[Binding, Eviction, Status], categories: &["all"], fields: &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"] },
     Kind { group: "", version: "v1", kind: "PodTemplate", plural: "podtemplates", short: &[], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "ReplicationController", plural: "replicationcontrollers", short: &["rc"], namespaced: true, verbs: All, subresources: &[Scale, Status], categories: &["all"], fields: &["status.replicas"] },
     Kind { group: "", version: "v1", kind: "ResourceQuota", plural: "resourcequotas", short: &["quota"], namespaced: true, verbs: All, subresources: &[Status], categories: &[], fields: &[] },
@@ -42,7 +42,7 @@ pub(super) const BUILT_IN: &[Kind] = &[
     Kind { group: "autoscaling", version: "v1", kind: "HorizontalPodAutoscaler", plural: "horizontalpodautoscalers", short: &["hpa"], namespaced: true, verbs: All, subresources: &[Status], categories: &["all"], fields: &[] },
     Kind { group: "batch", version: "v1", kind: "CronJob", plural: "cronjobs", short: &["cj"], namespaced: true, verbs: All, subresources: &[Status], categories: &["all"], fields: &[] },
     Kind { group: "batch", version: "v1", kind: "Job", plural: "jobs", short: &[], namespaced: true, verbs: All, subresources: &[Status], categories: &["all"], fields: &["status.successful"] },
-    Kind { group: "certificates.k8s.io", version: "v1", kind: "CertificateSigningRequest", plural: "certificatesigningrequests", short: &["csr"], namespaced: false, verbs: All, subresources: &[Status], categories: &[], fields: &["spec.signerName"] },
+    Kind { group: "certificates.k8s.io", version: "v1", kind: "CertificateSigningRequest", plural: "certificatesigningrequests", short: &["csr"], namespaced: false, verbs: All, subresources: &[Approval, Status], categories: &[], fields: &["spec.signerName"] },
     Kind { group: "networking.k8s.io", version: "v1", kind: "IngressClass", plural: "ingressclasses", short: &[], namespaced: false, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "networking.k8s.io", version: "v1", kind: "Ingress", plural: "ingresses", short: &["ing"], namespaced: true, verbs: All, subresources: &[Status], categories: &[], fields: &[] },
     Kind { group: "networking.k8s.io", version: "v1", kind: "NetworkPolicy", plural: "networkpolicies", short: &["netpol"], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },

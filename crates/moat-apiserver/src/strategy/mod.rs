@@ -2,6 +2,7 @@
 //!
 //! Most kinds need nothing. A kind that does has a file here, and a line in [`of`].
 
+pub(crate) mod certificate;
 mod cluster;
 mod config;
 pub(crate) mod limits;
@@ -94,6 +95,7 @@ pub(crate) fn of(kind: &Kind) -> Strategy {
         ("", "PersistentVolumeClaim") => cluster::CLAIM,
         ("", "LimitRange") => limits::LIMIT_RANGE,
         ("scheduling.k8s.io", "PriorityClass") => limits::PRIORITY_CLASS,
+        ("certificates.k8s.io", "CertificateSigningRequest") => certificate::REQUEST,
         ("", "ConfigMap") => config::CONFIG_MAP,
         ("", "Secret") => config::SECRET,
         ("", "ServiceAccount" | "PodTemplate" | "ResourceQuota") => {

@@ -5,6 +5,7 @@ use crate::api::Api;
 use crate::kinds::Served;
 use crate::names::Rule;
 use crate::object::{child_mut, decode, default, list, map_mut, number, text};
+use crate::service_range::ServiceRange;
 use crate::stamp::random;
 use crate::status::{Cause, Status};
 use moat_store::{List, Scope};
@@ -12,10 +13,6 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-/// The first address of the Services' range 10.96.0.0/16: the server's own Service has it.
-pub(crate) const FIRST: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
-/// Addresses of the range, without the first and last one.
-const ADDRESSES: u32 = (1 << 16) - 2;
 /// Ports that nodes open for Services.
 const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
 
@@ -178,7 +175,7 @@ pub(crate) fn allocate(
     }
     let address = match wanted.as_str() {
         "" => taken
-            .free()
+            .free(api.services)
             .ok_or_else(|| Status::internal("failed to allocate a serviceIP: range is full"))?
             .to_string(),
         "None" => "None".to_owned(),
@@ -191,9 +188,12 @@ pub(crate) fn allocate(
                     "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
                 ))
             })?;
-            if address.octets()[..2] != FIRST.octets()[..2] {
-                let why = "failed to allocate IP: the provided IP is not in the valid range. The range of valid IPs is 10.96.0.0/16";
-                return Err(invalid(Cause::invalid("spec.clusterIPs", &json!([text]), why)));
+            if !api.services.contains(address) {
+                let why = format!(
+                    "failed to allocate IP: the provided IP is not in the valid range. The range of valid IPs is {}",
+                    api.services
+                );
+                return Err(invalid(Cause::invalid("spec.clusterIPs", &json!([text]), &why)));
             }
             if taken.addresses.contains(&address) {
                 let why = format!("failed to allocate IP {text}: provided IP is already allocated");
@@ -256,7 +256,8 @@ struct Taken {
 impl Taken {
     fn of(api: &Api, served: &Served, own: &(String, String)) -> Self {
         let page = api.store.list(&List::new(&served.resource, Scope::All));
-        let mut taken = Self { addresses: BTreeSet::from([FIRST]), ports: BTreeSet::new() };
+        let mut taken =
+            Self { addresses: BTreeSet::from([api.services.first()]), ports: BTreeSet::new() };
         let others = page.map(|page| page.objects).unwrap_or_default();
         for object in &others {
             if object.path.namespace() == Some(&own.0) && object.path.name() == own.1 {
@@ -272,11 +273,12 @@ impl Taken {
     }
 
     /// A free address from a random place on, so that one that was given back is not given to somebody else at once.
-    fn free(&self) -> Option<Ipv4Addr> {
-        let start = u32::from_le_bytes(random()) % ADDRESSES;
-        (0..ADDRESSES)
-            .map(|step| Ipv4Addr::from_bits(FIRST.to_bits() + (start + step) % ADDRESSES))
-            .find(|address| !self.addresses.contains(address))
+    fn free(&self, range: ServiceRange) -> Option<Ipv4Addr> {
+        let n = range.n_addresses();
+        let start = u32::from_le_bytes(random()) % n;
+        (0..n)
+            .map(|step| range.address((start + step) % n))
+            .find(|one| !self.addresses.contains(one))
     }
 
     fn free_port(&self) -> Option<i64> {

@@ -14,6 +14,7 @@ mod clients;
 mod common;
 mod crds;
 mod errors;
+mod eviction;
 mod generators;
 mod identity;
 mod kubectl;
