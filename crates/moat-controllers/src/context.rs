@@ -24,6 +24,10 @@ pub(crate) static STATEFUL_SETS: Gvr = Gvr::new("apps", "v1", "statefulsets");
 pub(crate) static CLAIMS: Gvr = Gvr::new("", "v1", "persistentvolumeclaims");
 pub(crate) static REVISIONS: Gvr = Gvr::new("apps", "v1", "controllerrevisions");
 pub(crate) static NODES: Gvr = Gvr::new("", "v1", "nodes");
+pub(crate) static BUDGETS: Gvr = Gvr::new("policy", "v1", "poddisruptionbudgets");
+pub(crate) static QUOTAS: Gvr = Gvr::new("", "v1", "resourcequotas");
+pub(crate) static CERTIFICATE_REQUESTS: Gvr =
+    Gvr::new("certificates.k8s.io", "v1", "certificatesigningrequests");
 pub(crate) static JOBS: Gvr = Gvr::new("batch", "v1", "jobs");
 
 /// The index of what a controller manages, by its uid.
@@ -32,6 +36,8 @@ pub(crate) const OF: usize = 0;
 pub(crate) const ORPHANS: usize = 1;
 /// The index of pods that a Job's finalizer holds, by the path of the Job.
 pub(crate) const TRACKED: usize = 2;
+/// The index of pods by the node that they are on.
+pub(crate) const BY_NODE: usize = 3;
 
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -52,6 +58,9 @@ pub(crate) struct Context {
     pub(crate) claims: Cache<Value>,
     pub(crate) revisions: Cache<Value>,
     pub(crate) nodes: Cache<Value>,
+    pub(crate) budgets: Cache<Value>,
+    pub(crate) quotas: Cache<Value>,
+    pub(crate) certificate_requests: Cache<Value>,
 }
 
 fn managed<T>(item: &Item<T>, words: &mut Vec<Box<str>>) {
@@ -61,6 +70,12 @@ fn managed<T>(item: &Item<T>, words: &mut Vec<Box<str>>) {
 fn unmanaged<T>(item: &Item<T>, words: &mut Vec<Box<str>>) {
     if item.meta.controller().is_none() {
         words.push(item.meta.namespace.clone());
+    }
+}
+
+fn on_node(item: &Item<Pod>, words: &mut Vec<Box<str>>) {
+    if !item.value.spec.node_name.is_empty() {
+        words.push(item.value.spec.node_name.clone());
     }
 }
 
@@ -81,7 +96,11 @@ impl Context {
         Self {
             recorder,
             namespaces: Cache::start(of(), NAMESPACES.clone(), vec![]),
-            pods: Cache::start(of(), PODS.clone(), vec![managed, unmanaged, crate::job::tracked]),
+            pods: Cache::start(
+                of(),
+                PODS.clone(),
+                vec![managed, unmanaged, crate::job::tracked, on_node],
+            ),
             services: Cache::start(of(), SERVICES.clone(), vec![]),
             slices: Cache::start(of(), SLICES.clone(), vec![service_name]),
             endpoints: Cache::start(of(), ENDPOINTS.clone(), vec![]),
@@ -94,12 +113,15 @@ impl Context {
             claims: Cache::start(of(), CLAIMS.clone(), vec![]),
             revisions: Cache::start(of(), REVISIONS.clone(), vec![managed, unmanaged]),
             nodes: Cache::start(of(), NODES.clone(), vec![]),
+            budgets: Cache::start(of(), BUDGETS.clone(), vec![]),
+            quotas: Cache::start(of(), QUOTAS.clone(), vec![]),
+            certificate_requests: Cache::start(of(), CERTIFICATE_REQUESTS.clone(), vec![]),
             cluster,
             options,
         }
     }
 
-    async fn synced(&self) {
+    pub(crate) async fn synced(&self) {
         self.pods.synced().await;
         for cache in [
             &self.namespaces,
@@ -115,6 +137,9 @@ impl Context {
             &self.claims,
             &self.revisions,
             &self.nodes,
+            &self.budgets,
+            &self.quotas,
+            &self.certificate_requests,
         ] {
             cache.synced().await;
         }

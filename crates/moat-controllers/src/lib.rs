@@ -4,14 +4,16 @@
 //! until the caches have what it wrote. Plans are tested without a cluster.
 //!
 //! Here: namespaces, default ServiceAccounts and the root certificate, garbage, ReplicaSets and ReplicationControllers, Deployments, Jobs,
-//! DaemonSets, StatefulSets, the NoSchedule taints of nodes, endpoints of Services. Nobody looks whether a node is alive, and no pod is evicted.
-//! Other kinds are stored and nothing is done about them. A Job that asks for `podFailurePolicy`, `successPolicy` or `backoffLimitPerIndex` is not run, a
+//! DaemonSets, StatefulSets, nodes that are lost and the pods on them, disruption budgets, what quotas count, requests for certificates, endpoints of Services. Other kinds
+//! are stored and nothing is done about them. A Job that asks for `podFailurePolicy`, `successPolicy` or `backoffLimitPerIndex` is not run, a
 //! DaemonSet that asks for `maxSurge` is not rolled; an event on it says so.
 
 mod account;
+mod certificate;
 mod context;
 mod daemon;
 mod deployment;
+mod disruption;
 mod endpoint;
 mod event;
 mod garbage;
@@ -22,13 +24,19 @@ mod namespace;
 mod node;
 mod pod;
 mod pods;
+mod quota;
 mod replica;
 mod selector;
 mod stateful;
+mod sweep;
+#[cfg(test)]
+mod testing;
+mod timing;
 
 use context::Context;
 use moat_informer::Cluster;
 use std::sync::Arc;
+pub use timing::Timing;
 use tokio::task::JoinSet;
 
 /// How controllers are started.
@@ -36,15 +44,19 @@ use tokio::task::JoinSet;
 pub struct Options {
     /// The authority's certificate, which every namespace gets as `kube-root-ca.crt`; none is given where there is none.
     pub root_ca: Option<String>,
+    /// What signs requests for certificates; none are signed where there is none.
+    pub signer: Option<moat_apiserver::Signer>,
     /// How many objects of a kind are worked on at once.
     pub n_workers: usize,
     /// How many writes of one object's plan are under way at once.
     pub n_writes: usize,
+    /// How long is waited for what may pass.
+    pub timing: Timing,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { root_ca: None, n_workers: 4, n_writes: 16 }
+        Self { root_ca: None, signer: None, n_workers: 4, n_writes: 16, timing: Timing::default() }
     }
 }
 
@@ -75,5 +87,9 @@ pub fn start(cluster: Arc<dyn Cluster>, options: Options) -> Handle {
     stateful::start(&context, &mut tasks);
     job::start(&context, &mut tasks);
     endpoint::start(&context, &mut tasks);
+    disruption::start(&context, &mut tasks);
+    certificate::start(&context, &mut tasks);
+    quota::start(&context, &graph, &mut tasks);
+    sweep::start(&context, &mut tasks);
     Handle { tasks }
 }

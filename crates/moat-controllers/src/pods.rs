@@ -274,3 +274,46 @@ pub(crate) fn rank<'a>(active: &[&'a PodItem]) -> Vec<&'a PodItem> {
     ranked.sort_by_cached_key(|pod| key(pod));
     ranked
 }
+
+/// How a pod is ended by who looks after nodes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Doom {
+    /// Reason and message of its `DisruptionTarget` condition, where somebody should know that it was disrupted.
+    pub(crate) told: Option<(&'static str, &'static str)>,
+    /// Whether it counts as failed, unless it has ended: nobody is there who could say how it ended.
+    pub(crate) fails: bool,
+    /// Seconds that it gets, where it is not for the pod to say.
+    pub(crate) grace: Option<i64>,
+}
+
+/// Says why a pod goes, and deletes it. One that is gone is done with.
+pub(crate) async fn doom(context: &Context, pod: &PodItem, how: Doom) -> Result<(), Status> {
+    let at = PODS.at(&pod.meta.namespace, &pod.meta.name);
+    let mut status = serde_json::Map::new();
+    if let Some((reason, message)) = how.told {
+        let since = crate::json::time(jiff::Timestamp::now().as_second());
+        let condition = json!({
+            "type": "DisruptionTarget", "status": "True", "reason": reason, "message": message, "lastTransitionTime": since,
+        });
+        status.insert("conditions".to_owned(), json!([condition]));
+    }
+    if how.fails && !pod.value.is_over() {
+        status.insert("phase".to_owned(), "Failed".into());
+    }
+    let done = async {
+        if !status.is_empty() {
+            let patch = json!({ "metadata": { "uid": pod.meta.uid }, "status": status });
+            context.cluster.patch(at.part("status"), PatchType::Strategic, &patch).await?;
+        }
+        let options = DeleteOptions {
+            uid: Some(pod.meta.uid.to_string()),
+            grace_seconds: how.grace,
+            ..DeleteOptions::default()
+        };
+        context.cluster.delete(at, &options).await
+    };
+    match done.await {
+        Err(status) if status.code != 404 => Err(status),
+        _ => Ok(()),
+    }
+}

@@ -38,12 +38,20 @@ struct World {
 
 impl World {
     async fn start() -> Self {
+        Self::start_with(moat_controllers::Timing::default()).await
+    }
+
+    async fn start_with(timing: moat_controllers::Timing) -> Self {
         let server = Server::start(Options::default()).await.unwrap();
         let user = |name| User::authenticated(name, ["system:masters".to_owned()]);
         let client = server.client(user("tester"));
         let own = server.client(user("system:kube-controller-manager"));
-        let options =
-            moat_controllers::Options { root_ca: Some(server.ca()), ..Default::default() };
+        let options = moat_controllers::Options {
+            root_ca: Some(server.ca()),
+            signer: Some(server.signer()),
+            timing,
+            ..Default::default()
+        };
         let controllers = moat_controllers::start(Arc::new(own), options);
         let nodes = tokio::spawn(make_ready(server.client(user("nodes"))));
         Self { server, client, controllers, nodes }
@@ -509,5 +517,265 @@ async fn a_thousand_replicas_come_soon_and_then_nobody_writes() {
         }
         assert!(begin.elapsed() < Duration::from_secs(20), "somebody writes without end");
     }
+    world.end().await;
+}
+
+static BUDGETS: Gvr = Gvr::new("policy", "v1", "poddisruptionbudgets");
+static QUOTAS: Gvr = Gvr::new("", "v1", "resourcequotas");
+
+/// Asks for the eviction of a pod; the code and the cause of a refusal.
+async fn evict(world: &World, pod: &str) -> Result<(), (u16, String)> {
+    let body = json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": pod, "namespace": "default" } });
+    let asked = world.client.create(PODS.at("default", pod).part("eviction"), body).await;
+    asked.map(|_| ()).map_err(|status| {
+        let causes = status.details.and_then(|details| details.get("causes").cloned());
+        let cause = causes
+            .map_or_else(String::new, |causes| causes[0]["message"].as_str().unwrap().to_owned());
+        (status.code, cause)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_lets_go_one_after_the_other() {
+    let world = World::start().await;
+    let budget = json!({
+        "metadata": { "name": "web" },
+        "spec": { "maxUnavailable": "34%", "selector": { "matchLabels": { "app": "web" } } },
+    });
+    world.client.create(BUDGETS.at("default", ""), budget).await.unwrap();
+    world.client.create(DEPLOYMENTS.at("default", ""), deployment("web", 3, "v1")).await.unwrap();
+    let counts = |budget: &Value| {
+        ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"]
+            .map(|field| budget["status"][field].as_i64().unwrap_or(-1))
+    };
+    // 34 % of three, rounded up, is two.
+    world.until(&BUDGETS, "default", |all| counts(&all[0]) == [2, 3, 1, 3]).await;
+    let pods: Vec<String> = world.list(&PODS, "default").iter().map(name).collect();
+    for pod in &pods[..2] {
+        evict(&world, pod).await.unwrap();
+    }
+    // The other two are made again, so that a third may or may not go; all in all never more than two are away.
+    world.until(&BUDGETS, "default", |all| counts(&all[0]) == [2, 3, 1, 3]).await;
+    let stays = json!({ "spec": { "maxUnavailable": 0 } });
+    let at = BUDGETS.at("default", "web");
+    world.client.patch(at, PatchType::Merge, &stays).await.unwrap();
+    world.until(&BUDGETS, "default", |all| counts(&all[0]) == [0, 3, 3, 3]).await;
+    let refused = evict(&world, &pods[2]).await.unwrap_err();
+    let why = "The disruption budget web needs 3 healthy pods and has 3 currently";
+    assert_eq!(refused, (429, why.to_owned()));
+    let conditions = &world.list(&BUDGETS, "default")[0]["status"]["conditions"];
+    assert_eq!(conditions[0]["reason"], "InsufficientPods");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotas_tell_what_is_used() {
+    let world = World::start().await;
+    let quota = json!({
+        "metadata": { "name": "q" },
+        "spec": { "hard": { "pods": "5", "requests.cpu": "2", "count/deployments.apps": "4", "services": "1" } },
+    });
+    world.client.create(QUOTAS.at("default", ""), quota).await.unwrap();
+    let mut web = deployment("web", 3, "v1");
+    web["spec"]["template"]["spec"]["containers"][0]["resources"] =
+        json!({ "requests": { "cpu": "250m" } });
+    world.client.create(DEPLOYMENTS.at("default", ""), web).await.unwrap();
+    let full = json!({ "pods": "3", "requests.cpu": "750m", "count/deployments.apps": "1", "services": "1" });
+    world.until(&QUOTAS, "default", |all| all[0]["status"]["used"] == full).await;
+    let options = DeleteOptions::default();
+    world.client.delete(DEPLOYMENTS.at("default", "web"), &options).await.unwrap();
+    let empty =
+        json!({ "pods": "0", "requests.cpu": "0", "count/deployments.apps": "0", "services": "1" });
+    world.until(&QUOTAS, "default", |all| all[0]["status"]["used"] == empty).await;
+    world.end().await;
+}
+
+/// A node with a heartbeat that is never renewed.
+fn silent_node(name: &str) -> Value {
+    json!({ "metadata": { "name": name }, "status": { "conditions": [
+        { "type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z", "lastTransitionTime": "2026-01-01T00:00:00Z" },
+    ] } })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_of_a_lost_node_are_evicted_and_those_of_a_removed_one_go() {
+    let short = Duration::from_millis(300);
+    let timing = moat_controllers::Timing {
+        node_monitor: Duration::from_millis(50),
+        node_grace: short,
+        node_eviction: Duration::from_millis(50),
+        pod_sweep: Duration::from_millis(50),
+        node_quarantine: short,
+    };
+    let world = World::start_with(timing).await;
+    for node in ["lives", "dies"] {
+        let made = world.client.create(NODES.at("", ""), silent_node(node)).await.unwrap();
+        let mut made = made;
+        made["status"] = silent_node(node)["status"].clone();
+        world.client.update(NODES.at("", node).part("status"), made).await.unwrap();
+    }
+    // One of them goes on to say that it lives.
+    let client = world.server.client(User::authenticated("lives", ["system:masters".to_owned()]));
+    let beats = tokio::spawn(async move {
+        for n in 0_u64.. {
+            let at = NODES.at("", "lives");
+            let beat = json!([{ "op": "replace", "path": "/status/conditions/0/lastHeartbeatTime", "value": format!("2026-01-01T00:00:00.{n:06}Z") }]);
+            let _ = client.patch(at.part("status"), PatchType::Json, &beat).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let seconds = |seconds: i64| json!([{ "key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds }]);
+    for (name, node, tolerations) in [
+        ("here", "lives", seconds(0)),
+        ("there", "dies", seconds(0)),
+        ("patient", "dies", seconds(3600)),
+    ] {
+        let pod = json!({
+            "metadata": { "name": name },
+            "spec": { "nodeName": node, "tolerations": tolerations, "terminationGracePeriodSeconds": 30, "containers": [{ "name": "c", "image": "i" }] },
+        });
+        world.client.create(PODS.at("default", ""), pod).await.unwrap();
+    }
+    let find = |all: &[Value], wanted: &str| all.iter().find(|one| name(one) == wanted).cloned();
+    let lost = world
+        .until(&NODES, "", |all| {
+            let dies = find(all, "dies").unwrap();
+            dies["spec"]["taints"].as_array().is_some_and(|taints| {
+                taints.iter().any(|taint| {
+                    taint["key"] == "node.kubernetes.io/unreachable"
+                        && taint["effect"] == "NoExecute"
+                })
+            })
+        })
+        .await;
+    let ready = &find(&lost, "dies").unwrap()["status"]["conditions"][0];
+    assert_eq!(
+        (&ready["status"], &ready["reason"]),
+        (&json!("Unknown"), &json!("NodeStatusUnknown"))
+    );
+    assert_eq!(find(&lost, "lives").unwrap()["status"]["conditions"][0]["status"], "True");
+    let pods = world
+        .until(&PODS, "default", |all| {
+            find(all, "there").is_some_and(|pod| pod["metadata"]["deletionTimestamp"].is_string())
+        })
+        .await;
+    let told = find(&pods, "there").unwrap()["status"]["conditions"].as_array().unwrap().clone();
+    let of = |kind: &str| told.iter().find(|one| one["type"] == kind).unwrap().clone();
+    assert_eq!(of("DisruptionTarget")["reason"], "DeletionByTaintManager");
+    // Nobody knows how it is, so nothing is sent to it.
+    world
+        .until(&PODS, "default", |all| {
+            find(all, "patient").unwrap()["status"]["conditions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|one| one["type"] == "Ready" && one["status"] == "False")
+        })
+        .await;
+    for wanted in ["here", "patient"] {
+        let pod = find(&world.list(&PODS, "default"), wanted).unwrap();
+        assert!(pod["metadata"]["deletionTimestamp"].is_null(), "{wanted}");
+    }
+    // When the node is removed, nobody is left to end its pods.
+    world.client.delete(NODES.at("", "dies"), &DeleteOptions::default()).await.unwrap();
+    world.until(&PODS, "default", |all| all.len() == 1).await;
+    assert_eq!(name(&world.list(&PODS, "default")[0]), "here");
+    beats.abort();
+    world.end().await;
+}
+
+static REQUESTS: Gvr = Gvr::new("certificates.k8s.io", "v1", "certificatesigningrequests");
+static BINDINGS: Gvr = Gvr::new("rbac.authorization.k8s.io", "v1", "clusterrolebindings");
+
+/// A request for a certificate of a user in a group, PEM in base64.
+fn request_of(user: &str, group: &str) -> String {
+    use base64::Engine as _;
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, user);
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, group);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pem = params.serialize_request(&key).unwrap().pem().unwrap();
+    base64::engine::general_purpose::STANDARD.encode(pem)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_may_get_their_certificates_and_others_wait_for_a_human() {
+    const NODES_MAY: &str = "system:certificates.k8s.io:certificatesigningrequests:nodeclient";
+    let world = World::start().await;
+    let group = "system:bootstrappers:test";
+    let binding = |name: &str, role: &str| {
+        json!({
+            "metadata": { "name": name }, "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
+            "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group }],
+        })
+    };
+    for (name, role) in [("ask", "system:node-bootstrapper"), ("may", NODES_MAY)] {
+        world.client.create(BINDINGS.at("", ""), binding(name, role)).await.unwrap();
+    }
+    let joining =
+        world.server.client(User::authenticated("system:bootstrap:abcdef", [group.to_owned()]));
+    let ask = |name: &str, user: &str, group: &str, signer: &str| {
+        json!({
+            "metadata": { "name": name },
+            "spec": {
+                "request": request_of(user, group), "signerName": format!("kubernetes.io/{signer}"),
+                "usages": ["digital signature", "client auth"], "expirationSeconds": 3600, "username": "somebody-else",
+            },
+        })
+    };
+    let node = ask("node", "system:node:n", "system:nodes", "kube-apiserver-client-kubelet");
+    let made = joining.create(REQUESTS.at("", ""), node).await.unwrap();
+    assert_eq!(made["spec"]["username"], "system:bootstrap:abcdef");
+    let find = |all: &[Value], wanted: &str| all.iter().find(|one| name(one) == wanted).cloned();
+    let is_signed = |one: &Value| one["status"]["certificate"].is_string();
+    let signed = world
+        .until(&REQUESTS, "", |all| find(all, "node").is_some_and(|one| is_signed(&one)))
+        .await;
+    let signed = find(&signed, "node").unwrap();
+    assert_eq!(signed["status"]["conditions"][0]["reason"], "AutoApproved");
+
+    // A person's request waits; who may not approve is told so; who may, may not sign by hand what is not approved.
+    let jane = ask("jane", "jane", "dev", "kube-apiserver-client");
+    world.client.create(REQUESTS.at("", ""), jane).await.unwrap();
+    let approve = |object: &Value| {
+        let mut approved = object.clone();
+        approved["status"]["conditions"] = json!([{ "type": "Approved", "status": "True", "reason": "Known", "message": "she is here" }]);
+        approved["status"]["certificate"] = "bm90aGluZw==".into();
+        approved["spec"]["usages"] = json!(["server auth"]);
+        approved
+    };
+    let at = REQUESTS.at("", "jane");
+    let waiting = world.client.get(at).await.unwrap();
+    let refused = joining.update(at.part("approval"), approve(&waiting)).await.unwrap_err();
+    assert_eq!(refused.code, 403, "{}", refused.message);
+    let approved = world.client.update(at.part("approval"), approve(&waiting)).await.unwrap();
+    assert_eq!(approved["spec"]["usages"], waiting["spec"]["usages"]);
+    assert!(approved["status"]["certificate"].is_null());
+    world.until(&REQUESTS, "", |all| find(all, "jane").is_some_and(|one| is_signed(&one))).await;
+
+    // Nobody becomes a master this way, and what is not a node's is not signed as one.
+    let master = ask("master", "jane", "system:masters", "kube-apiserver-client");
+    let refused = world.client.create(REQUESTS.at("", ""), master).await.unwrap_err();
+    let why = "certificatesigningrequests.certificates.k8s.io \"master\" is forbidden: use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed";
+    assert_eq!(refused.message, why);
+    let wrong = ask("wrong", "jane", "system:nodes", "kube-apiserver-client-kubelet");
+    world.client.create(REQUESTS.at("", ""), wrong).await.unwrap();
+    let at = REQUESTS.at("", "wrong");
+    let waiting = world.client.get(at).await.unwrap();
+    world.client.update(at.part("approval"), approve(&waiting)).await.unwrap();
+    let failed = world
+        .until(&REQUESTS, "", |all| {
+            find(all, "wrong").is_some_and(|one| {
+                one["status"]["conditions"].as_array().is_some_and(|all| all.len() == 2)
+            })
+        })
+        .await;
+    let failed = find(&failed, "wrong").unwrap();
+    assert_eq!(
+        failed["status"]["conditions"][1]["message"],
+        "subject common name does not begin with system:node:"
+    );
+    assert!(!is_signed(&failed));
     world.end().await;
 }

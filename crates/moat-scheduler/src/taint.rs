@@ -76,7 +76,8 @@ impl Taint {
 }
 
 impl Toleration {
-    pub(crate) fn read_all(spec: &Value) -> Vec<Self> {
+    /// Reads the tolerations of a pod's `spec`, in their order.
+    pub fn read_all(spec: &Value) -> Vec<Self> {
         let read = |one: &Value| Self {
             key: text(one, "key").into(),
             value: text(one, "value").into(),
