@@ -2,6 +2,7 @@
 
 use crate::control::Ask;
 use crate::kubeconfig::Context;
+use crate::manifests::Manifests;
 use crate::nodes::{Nodes, Wanted};
 use crate::status::{self, Status};
 use crate::token;
@@ -29,6 +30,10 @@ pub struct Options {
     pub nodes: Wanted,
     /// The scheduler's profiles; upstream's defaults unless given.
     pub scheduler: moat_scheduler::Config,
+    /// The addresses of Services.
+    pub services: moat_apiserver::ServiceRange,
+    /// Objects that it begins with.
+    pub manifests: Manifests,
 }
 
 impl Default for Options {
@@ -39,6 +44,8 @@ impl Default for Options {
             data_dir: None,
             nodes: Wanted::default(),
             scheduler: moat_scheduler::Config::default(),
+            services: moat_apiserver::ServiceRange::default(),
+            manifests: Manifests::default(),
         }
     }
 }
@@ -86,6 +93,7 @@ pub struct Cluster {
     n_nodes: (usize, usize),
     data_dir: Option<PathBuf>,
     remarks: Vec<String>,
+    n_applied: usize,
 }
 
 impl Cluster {
@@ -95,6 +103,7 @@ impl Cluster {
     /// Errors: the address is taken, the data cannot be read, the pods' addresses do not suffice.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let began = Instant::now();
+        disjoint(&options)?;
         let mut remarks = Vec::new();
         let (store, keys) = match &options.data_dir {
             Some(dir) => open(dir, &mut remarks)?,
@@ -106,6 +115,7 @@ impl Cluster {
             names: options.api_names,
             store: Some(store.clone()),
             keys,
+            services: options.services,
             advice: moat_apiserver::Advice::new(move |object| {
                 crate::warn::warnings(&advised, object)
             }),
@@ -119,6 +129,7 @@ impl Cluster {
             own("kube-controller-manager"),
             moat_controllers::Options {
                 root_ca: Some(api.ca()),
+                signer: Some(api.signer()),
                 ..moat_controllers::Options::default()
             },
         );
@@ -127,6 +138,8 @@ impl Cluster {
         let scheduling = options.scheduler;
         let scheduler = moat_scheduler::start_on(cluster, caches, scheduling.clone());
         let nodes = Nodes::start(&api.client(admin()), &options.nodes).await.map_err(failed)?;
+        token::allow(&api.client(admin())).await.map_err(failed)?;
+        options.manifests.apply(&api.client(admin())).await.map_err(failed)?;
         Ok(Self {
             api,
             store,
@@ -137,6 +150,7 @@ impl Cluster {
             began,
             started: Timestamp::now(),
             n_nodes: (options.nodes.n_agentless, options.nodes.n_fake),
+            n_applied: options.manifests.len(),
             data_dir: options.data_dir,
             remarks,
         })
@@ -167,6 +181,11 @@ impl Cluster {
     /// Nodes without an agent, and fake ones.
     pub fn n_nodes(&self) -> (usize, usize) {
         self.n_nodes
+    }
+
+    /// How many objects of manifests it began with.
+    pub fn n_applied(&self) -> usize {
+        self.n_applied
     }
 
     /// When it started, RFC 3339.
@@ -219,6 +238,19 @@ impl Cluster {
         self.controllers.shutdown().await;
         self.api.shutdown().await;
         self.store.close();
+    }
+}
+
+/// An address that could be a pod's and a Service's would be neither.
+fn disjoint(options: &Options) -> Result<(), StartError> {
+    let (pods, services) = (options.nodes.pods, options.services);
+    match pods.network() {
+        std::net::IpAddr::V4(first) if services.overlaps(first, u32::from(pods.length())) => {
+            Err(StartError(format!(
+                "the addresses of pods, {pods}, and of Services, {services}, overlap"
+            )))
+        }
+        _ => Ok(()),
     }
 }
 

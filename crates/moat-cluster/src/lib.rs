@@ -7,6 +7,7 @@ mod cluster;
 pub mod control;
 pub mod home;
 pub mod kubeconfig;
+mod manifests;
 pub mod nodes;
 pub mod status;
 pub mod token;
@@ -14,3 +15,4 @@ mod warn;
 mod why;
 
 pub use cluster::{Cluster, Options, StartError, wipe};
+pub use manifests::{Faults, Manifests};

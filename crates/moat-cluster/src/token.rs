@@ -8,6 +8,7 @@ use moat_apiserver::{Client, DeleteOptions, Gvr, Selection, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+static BINDINGS: Gvr = Gvr::new("rbac.authorization.k8s.io", "v1", "clusterrolebindings");
 static SECRETS: Gvr = Gvr::new("", "v1", "secrets");
 const NAMESPACE: &str = "kube-system";
 const TYPE: &str = "bootstrap.kubernetes.io/token";
@@ -37,6 +38,39 @@ pub struct Join {
     pub server: String,
     /// `sha256:` and the digest of the authority's public key, by which the machine knows that it asks the right server.
     pub ca_cert_hash: String,
+}
+
+/// What machines with a token may do: ask for a certificate of a node, and get it; a node may renew its own.
+const ROLES: [(&str, &str, &str); 3] = [
+    ("moat:node-bootstrap", "system:node-bootstrapper", GROUP),
+    (
+        "moat:node-autoapprove-bootstrap",
+        "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
+        GROUP,
+    ),
+    (
+        "moat:node-autoapprove-certificate-rotation",
+        "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+        "system:nodes",
+    ),
+];
+
+/// Lets machines with a token ask to be nodes.
+///
+/// Errors: the server refuses the bindings.
+pub(crate) async fn allow(client: &Client) -> Result<(), String> {
+    const GROUP_OF: &str = "rbac.authorization.k8s.io";
+    for (name, role, group) in ROLES {
+        let binding = json!({
+            "metadata": { "name": name }, "roleRef": { "apiGroup": GROUP_OF, "kind": "ClusterRole", "name": role },
+            "subjects": [{ "apiGroup": GROUP_OF, "kind": "Group", "name": group }],
+        });
+        match client.create(BINDINGS.at("", ""), binding).await {
+            Err(status) if status.reason != "AlreadyExists" => return Err(status.message),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Makes a token that ends after `ttl` seconds; never if that is 0.

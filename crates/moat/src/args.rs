@@ -509,6 +509,12 @@ pub(crate) struct Up {
     /// The range that pods have their addresses from
     #[arg(long, value_name = "CIDR", default_value = "10.244.0.0/16")]
     pub(crate) pod_cidr: String,
+    /// The range that Services have their addresses from
+    #[arg(long, value_name = "CIDR", default_value = "10.96.0.0/16")]
+    pub(crate) service_cidr: String,
+    /// Apply these manifests before the cluster says that it is up: a file, a directory, or - for standard input; may be repeated
+    #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-")]
+    pub(crate) files: Vec<String>,
     /// Where the API server listens; without it 127.0.0.1:6443, or another port where that is taken
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) address: Option<std::net::SocketAddr>,

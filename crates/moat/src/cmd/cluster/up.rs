@@ -4,12 +4,13 @@ use super::{home, spelled};
 use crate::args::Up as Args;
 use crate::exit::{Ended, Failure, Outcome};
 use crate::out::{Progress, print, remark};
+use crate::world::inputs;
 use moat_cluster::control::{self, Ask};
 use moat_cluster::home::{Home, Lock, STATE_SCHEMA, State};
 use moat_cluster::kubeconfig;
 use moat_cluster::nodes::Wanted;
 use moat_cluster::nodes::object::Capacity;
-use moat_cluster::{Cluster, Options};
+use moat_cluster::{Cluster, Manifests, Options};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -33,6 +34,12 @@ struct Started {
 pub(crate) fn up(args: &Args) -> Outcome {
     let home = home(&args.named.name)?;
     if args.detach {
+        if args.files.iter().any(|file| file == "-") {
+            return Err(Failure::with_help(
+                "-f -: a cluster in the background has no standard input",
+                "write the manifests to a file",
+            ));
+        }
         return detach(&home);
     }
     let started = start(args, &home);
@@ -255,8 +262,12 @@ fn ready(args: &Args, home: &Home, cluster: &Cluster, took: Duration, kubectl: &
     } else {
         "Ctrl-C".to_owned()
     };
+    let applied = match cluster.n_applied() {
+        0 => String::new(),
+        n => format!("{n} from manifests, "),
+    };
     format!(
-        "The cluster {:?} is up: {}, after {} ms\n  nodes    {nodes}\n  objects  {data}\n  kubectl  {kubectl}\n{end} ends it.\n",
+        "The cluster {:?} is up: {}, after {} ms\n  nodes    {nodes}\n  objects  {applied}{data}\n  kubectl  {kubectl}\n{end} ends it.\n",
         home.name,
         cluster.api().url(),
         took.as_millis(),
@@ -287,6 +298,12 @@ fn options(args: &Args) -> Result<Options, Failure> {
             },
             pods,
         },
+        services: args
+            .service_cidr
+            .parse()
+            .map_err(|why| Failure::input(format!("--service-cidr: {why}")))?,
+        manifests: Manifests::read(&inputs(&args.files))
+            .map_err(|faults| Failure::input(faults.to_string()))?,
         ..Options::default()
     };
     if let Some(path) = &args.scheduler_config {
