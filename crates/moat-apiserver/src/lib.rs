@@ -15,7 +15,7 @@
 //! kinds). What differs between kinds is data or a small function: the table (`kinds`), types (`schema`), defaults and rules (`strategy`),
 //! columns (`table`).
 //!
-//! What it does not do: OpenAPI v2, aggregation, webhooks, CEL rules of definitions, and what needs a node agent (logs, exec, port-forward). Who
+//! What it does not do: OpenAPI v2, aggregation, webhooks, and what needs a node agent (logs, exec, port-forward). Who
 //! asks for them gets an explicit error. It runs no controllers: `moat-controllers` empties a namespace that is deleted, and makes pods.
 
 mod admission;
@@ -42,7 +42,6 @@ mod negotiate;
 mod object;
 mod patch;
 mod pki;
-mod quantity;
 mod query;
 mod rbac;
 mod route;
@@ -69,8 +68,8 @@ pub use client::{
 pub use discovery::GIT_VERSION;
 pub use keys::Keys;
 pub use kinds::{Kind, Subresource, Verbs, api_version, built_in};
+pub use moat_model::Quantity;
 pub use pki::Identity;
-pub use quantity::Quantity;
 pub use server::{Options, Running, Server, StartError};
 pub use service_range::ServiceRange;
 pub use signer::Signer;

@@ -9,6 +9,7 @@ pub mod inventory;
 mod json;
 pub mod lower;
 pub mod policy;
+pub mod quantity;
 mod read;
 pub mod validate;
 pub mod value;
@@ -23,4 +24,5 @@ pub use policy::{
     Action, Direction, Peer, PeerKind, Peers, Policy, PolicyId, PolicyKind, PortMatch, Ports, Rule,
     Tier,
 };
+pub use quantity::Quantity;
 pub use value::{Data, Entry, Pos, SourceId, Span, Value};

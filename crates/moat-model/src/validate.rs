@@ -32,6 +32,22 @@ pub fn dns_label(name: &str) -> Option<String> {
     })
 }
 
+/// The name of a Service: an RFC 1035 label. `None` when it is right.
+///
+/// Source: apimachinery `IsDNS1035Label`.
+#[must_use]
+pub fn dns_1035_label(name: &str) -> Option<String> {
+    if name.len() > 63 {
+        return Some("must be no more than 63 characters".to_owned());
+    }
+    let right = is_label(name) && !name.starts_with(|c: char| c.is_ascii_digit());
+    (!right).then(|| {
+        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an \
+         alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
+            .to_owned()
+    })
+}
+
 fn is_label(part: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     !part.is_empty()

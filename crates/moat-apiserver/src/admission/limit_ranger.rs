@@ -3,8 +3,8 @@
 use super::Request;
 use super::resources::{Amounts, amounts, of_pod};
 use crate::object::{child_mut, list, map_mut, meta_mut, text};
-use crate::quantity::Quantity;
 use crate::status::Status;
+use moat_model::Quantity;
 use serde_json::{Map, Value};
 
 const ANNOTATION: &str = "kubernetes.io/limit-ranger";

@@ -7,8 +7,8 @@ use super::Request;
 use super::resources::{Amounts, amounts, of_pod};
 use crate::kinds::Kind;
 use crate::object::{is_deleting, list, meta, number, text};
-use crate::quantity::Quantity;
 use crate::status::Status;
+use moat_model::Quantity;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! What a pod asks for: the sum of its containers, or what its init containers need if that is more.
 
 use crate::object::{list, text};
-use crate::quantity::Quantity;
+use moat_model::Quantity;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -12,6 +12,7 @@ mod define;
 mod fill;
 mod format;
 mod register;
+mod rules;
 mod settle;
 mod structural;
 mod teardown;
@@ -47,6 +48,8 @@ pub(crate) struct Custom {
     schema: Value,
     /// The same in the shape of the built-in types, with the metadata that every object has.
     typed: Map<String, Value>,
+    /// What the schema says in CEL.
+    rules: Option<rules::Rules>,
     /// Columns besides the name.
     pub(crate) columns: Vec<Column>,
     /// Where `scale` finds its numbers and its selector.
@@ -84,6 +87,7 @@ impl Custom {
         Self {
             typed: typed(&schema, kind),
             columns: columns::of(list(version, "/additionalPrinterColumns")),
+            rules: rules::Rules::of(&schema),
             schema,
             scale,
             warning,
@@ -106,9 +110,32 @@ impl Custom {
         fill::fill(&self.schema, object)
     }
 
-    /// Holds an object against the schema.
-    pub(crate) fn check(&self, object: &Value, causes: &mut Vec<Cause>) {
-        value::check(&self.schema, object, "", causes);
+    /// Whether the schema has rules that compare an object with what it was.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
+    /// Holds an object against the schema, and against its rules with what the object was.
+    pub(crate) fn check(&self, old: Option<&Value>, new: &Value, causes: &mut Vec<Cause>) {
+        let before = causes.len();
+        value::check(&self.schema, new, "", causes);
+        let Some(rules) = &self.rules else { return };
+        // Rules rely on what the schema says.
+        let blocks = |cause: &Cause| {
+            matches!(
+                cause.reason,
+                "FieldValueRequired"
+                    | "FieldValueTooLong"
+                    | "FieldValueTooMany"
+                    | "FieldValueTypeInvalid"
+            )
+        };
+        if causes.iter().skip(before).any(blocks) {
+            let why = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+            causes.push(Cause::invalid("<nil>", &json!(null), why));
+            return;
+        }
+        rules.check(old, new, causes);
     }
 }
 

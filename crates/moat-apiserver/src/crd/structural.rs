@@ -63,7 +63,12 @@ pub(super) fn check(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
             causes.push(Cause::forbidden(format!("{path}.properties[metadata]"), why));
         }
     }
+    let before = causes.len();
     place(schema, path, 0, causes);
+    // Rules can be read only where the schema is clear.
+    if before == causes.len() {
+        super::rules::check(schema, path, causes);
+    }
 }
 
 fn place(schema: &Value, path: &str, depth: usize, causes: &mut Vec<Cause>) {
@@ -168,15 +173,6 @@ fn common(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     {
         let why = format!("must be a valid regular expression, but isn't: {why}");
         causes.push(Cause::invalid(format!("{path}.pattern"), &wanted.into(), &why));
-    }
-    for (at, rule) in list(schema, "/x-kubernetes-validations").iter().enumerate() {
-        // Better none than one that only seems to be held against objects.
-        let why = "rules in CEL are not evaluated by this server yet";
-        causes.push(Cause::invalid(
-            format!("{path}.x-kubernetes-validations[{at}].rule"),
-            &rule["rule"],
-            why,
-        ));
     }
 }
 

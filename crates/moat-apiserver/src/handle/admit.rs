@@ -194,7 +194,8 @@ pub(super) fn validate(served: &Served, old: Option<&Value>, new: &Value) -> Res
     let mut causes = Vec::new();
     metadata(&strategy, old, new, &mut causes);
     if let Some(custom) = &served.kind.custom {
-        custom.check(&served.shown(new.clone()), &mut causes);
+        let old = old.filter(|_| custom.has_rules()).map(|old| served.shown(old.clone()));
+        custom.check(old.as_ref(), &served.shown(new.clone()), &mut causes);
     }
     (strategy.validate)(new, &mut causes);
     if let Some(old) = old {

@@ -477,6 +477,8 @@ spec:
             properties:
               size: {type: integer, minimum: 1, description: How large it is.}
               color: {type: string, default: red}
+            x-kubernetes-validations:
+            - {rule: \"self.size < 100 || self.color == 'red'\", message: large ones are red}
     subresources: {scale: {specReplicasPath: .spec.size, statusReplicasPath: .status.n}}
     additionalPrinterColumns:
     - {name: Size, type: integer, jsonPath: .spec.size}
@@ -512,6 +514,7 @@ async fn kinds_are_defined_and_used() {
                 "patch wd a --type=merge -p '{\"spec\":{\"color\":\"blue\"}}'",
                 "get all",
                 "apply -f bad.yaml",
+                "scale widget/a --replicas=100",
                 "apply -f odd.yaml",
                 "explain widget.spec.size",
                 "api-resources --api-group=example.com --no-headers",
@@ -550,6 +553,9 @@ async fn kinds_are_defined_and_used() {
                 widget.example.com/a   3
                 $ kubectl apply -f bad.yaml
                 ! The Widget "a" is invalid: spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1
+                exit 1
+                $ kubectl scale widget/a --replicas=100
+                ! The Widget "a" is invalid: spec: Invalid value: large ones are red
                 exit 1
                 $ kubectl apply -f odd.yaml
                 ! Error from server (BadRequest): error when applying patch:

@@ -10,6 +10,7 @@
 
 mod admission;
 mod apply;
+mod cel;
 mod clients;
 mod common;
 mod crds;
