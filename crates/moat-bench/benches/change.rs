@@ -11,7 +11,7 @@
 )]
 
 use moat_bench::{World, change_policy};
-use moat_compile::{Binding, Changed, Dialect, PodChange, PodName, bind};
+use moat_compile::{Binding, Changed, Dialect, PodChange, PodName, PolicyChange, bind};
 use moat_model::inventory::{Phase, Pod};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
@@ -90,13 +90,22 @@ fn run(n_pods: usize, n_policies: usize) {
         let start = Instant::now();
         let changed = binding.policies(symbolic);
         let took = start.elapsed();
-        assert!(step == 0 || matches!(changed, Changed::Policies), "{changed:?}");
+        assert!(step == 0 || matches!(changed, Changed::Policies(_)), "{changed:?}");
         took
     });
     let both = compiling.iter().zip(&laying).map(|(compile, lay)| *compile + *lay).collect();
     row("a policy: compile", compiling, None);
     row("a policy: the rest", laying, None);
     row("a policy: both", both, Some(POLICIES_GOAL));
+    let alone = times(N_TIMES, |step| {
+        change_policy(&mut world.lowered, step);
+        let change = PolicyChange::Set(world.lowered.policies[n_policies / 2].clone());
+        timed(|| {
+            let changed = binding.policy(change);
+            assert!(step == 0 || matches!(changed, Changed::Policy(..)), "{changed:?}");
+        })
+    });
+    row("a policy: by itself", alone, Some(PODS_GOAL));
     row(
         "a copy, when an old state is still held",
         times(11, |_| {

@@ -4,9 +4,12 @@ use crate::claims::Claims;
 use crate::classes::Classes;
 use crate::compile::{index, origin};
 use crate::dialect::Dialect;
-use crate::peers::{Kept, Peers, atom_table};
+use crate::peers::{Kept, Peers, atom_table, draws};
 use crate::programs::{Known, Programs};
-use moat_ir::{Bound, Class, ClassIdx, Management, PodIdx, PodInfo, ProgramId, SymbolicIr};
+use moat_ir::{
+    AtomTable, Bound, Class, ClassIdx, Management, PodIdx, PodInfo, PolicyIdx, ProgramId, Splice,
+    SymbolicIr,
+};
 use moat_model::inventory::{Inventory, Phase, Pod, PodKind};
 use moat_sets::{Family, Labels};
 use std::collections::BTreeMap;
@@ -38,7 +41,7 @@ impl Workings {
         dialect: Dialect,
     ) -> (Self, Bound) {
         let mut bound = Bound {
-            atoms: atom_table(&symbolic, inventory),
+            atoms: atom_table(&symbolic.clauses, inventory),
             pods: Vec::with_capacity(inventory.pods.len()),
             classes: Vec::new(),
             programs: Vec::new(),
@@ -124,7 +127,7 @@ impl Workings {
     }
 
     /// Lays the policies over the classes: peer sets and programs.
-    fn lay(&mut self, bound: &mut Bound, inventory: &Inventory, kept: Kept<'_>) {
+    fn lay(&mut self, bound: &mut Bound, inventory: &Inventory, kept: Kept) {
         self.peers = Peers::new(bound, inventory, self.dialect, &self.classes, kept);
         self.known = Known::default();
         bound.programs.clear();
@@ -162,21 +165,12 @@ impl Workings {
         Programs::new(bound, &self.classes, self.dialect, peers, known).one(class)
     }
 
-    /// Lays the policies of a bound form, which were others `before`, over its pods. Whether classes and atoms could stay.
-    pub(crate) fn other_policies(
-        &mut self,
-        bound: &mut Bound,
-        before: &SymbolicIr,
-        inventory: &Inventory,
-    ) -> bool {
-        let table = atom_table(&bound.symbolic, inventory);
-        let have = &bound.atoms;
-        let stay = self.classes.other_policies(&bound.symbolic)
-            && table.v4 == have.v4
-            && table.v6 == have.v6
-            && table.domains == have.domains;
+    /// Lays the policies of a bound form, which were others before, over its pods. Whether classes and atoms could stay.
+    pub(crate) fn other_policies(&mut self, bound: &mut Bound, inventory: &Inventory) -> bool {
+        let table = atom_table(&bound.symbolic.clauses, inventory);
+        let stay = self.classes.other_policies(&bound.symbolic) && same(&table, &bound.atoms);
         let kept = if stay {
-            self.peers.keep(before, &mut bound.peer_sets)
+            self.peers.keep(&mut bound.peer_sets)
         } else {
             bound.atoms = table;
             self.classes = Classes::new(&bound.symbolic, inventory);
@@ -186,6 +180,41 @@ impl Workings {
         self.lay(bound, inventory, kept);
         stay
     }
+
+    /// Follows one policy in the place of another, whose form by itself is `new`: the programs that mean something else now. `None`
+    /// where classes or atoms cannot stay; then only the policies have changed.
+    pub(crate) fn other_policy(
+        &mut self,
+        bound: &mut Bound,
+        inventory: &Inventory,
+        at: PolicyIdx,
+        is_there: bool,
+        new: SymbolicIr,
+    ) -> (Splice, Option<Vec<ProgramId>>) {
+        let clauses = |[(start, _), (_, end)]: &[(u32, u32); 2]| {
+            bound.symbolic.clauses.get(*start as usize..*end as usize)
+        };
+        let old = bound.symbolic.spans.get(at as usize).filter(|_| is_there);
+        let old = atom_table(old.and_then(clauses).unwrap_or_default(), inventory);
+        let mine = atom_table(&new.clauses, inventory);
+        let fits = self.classes.more_policies(&new) && draws(&bound.atoms, &mine);
+        let splice = Arc::make_mut(&mut bound.symbolic).splice(at, is_there, new);
+        // What only the old one drew must not be told apart any more: a doubt about one address is one about all around it.
+        let whole = || same(&atom_table(&bound.symbolic.clauses, inventory), &bound.atoms);
+        if !fits || !(draws(&mine, &old) || whole()) {
+            return (splice, None);
+        }
+        self.peers.splice(bound, inventory, self.dialect, &self.classes, splice.clauses);
+        let (peers, known) = (&self.peers, &mut self.known);
+        let changed =
+            Programs::new(bound, &self.classes, self.dialect, peers, known).splice(&splice);
+        (splice, Some(changed))
+    }
+}
+
+/// Whether two tables tell the same addresses and domains apart.
+fn same(a: &AtomTable, b: &AtomTable) -> bool {
+    a.v4 == b.v4 && a.v6 == b.v6 && a.domains == b.domains
 }
 
 /// Puts a pod, which comes after those that are there, into its class; a class that is new is the last one.

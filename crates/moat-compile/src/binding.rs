@@ -5,10 +5,11 @@
 
 use crate::addresses::families;
 use crate::bind::{Workings, info, node_claims};
-use crate::compile::index;
+use crate::compile::{compile, index, position};
 use crate::dialect::Dialect;
-use moat_ir::{Bound, PodIdx, PodInfo, SymbolicIr};
+use moat_ir::{Bound, PodIdx, PodInfo, PolicyInfo, ProgramId, Splice, SymbolicIr};
 use moat_model::inventory::{Inventory, Pod, PodKind};
+use moat_model::policy::{Policy, PolicyId};
 use moat_sets::Family;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -30,6 +31,8 @@ pub struct Binding {
     free: Vec<PodIdx>,
     /// How many addresses of pods of their own are of each family, as far as this tells what unknown addresses may be.
     n_known: [usize; 2],
+    /// How many policies were changed one by one: each may have left peer sets and selectors that nothing names any more.
+    n_spliced: usize,
 }
 
 /// What becomes of one pod.
@@ -39,6 +42,15 @@ pub enum PodChange {
     Set(Pod),
     /// It went.
     Remove(PodName),
+}
+
+/// What becomes of one policy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PolicyChange {
+    /// It came, or is different.
+    Set(Policy),
+    /// It went.
+    Remove(PolicyId),
 }
 
 /// What a pod is found by.
@@ -60,8 +72,11 @@ pub enum Changed {
     /// Only what is about these pods differs, in rising order of their places. Every other pod has its place, its class and its
     /// addresses; programs, address atoms and what peer sets say of atoms that were there are the same.
     Pods(Vec<PodChanged>),
-    /// Policies, peer sets and programs differ. Pods, the pods of classes, and atoms are the same.
-    Policies,
+    /// Only one policy differs: what that did to numbers, and the programs that mean something else, or came. All other programs, peer
+    /// sets, pods, the pods of classes, and atoms are the same, but for the numbers of policies and clauses.
+    Policy(Splice, Vec<ProgramId>),
+    /// Policies, peer sets and programs differ from those before. Pods, the pods of classes, and atoms are the same.
+    Policies(Arc<SymbolicIr>),
     /// Everything may differ, places of pods included.
     Whole,
 }
@@ -97,7 +112,8 @@ impl Binding {
         order(&mut inventory);
         let (workings, bound) = Workings::new(symbolic, &inventory, dialect);
         let n_known = n_known(&inventory);
-        Self { inventory, bound: Arc::new(bound), workings, free: Vec::new(), n_known }
+        let bound = Arc::new(bound);
+        Self { inventory, bound, workings, free: Vec::new(), n_known, n_spliced: 0 }
     }
 
     /// The bound form as it is now.
@@ -140,10 +156,56 @@ impl Binding {
         }
         let bound = Arc::make_mut(&mut self.bound);
         let before = core::mem::replace(&mut bound.symbolic, symbolic);
-        if self.workings.other_policies(bound, &before, &self.inventory) {
-            Changed::Policies
+        self.n_spliced = 0;
+        if self.workings.other_policies(bound, &self.inventory) {
+            Changed::Policies(before)
         } else {
             Changed::Whole
+        }
+    }
+
+    /// One policy came, went, or is different; for as much work as it says and as there are pods that it is about.
+    pub fn policy(&mut self, change: PolicyChange) -> Changed {
+        let bound = Arc::make_mut(&mut self.bound);
+        let (id, new) = match change {
+            PolicyChange::Set(policy) => {
+                let sources = &bound.symbolic.sources;
+                let new = compile(core::slice::from_ref(&policy), sources);
+                (policy.id, new)
+            }
+            PolicyChange::Remove(id) => (id, SymbolicIr::default()),
+        };
+        let is = |own: &PolicyInfo| {
+            own.short == id.kind.short() && own.namespace == id.namespace && own.name == id.name
+        };
+        let old = (0..).zip(&bound.symbolic.policies).find(|(_, own)| is(own)).map(|(at, _)| at);
+        let wanted = new.policies.first().map(|info| position(&bound.symbolic, info));
+        let (at, is_there) = match (old, wanted) {
+            (None, None) => return Changed::Nothing,
+            (Some(old), Some(wanted)) if old == wanted => (old, true),
+            (Some(old), None) => (old, true),
+            (None, Some(wanted)) => (wanted, false),
+            // It stands elsewhere in the order now.
+            (Some(old), Some(_)) => {
+                let symbolic = Arc::make_mut(&mut bound.symbolic);
+                let before = symbolic.clone();
+                symbolic.splice(old, true, SymbolicIr::default());
+                let info = new.policies.first();
+                let at = info.map(|info| position(symbolic, info)).unwrap_or_default();
+                symbolic.splice(at, false, new);
+                let whole = core::mem::replace(&mut bound.symbolic, Arc::new(before));
+                return self.policies(whole);
+            }
+        };
+        let (workings, inventory) = (&mut self.workings, &self.inventory);
+        let (splice, programs) = workings.other_policy(bound, inventory, at, is_there, new);
+        self.n_spliced += 1;
+        match programs {
+            // What was left behind is thrown away now and then.
+            Some(programs) if self.n_spliced <= bound.symbolic.policies.len() + SLACK => {
+                Changed::Policy(splice, programs)
+            }
+            _ => self.anew(),
         }
     }
 
@@ -156,6 +218,7 @@ impl Binding {
     }
 
     fn anew(&mut self) -> Changed {
+        self.n_spliced = 0;
         let symbolic = self.bound.symbolic.clone();
         let (workings, bound) = Workings::new(symbolic, &self.inventory, self.workings.dialect);
         (self.workings, self.bound) = (workings, Arc::new(bound));

@@ -96,6 +96,15 @@ impl Classes {
         self.used.covers(&Used::new(symbolic))
     }
 
+    /// Looks at more policies. False, and nothing done, when they look at more of a pod than the classes here tell apart.
+    pub(crate) fn more_policies(&mut self, symbolic: &SymbolicIr) -> bool {
+        let covers = self.used.covers(&Used::new(symbolic));
+        if covers {
+            self.namespace_sets.add(symbolic, &self.namespaces);
+        }
+        covers
+    }
+
     /// The labels of a namespace, when it is known.
     pub(crate) fn namespace(&self, name: &str) -> Option<&Arc<Labels>> {
         let &at = self.namespace_idx.get(name)?;

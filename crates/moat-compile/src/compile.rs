@@ -4,7 +4,9 @@ use moat_ir::{
     ClauseIdx, Origin, PolicyIdx, PolicyInfo, RuleInfo, StageKind, SymClause, SymPeer, SymPorts,
     SymbolicIr, Then,
 };
-use moat_model::policy::{Action, PeerKind, Peers, Policy, PortMatch, Ports, Rule, Tier};
+use moat_model::policy::{
+    Action, PeerKind, Peers, Policy, PolicyKind, PortMatch, Ports, Rule, Tier,
+};
 use moat_model::{Direction, Span};
 use moat_sets::PortSet;
 use std::sync::Arc;
@@ -46,6 +48,23 @@ pub fn compile(policies: &[Policy], sources: &[Arc<str>]) -> SymbolicIr {
         ir.spans.push([ingress, egress]);
     }
     ir
+}
+
+/// Where a policy stands in a form, or would: the number of the first that does not come before it.
+pub(crate) fn position(ir: &SymbolicIr, info: &PolicyInfo) -> PolicyIdx {
+    index(ir.policies.partition_point(|other| order(other) < order(info)))
+}
+
+/// What policies are ordered by; as [`compile`] orders them.
+fn order(info: &PolicyInfo) -> (StageKind, i32, &str, &str, Option<usize>) {
+    let kinds = [
+        PolicyKind::NetworkPolicy,
+        PolicyKind::ClusterNetworkPolicy,
+        PolicyKind::AdminNetworkPolicy,
+        PolicyKind::BaselineAdminNetworkPolicy,
+    ];
+    let kind = kinds.iter().position(|kind| kind.short() == info.short);
+    (info.stage, info.rank, &info.namespace, &info.name, kind)
 }
 
 fn rules(

@@ -17,7 +17,7 @@ mod services;
 mod used;
 
 pub use bind::bind;
-pub use binding::{Binding, Changed, PodChange, PodChanged, PodName};
+pub use binding::{Binding, Changed, PodChange, PodChanged, PodName, PolicyChange};
 pub use changed::changed;
 pub use compile::compile;
 pub use dialect::{Choice, Dialect, HostNetwork, Matching};

@@ -5,25 +5,26 @@ use crate::classes::Classes;
 use crate::compile::index;
 use crate::dialect::{Dialect, HostNetwork, Matching};
 use moat_ir::{
-    AtomTable, Bound, Class, ClassIdx, ClauseIdx, PeerSet, PeerSetId, SymPeer, SymbolicIr,
+    AtomTable, Bound, Class, ClassIdx, ClauseIdx, Cut, PeerSet, PeerSetId, SymClause, SymPeer,
 };
 use moat_model::inventory::Inventory;
 use moat_sets::{AddrSet, Family, IdSet, Selector};
 use rustc_hash::FxHashMap;
+use std::ops::Range;
 
 /// The peer set that contains every atom.
 pub(crate) const EVERYONE: PeerSetId = 0;
 
 /// Peer sets that need not be made again.
-pub(crate) type Kept<'a> = FxHashMap<&'a SymPeer, PeerSet>;
+pub(crate) type Kept = FxHashMap<SymPeer, PeerSet>;
 
 /// Which peer set belongs to which clause.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     /// The set of each clause.
     pub(crate) of_clause: Vec<PeerSetId>,
-    /// Each set but that of everyone, with a clause that names its peer.
-    named: Vec<(PeerSetId, ClauseIdx)>,
+    /// Each set but that of everyone, by the peer that it was made for. Some peer may be named by no clause any more.
+    named: FxHashMap<SymPeer, PeerSetId>,
 }
 
 impl Peers {
@@ -34,39 +35,73 @@ impl Peers {
         inventory: &Inventory,
         dialect: Dialect,
         classes: &Classes,
-        mut kept: Kept<'_>,
+        kept: Kept,
     ) -> Self {
         let everyone = PeerSet { must: IdSet::range(0, bound.atoms.len()), may: IdSet::new() };
         bound.peer_sets = vec![everyone];
         let mut peers = Self::default();
-        let mut known: FxHashMap<&SymPeer, PeerSetId> = FxHashMap::default();
-        let maker = Maker::new(&bound.atoms, &bound.classes, inventory, dialect, classes, 0);
-        for (clause, idx) in bound.symbolic.clauses.iter().zip(0..) {
-            let id = *known.entry(&clause.peer).or_insert_with(|| match &clause.peer {
-                SymPeer::Everyone => EVERYONE,
-                peer => {
-                    let set = kept.remove(peer).unwrap_or_else(|| {
-                        let mut set = maker.outside(peer);
-                        maker.add_pods(&mut set, peer);
-                        set
-                    });
-                    bound.peer_sets.push(set);
-                    let id = index(bound.peer_sets.len() - 1);
-                    peers.named.push((id, idx));
-                    id
-                }
-            });
-            peers.of_clause.push(id);
-        }
+        peers.of_clause = peers.of(bound, inventory, dialect, classes, kept, 0..len(bound));
         peers
     }
 
+    /// Follows policies in the place of others.
+    pub(crate) fn splice(
+        &mut self,
+        bound: &mut Bound,
+        inventory: &Inventory,
+        dialect: Dialect,
+        classes: &Classes,
+        cut: Cut,
+    ) {
+        let new = self.of(bound, inventory, dialect, classes, Kept::default(), cut.came());
+        let old = cut.went();
+        self.of_clause.splice(old.start as usize..old.end as usize, new);
+    }
+
+    /// The sets of some clauses, made unless they are there.
+    fn of(
+        &mut self,
+        bound: &mut Bound,
+        inventory: &Inventory,
+        dialect: Dialect,
+        classes: &Classes,
+        mut kept: Kept,
+        clauses: Range<ClauseIdx>,
+    ) -> Vec<PeerSetId> {
+        let Bound { symbolic, atoms, classes: all, peer_sets, .. } = bound;
+        // Making one costs a look at all classes.
+        let mut maker = None;
+        let mut ids = Vec::with_capacity(clauses.len());
+        for idx in clauses {
+            let peer = &symbolic.clause(idx).peer;
+            let known = match peer {
+                SymPeer::Everyone => Some(&EVERYONE),
+                peer => self.named.get(peer),
+            };
+            if let Some(&id) = known {
+                ids.push(id);
+                continue;
+            }
+            let set = kept.remove(peer).unwrap_or_else(|| {
+                let maker = maker
+                    .get_or_insert_with(|| Maker::new(atoms, all, inventory, dialect, classes, 0));
+                let mut set = maker.outside(peer);
+                maker.add_pods(&mut set, peer);
+                set
+            });
+            peer_sets.push(set);
+            let id = index(peer_sets.len() - 1);
+            self.named.insert(peer.clone(), id);
+            ids.push(id);
+        }
+        ids
+    }
+
     /// The sets by what they were made for. Takes them away from the bound form.
-    pub(crate) fn keep<'a>(&self, symbolic: &'a SymbolicIr, sets: &mut [PeerSet]) -> Kept<'a> {
-        let named = self.named.iter();
-        let taken = named.filter_map(|&(id, clause)| {
-            Some((&symbolic.clause(clause).peer, core::mem::take(sets.get_mut(id as usize)?)))
-        });
+    pub(crate) fn keep(&mut self, sets: &mut [PeerSet]) -> Kept {
+        let named = core::mem::take(&mut self.named).into_iter();
+        let taken = named
+            .filter_map(|(peer, id)| Some((peer, core::mem::take(sets.get_mut(id as usize)?))));
         taken.collect()
     }
 
@@ -85,16 +120,27 @@ impl Peers {
             let own = maker.bound.iter().skip(first as usize);
             everyone.must.extend(own.flat_map(|class| class.atoms.into_iter().flatten()));
         }
-        for &(id, clause) in &self.named {
-            maker.add_pods(&mut sets[id as usize], &bound.symbolic.clause(clause).peer);
-        }
+        // In whatever order: each has a set of its own.
+        let named = self.named.iter();
+        named.for_each(|(peer, &id)| maker.add_pods(&mut sets[id as usize], peer));
     }
 }
 
+fn len(bound: &Bound) -> ClauseIdx {
+    index(bound.symbolic.clauses.len())
+}
+
+/// Whether a table draws every boundary that another draws.
+pub(crate) fn draws(table: &AtomTable, other: &AtomTable) -> bool {
+    other.v4.iter().all(|low| table.v4.binary_search(low).is_ok())
+        && other.v6.iter().all(|low| table.v6.binary_search(low).is_ok())
+        && other.domains.iter().all(|domain| table.domains.contains(domain))
+}
+
 /// Cuts the address space at every boundary that a policy or a node draws.
-pub(crate) fn atom_table(symbolic: &SymbolicIr, inventory: &Inventory) -> AtomTable {
+pub(crate) fn atom_table(clauses: &[SymClause], inventory: &Inventory) -> AtomTable {
     let mut table = AtomTable::default();
-    for clause in &symbolic.clauses {
+    for clause in clauses {
         match &clause.peer {
             SymPeer::Block(set) | SymPeer::Networks(set) => addresses::cut(&mut table, set),
             SymPeer::Nodes(selector) => {

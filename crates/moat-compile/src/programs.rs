@@ -6,7 +6,7 @@ use crate::dialect::{Dialect, HostNetwork};
 use crate::peers::{EVERYONE, Peers};
 use moat_ir::{
     Bound, Class, ClassIdx, Clause, Direction, Management, PeerSet, PeerSetId, PolicyIdx, Program,
-    ProgramId, Stage, StageKind, SymbolicIr, Then, Why,
+    ProgramId, Splice, Stage, StageKind, SymbolicIr, Then, Why,
 };
 use moat_sets::{IdSet, PortSet, Protocol};
 use rustc_hash::FxHashMap;
@@ -21,6 +21,10 @@ type Cut<T> = Vec<(PortSet, T)>;
 pub(crate) struct Known {
     /// Programs by direction, policies, and the subject's named ports where a policy looks at them.
     programs: FxHashMap<(Direction, Vec<PolicyIdx>, Option<u32>), ProgramId>,
+    /// Places of programs that went.
+    free: Vec<ProgramId>,
+    /// The policies of each class.
+    of_class: Vec<Vec<PolicyIdx>>,
     /// Which ports a name means on which peers, for egress.
     resolved: BTreeMap<(Option<Protocol>, Arc<str>), Cut<IdSet>>,
     /// Peer sets narrowed to the peers on which a name means certain ports.
@@ -72,6 +76,75 @@ impl<'a> Programs<'a> {
         for (class, policies) in policies.iter().enumerate() {
             self.give(class, policies);
         }
+        self.known.of_class = policies;
+    }
+
+    /// Follows one policy in the place of another, of none, or gone: which programs mean something else than before, or came.
+    pub(crate) fn splice(&mut self, splice: &Splice) -> Vec<ProgramId> {
+        self.renumber(splice);
+        let at = splice.policies.start;
+        let meant = splice.policies.came().next().map(|new| {
+            let subject = &self.symbolic.policy(new).subject;
+            self.classes.of_term(subject)
+        });
+        let meant = meant.unwrap_or_default();
+        // Programs of the policy as it was.
+        let mut changed = Vec::new();
+        let of_policy = |policies: &[PolicyIdx]| policies.contains(&OLD);
+        self.known.programs.retain(|(_, policies, _), id| {
+            let stays = !of_policy(policies);
+            if !stays {
+                changed.push(*id);
+            }
+            stays
+        });
+        for &id in &changed {
+            let Some(program) = self.programs.get_mut(id as usize) else { continue };
+            *program = nothing(program.direction);
+        }
+        self.known.free.extend(&changed);
+        let mut of_class = core::mem::take(&mut self.known.of_class);
+        for (class, policies) in of_class.iter_mut().enumerate() {
+            let had = policies.iter().position(|idx| *idx == OLD);
+            had.map(|at| policies.remove(at));
+            let has = meant.contains(index(class));
+            if has {
+                policies.insert(policies.partition_point(|idx| *idx < at), at);
+            }
+            if has || had.is_some() {
+                let made = self.give(class, policies);
+                changed.extend(made);
+            }
+        }
+        self.known.of_class = of_class;
+        changed.sort_unstable();
+        changed.dedup();
+        changed
+    }
+
+    /// Says in the numbers of now what names policies and clauses; the policy that went, or was replaced, is [`OLD`].
+    fn renumber(&mut self, splice: &Splice) {
+        let policy = |idx: &mut PolicyIdx| *idx = splice.policies.moved(*idx).unwrap_or(OLD);
+        self.known.of_class.iter_mut().flatten().for_each(policy);
+        let keys = core::mem::take(&mut self.known.programs).into_iter();
+        let keys = keys.map(|((direction, mut policies, profile), id)| {
+            policies.iter_mut().for_each(policy);
+            ((direction, policies, profile), id)
+        });
+        self.known.programs = keys.collect();
+        let later = |idx: &PolicyIdx| splice.policies.moved(*idx) != Some(*idx);
+        let stages = self.programs.iter_mut().flat_map(|program| &mut program.stages);
+        for clause in stages.flat_map(|stage| &mut stage.clauses) {
+            match &mut clause.why {
+                // Those of the policy itself are in programs that go.
+                Why::Rule(idx) => *idx = splice.clauses.moved(*idx).unwrap_or(*idx),
+                Why::Isolated(policies) if policies.iter().any(later) => {
+                    let moved = policies.iter().filter_map(|&idx| splice.policies.moved(idx));
+                    *policies = moved.collect();
+                }
+                Why::Isolated(_) | Why::Default => {}
+            }
+        }
     }
 
     /// Gives one class, which no program knows yet, its programs. False when a port name means something on it that programs of
@@ -87,23 +160,37 @@ impl<'a> Programs<'a> {
             .filter(|(policy, _)| self.classes.means(&policy.subject, class))
             .map(|(_, idx)| idx)
             .collect();
+        // Whoever follows pods knows what became of programs that were there: they stay as they are.
+        let free = core::mem::take(&mut self.known.free);
         self.give(class as usize, &policies);
+        self.known.free = free;
+        self.known.of_class.resize(self.bound.len(), Vec::new());
+        self.known.of_class[class as usize] = policies;
         true
     }
 
-    fn give(&mut self, class: usize, policies: &[PolicyIdx]) {
+    /// Gives a class its programs; which of them had to be made.
+    fn give(&mut self, class: usize, policies: &[PolicyIdx]) -> Vec<ProgramId> {
         let key = &self.classes.keys[class];
         let management = key.management(self.dialect);
+        let mut made = Vec::new();
         let programs = if management == Management::Unmanaged {
             [ProgramId::MAX; 2]
         } else {
-            SIDES.map(|direction| self.program(direction, policies, key.ports))
+            SIDES.map(|direction| self.program(direction, policies, key.ports, &mut made))
         };
         let class = &mut self.bound[class];
         (class.management, class.programs) = (management, programs);
+        made
     }
 
-    fn program(&mut self, direction: Direction, policies: &[PolicyIdx], profile: u32) -> ProgramId {
+    fn program(
+        &mut self,
+        direction: Direction,
+        policies: &[PolicyIdx],
+        profile: u32,
+        made: &mut Vec<ProgramId>,
+    ) -> ProgramId {
         let symbolic = self.symbolic;
         let applies: Vec<PolicyIdx> = policies
             .iter()
@@ -128,9 +215,18 @@ impl<'a> Programs<'a> {
             return id;
         }
         let program = self.build(direction, &key.1, profile);
-        self.programs.push(program);
-        let id = index(self.programs.len() - 1);
+        let id = match self.known.free.pop() {
+            Some(id) => {
+                self.programs[id as usize] = program;
+                id
+            }
+            None => {
+                self.programs.push(program);
+                index(self.programs.len() - 1)
+            }
+        };
         self.known.programs.insert(key, id);
+        made.push(id);
         id
     }
 
@@ -165,9 +261,8 @@ impl<'a> Programs<'a> {
             }
             stages.push(Stage { kind, clauses });
         }
-        let allow =
-            Clause { peers: EVERYONE, ports: PortSet::all(), then: Then::Allow, why: Why::Default };
-        stages.push(Stage { kind: StageKind::Default, clauses: vec![allow] });
+        let nothing = nothing(direction);
+        stages.extend(nothing.stages);
         Program { direction, stages }
     }
 
@@ -243,6 +338,17 @@ impl<'a> Programs<'a> {
         self.known.narrowed.insert(key, out.clone());
         out
     }
+}
+
+/// Stands for the number of a policy that is no more.
+const OLD: PolicyIdx = PolicyIdx::MAX;
+
+/// The program of no policy.
+fn nothing(direction: Direction) -> Program {
+    let allow =
+        Clause { peers: EVERYONE, ports: PortSet::all(), then: Then::Allow, why: Why::Default };
+    let stages = vec![Stage { kind: StageKind::Default, clauses: vec![allow] }];
+    Program { direction, stages }
 }
 
 /// What port names mean on a class as a destination.

@@ -45,16 +45,21 @@ pub(crate) struct NamespaceSets(FxHashMap<Selector, Vec<bool>>);
 impl NamespaceSets {
     pub(crate) fn new(symbolic: &SymbolicIr, namespaces: &[(Arc<str>, Arc<Labels>)]) -> Self {
         let mut sets = Self::default();
+        sets.add(symbolic, namespaces);
+        sets
+    }
+
+    /// Adds those of more policies.
+    pub(crate) fn add(&mut self, symbolic: &SymbolicIr, namespaces: &[(Arc<str>, Arc<Labels>)]) {
         for term in terms(symbolic) {
             if let NamespaceTerm::Matching(selector) = &term.namespaces
-                && !sets.0.contains_key(selector)
+                && !self.0.contains_key(selector)
             {
                 let inside =
                     namespaces.iter().map(|(_, labels)| selector.matches(labels)).collect();
-                sets.0.insert(selector.clone(), inside);
+                self.0.insert(selector.clone(), inside);
             }
         }
-        sets
     }
 
     /// For each namespace whether the selector, which is one of the policies', means it.

@@ -10,6 +10,7 @@ mod decide;
 mod outcomes;
 mod regions;
 mod services;
+mod splice;
 mod symbolic;
 mod text;
 
@@ -22,6 +23,7 @@ pub use decide::{Answer, End, Exemption, Flow, Half, HalfReason, Matched, Verdic
 pub use outcomes::{Decision, Ground, OutcomeCell, TooLarge};
 pub use regions::Cell;
 pub use services::{ServiceInfo, ServicePortInfo};
+pub use splice::{Cut, Splice};
 pub use symbolic::{
     ClauseIdx, Direction, Origin, PolicyIdx, PolicyInfo, RuleIdx, RuleInfo, SymClause, SymPeer,
     SymPorts, SymbolicIr,

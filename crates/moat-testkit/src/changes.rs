@@ -3,7 +3,7 @@
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::{engine, generate, probe};
-use moat_compile::{PodChange, PodName};
+use moat_compile::{PodChange, PodName, PolicyChange};
 use moat_model::Lowered;
 use moat_model::inventory::{Inventory, Phase, Pod};
 use moat_model::policy::{PeerKind, Peers, Policy, Rule};
@@ -226,6 +226,25 @@ impl Pool {
         inventory.pods.push(rng.pick(&self.pods).clone());
         pod_cidrs(&mut inventory, rng);
         inventory
+    }
+}
+
+/// The change that makes one list of policies another, if it is a single one of a single policy.
+#[must_use]
+pub fn only(before: &[Policy], after: &[Policy]) -> Option<PolicyChange> {
+    let missing = |these: &[Policy], those: &[Policy]| -> Vec<Policy> {
+        these.iter().filter(|policy| !those.contains(policy)).cloned().collect()
+    };
+    let (mut gone, mut new) = (missing(before, after), missing(after, before));
+    let id = new.iter().chain(&gone).next()?.id.clone();
+    let times = |all: &[Policy]| all.iter().filter(|policy| policy.id == id).count();
+    if gone.len() > 1 || new.len() > 1 || times(before) > 1 || times(after) > 1 {
+        return None;
+    }
+    match (gone.pop(), new.pop()) {
+        (Some(old), Some(new)) => (old.id == new.id).then_some(PolicyChange::Set(new)),
+        (Some(old), None) => Some(PolicyChange::Remove(old.id)),
+        (None, new) => new.map(PolicyChange::Set),
     }
 }
 

@@ -48,21 +48,30 @@ fn check(seed: u64) -> Result<Counts, String> {
         // With an old state at hand, changes are made in a copy; without, in place.
         let before: Bound = binding.bound().as_ref().clone();
         let held = rng.one_in(3).then(|| binding.bound().clone());
+        let policies_before = policies.clone();
         let step = pool.step(&mut rng, binding.inventory(), &mut policies);
         history.push(format!("{step:?}"));
         let (kind, changed) = match step {
             Step::Pods(kind, changes) => (kind, binding.pods(changes)),
-            Step::Policies => ("policies", binding.policies(Arc::new(compile(&policies, &[])))),
+            Step::Policies => match changes::only(&policies_before, &policies) {
+                Some(change) if rng.eighths(6) => ("policy", binding.policy(change)),
+                _ => ("policies", binding.policies(Arc::new(compile(&policies, &[])))),
+            },
             Step::Replace(inventory) => ("replace", binding.replace(inventory)),
         };
         let name = match &changed {
             Changed::Nothing => "nothing",
             Changed::Pods(_) => "pods",
-            Changed::Policies => "policies",
+            Changed::Policy(..) => "policy",
+            Changed::Policies(_) => "policies",
             Changed::Whole => "whole",
         };
         *counts.entry(format!("{kind}: {name}")).or_default() += 1;
-        let fresh = bind(binding.bound().symbolic.clone(), binding.inventory(), dialect);
+        let compiled = compile(&policies, &[]);
+        if *binding.bound().symbolic != compiled {
+            return Err(format!("policies after {}", history.join("\nthen ")));
+        }
+        let fresh = bind(Arc::new(compiled), binding.inventory(), dialect);
         let asked = Asked::new(&before, &fresh, &pool.points, &mut rng);
         let told = || format!("{name} after {}", history.join("\nthen "));
         compare::invariants(binding.bound()).map_err(|error| format!("{error}\n{}", told()))?;
@@ -93,7 +102,11 @@ fn kept_up_to_date_is_bound_anew() {
         let n = sum.get(&format!("{kind}: pods")).copied().unwrap_or_default();
         assert!(n > 20, "{kind} was fast only {n} times: {sum:#?}");
     }
-    for told in ["policies: policies", "policies: whole", "host: whole", "same: nothing"] {
+    let n = sum.get("policy: policy").copied().unwrap_or_default();
+    assert!(n > 100, "one policy was fast only {n} times: {sum:#?}");
+    for told in
+        ["policies: policies", "policies: whole", "policy: whole", "host: whole", "same: nothing"]
+    {
         assert!(sum.contains_key(told), "never {told}: {sum:#?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Reasons that are kept while policies around theirs change.
 
 use crate::reason::Reasons;
-use moat_ir::{ClauseIdx, Direction, Ground, PolicyIdx, SymClause, SymbolicIr};
+use moat_ir::{ClauseIdx, Ground, PolicyIdx, Splice, SymbolicIr};
 use rustc_hash::FxHashMap;
 
 /// Says reasons in the numbers of another symbolic form, in which what they name is as it was.
@@ -14,14 +14,21 @@ pub(super) fn renumber(reasons: &mut Reasons, old: &SymbolicIr, new: &SymbolicIr
         let own = old.policy(idx);
         by_name.get(&(own.short, &*own.namespace, &*own.name)).copied()
     };
-    let clause = |idx: ClauseIdx| {
-        let own = old.clause(idx);
-        let rule = old.rule(own.rule);
-        let wanted = said(old, own);
-        let at = alike(old, rule.policy, rule.direction, wanted).position(|other| other == idx)?;
-        alike(new, policy(rule.policy)?, rule.direction, wanted).nth(at)
-    };
-    // What is not found is of a policy that changed or went, and so will its reasons.
+    let clause = |idx: ClauseIdx| old.same_clause(idx, new, policy(old.policy_of(idx))?);
+    say(reasons, policy, clause);
+}
+
+/// Says reasons in the numbers after one policy came, went or changed.
+pub(super) fn follow(reasons: &mut Reasons, splice: &Splice) {
+    say(reasons, |idx| splice.policy(idx), |idx| splice.clause(idx));
+}
+
+/// What is not found is of a policy that changed or went, and so will its reasons.
+fn say(
+    reasons: &mut Reasons,
+    policy: impl Fn(PolicyIdx) -> Option<PolicyIdx>,
+    clause: impl Fn(ClauseIdx) -> Option<ClauseIdx>,
+) {
     for reason in reasons.values_mut() {
         match &mut reason.decision.ground {
             Ground::Default => {}
@@ -29,25 +36,10 @@ pub(super) fn renumber(reasons: &mut Reasons, old: &SymbolicIr, new: &SymbolicIr
                 rules.iter_mut().for_each(|idx| *idx = clause(*idx).unwrap_or(*idx));
             }
             Ground::Isolated(policies) => {
-                *policies = policies.iter().map(|&idx| policy(idx).unwrap_or(idx)).collect();
+                if policies.iter().any(|&idx| policy(idx) != Some(idx)) {
+                    *policies = policies.iter().map(|&idx| policy(idx).unwrap_or(idx)).collect();
+                }
             }
         }
     }
-}
-
-/// What a clause says and where it stands, but for clauses before it that never applied and may have come or gone.
-type Said<'a> = (u32, Option<u32>, &'a moat_ir::SymPeer, &'a moat_ir::SymPorts);
-
-fn said<'a>(form: &SymbolicIr, clause: &'a SymClause) -> Said<'a> {
-    (form.rule(clause.rule).index, clause.peer_index, &clause.peer, &clause.ports)
-}
-
-fn alike<'a>(
-    form: &'a SymbolicIr,
-    policy: PolicyIdx,
-    direction: Direction,
-    wanted: Said<'a>,
-) -> impl Iterator<Item = ClauseIdx> + 'a {
-    let all = form.clauses_of(policy, direction);
-    all.filter(move |(_, own)| said(form, own) == wanted).map(|(idx, _)| idx)
 }

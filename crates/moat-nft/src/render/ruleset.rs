@@ -2,23 +2,20 @@
 
 use super::draft::Draft;
 use super::layer::{Layer, Work};
-use super::renumber::renumber;
+use super::renumber;
 use super::{DIRECTIONS, Node, Refused, Rendered, Settings, base, local};
 use crate::edit::Edit;
 use crate::model::{Name, Table};
 use crate::reason::Reasons;
-use moat_ir::{Bound, PodIdx, ProgramId, SymbolicIr};
+use moat_ir::{Bound, PodIdx, ProgramId, Splice, SymbolicIr};
 use moat_sets::AddrSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// The ruleset of one node, which follows changes of pods and policies: after each it is what [`super::render`] makes of the new state,
 /// for far less work.
 #[derive(Clone, Debug)]
 pub struct Ruleset {
     settings: Settings,
-    /// The policies that reasons are said by.
-    symbolic: Arc<SymbolicIr>,
     draft: Draft,
     in_force: Layer,
     staged: Option<Layer>,
@@ -52,8 +49,10 @@ pub enum What<'a> {
     /// Only the pods that have one of these addresses, or had: labels, class, node or the addresses themselves. Policies, the treatment
     /// of all other pods and [`moat_ir::AtomTable`]'s addresses are the same.
     Addresses(&'a [IpAddr]),
-    /// Only policies: pods, classes and atoms are the same.
-    Policies,
+    /// Only one policy, and the programs that mean something else now, or came.
+    Policy(&'a Splice, &'a [ProgramId]),
+    /// Only policies, which were these: pods, classes and atoms are the same.
+    Policies(&'a SymbolicIr),
     /// Anything.
     All,
 }
@@ -65,7 +64,6 @@ impl Ruleset {
         let table = Table::new(&settings.table);
         let mut ruleset = Self {
             settings: settings.clone(),
-            symbolic: bound.symbolic.clone(),
             draft: Draft::new(table),
             in_force: Layer::default(),
             staged: None,
@@ -130,7 +128,6 @@ impl Ruleset {
         what: What<'_>,
     ) -> Edit {
         let what = if staged.is_some() || self.staged.is_some() { What::All } else { what };
-        let old = core::mem::replace(&mut self.symbolic, bound.symbolic.clone());
         match what {
             What::All => {
                 let new = Self::new(bound, staged, node, &self.settings);
@@ -138,8 +135,14 @@ impl Ruleset {
                 *self = new;
                 return edit;
             }
-            What::Policies => {
-                renumber(&mut self.in_force.reasons, &old, &self.symbolic);
+            What::Policy(splice, programs) => {
+                renumber::follow(&mut self.in_force.reasons, splice);
+                let known = &mut self.in_force.meanings;
+                let is_known = programs.iter().filter(|id| known.remove(id).is_some()).count() > 0;
+                self.dispatch(bound, node, is_known);
+            }
+            What::Policies(before) => {
+                renumber::renumber(&mut self.in_force.reasons, before, &bound.symbolic);
                 self.in_force.meanings.clear();
                 self.dispatch(bound, node, true);
             }

@@ -3,16 +3,18 @@
 use crate::clock::{self, quantile, show};
 use crate::table::{Row, section};
 use crate::worlds::{Cluster, size};
-use moat_compile::{Binding, Changed, Dialect, PodChange, PodName, compile};
+use moat_compile::{Binding, Changed, Dialect, PodChange, PodName, PolicyChange, compile};
 use moat_ir::PodIdx;
 use moat_kernel::keeper::{Applied, Keeper};
 use moat_kernel::netns::Netns;
 use moat_kernel::nft::{Nft, Ownership};
 use moat_model::Policy;
 use moat_model::inventory::{Inventory, Pod};
+use moat_model::policy::{PortMatch, Ports};
 use moat_nft::model::{Element, Table};
 use moat_nft::plan::plan;
 use moat_nft::render::{Ruleset, Settings, What, gates};
+use moat_sets::{PortSet, Protocol, ServicePoint};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,7 +34,7 @@ pub(crate) fn run(runtime: &Runtime) {
 }
 
 /// The parts of a change, in order.
-const PARTS: [&str; 4] = ["compile", "bind", "render", "apply"];
+const PARTS: [&str; 3] = ["bind", "render", "apply"];
 
 /// What changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,14 +49,20 @@ enum Kind {
     Local,
     /// A policy for pods of this node isolates their egress too, or does not.
     Policy,
+    /// A policy for pods of this node allows another port, or does not.
+    Port,
+    /// A policy for pods of this node goes, or comes back.
+    Whole,
 }
 
-const KINDS: [(Kind, &str); 5] = [
+const KINDS: [(Kind, &str); 7] = [
     (Kind::Address, "a peer's address"),
     (Kind::Remote, "a peer goes or comes"),
     (Kind::Label, "a local pod's label"),
     (Kind::Local, "a local pod goes or comes"),
-    (Kind::Policy, "a policy"),
+    (Kind::Policy, "a policy isolates egress or not"),
+    (Kind::Port, "a policy's port"),
+    (Kind::Whole, "a policy goes or comes"),
 ];
 
 /// The agent of one node: what it does for an event, with the time that each part takes.
@@ -63,19 +71,25 @@ struct Agent {
     binding: Binding,
     ruleset: Ruleset,
     keeper: Keeper,
-    policies: Vec<Policy>,
     /// The pod that changes, local or a peer.
     peer: Pod,
     local: Pod,
-    policy: usize,
+    /// The policy that changes.
+    policy: Policy,
+}
+
+/// What the API server tells.
+enum Event {
+    Pod(PodChange),
+    Policy(PolicyChange),
 }
 
 impl Agent {
     async fn new(cluster: Cluster, netns: &Netns) -> Self {
         let settings = Settings::default();
-        let policies = cluster.lowered.policies.clone();
+        let policies = &cluster.lowered.policies;
         let inventory = cluster.placed.inventory.clone();
-        let symbolic = Arc::new(compile(&policies, &[]));
+        let symbolic = Arc::new(compile(policies, &[]));
         let binding = Binding::new(symbolic, inventory.clone(), Dialect::MOAT);
         let ruleset = Ruleset::new(binding.bound(), None, &cluster.node(), &settings);
         let mut keeper = Keeper::open(netns, "moat", Ownership::Owned, gates()).await.unwrap();
@@ -84,13 +98,13 @@ impl Agent {
         let peer = inventory.pods[at].clone();
         let here = |pod: &&Pod| pod.node.as_deref() == Some(cluster.node);
         let local = inventory.pods.iter().find(here).unwrap().clone();
-        let near = |policy: &Policy| policy.id.namespace == local.namespace;
-        let policy = policies.iter().position(near).unwrap();
-        Self { cluster, binding, ruleset, keeper, policies, peer, local, policy }
+        let near = |policy: &&Policy| policy.id.namespace == local.namespace;
+        let policy = policies.iter().find(near).unwrap().clone();
+        Self { cluster, binding, ruleset, keeper, peer, local, policy }
     }
 
     /// One event; how long each part took, and what it came to.
-    async fn change(&mut self, kind: Kind, step: usize) -> ([f64; 4], Applied) {
+    async fn change(&mut self, kind: Kind, step: usize) -> ([f64; 3], Applied) {
         let even = step.is_multiple_of(2);
         let gone = |pod: &Pod| {
             PodChange::Remove(PodName {
@@ -103,40 +117,44 @@ impl Agent {
             Kind::Address | Kind::Remote => self.peer.clone(),
             _ => self.local.clone(),
         };
+        let mut policy = self.policy.clone();
         let event = match kind {
             Kind::Policy => {
-                let policy = &mut self.policies[self.policy];
-                policy.isolates_egress = !policy.isolates_egress;
-                None
+                policy.isolates_egress ^= even;
+                Event::Policy(PolicyChange::Set(policy))
             }
-            Kind::Remote | Kind::Local if even => Some(gone(&own)),
+            Kind::Port => {
+                let port = PortSet::point(ServicePoint::new(Protocol::Tcp, 4711));
+                for rule in policy.rules.iter_mut().filter(|_| even) {
+                    match &mut rule.ports {
+                        Ports::List(list) => list.push(PortMatch::Numbers(port.clone())),
+                        ports @ Ports::Any => {
+                            *ports = Ports::List(vec![PortMatch::Numbers(port.clone())]);
+                        }
+                    }
+                }
+                Event::Policy(PolicyChange::Set(policy))
+            }
+            Kind::Whole if even => Event::Policy(PolicyChange::Remove(policy.id)),
+            Kind::Whole => Event::Policy(PolicyChange::Set(policy)),
+            Kind::Remote | Kind::Local if even => Event::Pod(gone(&own)),
             Kind::Address if even => {
                 own.addresses = vec![[192, 0, 2, 1].into()];
-                Some(PodChange::Set(own))
+                Event::Pod(PodChange::Set(own))
             }
             Kind::Label if even => {
                 own.labels.set("app", "changed");
                 own.labels.set("tier", "changed");
-                Some(PodChange::Set(own))
+                Event::Pod(PodChange::Set(own))
             }
-            _ => Some(PodChange::Set(own)),
+            _ => Event::Pod(PodChange::Set(own)),
         };
-        let mut times = [0.0; 4];
-        let mut last = Instant::now();
-        let mut lap = |part: usize| {
-            let now = Instant::now();
-            times[part] = (now - last).as_secs_f64();
-            last = now;
-        };
+        let start = Instant::now();
         let changed = match event {
-            None => {
-                let symbolic = Arc::new(compile(&self.policies, &[]));
-                lap(0);
-                self.binding.policies(symbolic)
-            }
-            Some(event) => self.binding.pods(vec![event]),
+            Event::Policy(change) => self.binding.policy(change),
+            Event::Pod(change) => self.binding.pods(vec![change]),
         };
-        lap(1);
+        let mut times = [start.elapsed().as_secs_f64(), 0.0, 0.0];
         let bound = self.binding.bound();
         let addresses: Vec<IpAddr>;
         let what = match &changed {
@@ -145,7 +163,8 @@ impl Agent {
                 addresses = changed.addresses(bound);
                 What::Addresses(&addresses)
             }
-            Changed::Policies => What::Policies,
+            Changed::Policy(splice, programs) => What::Policy(splice, programs),
+            Changed::Policies(before) => What::Policies(before),
             Changed::Whole => What::All,
         };
         // An agent knows its own pods; whoever they are is no part of what is measured.
@@ -160,10 +179,10 @@ impl Agent {
         };
         let start = Instant::now();
         let edit = self.ruleset.follow(bound, None, &node, what);
-        times[2] = start.elapsed().as_secs_f64();
+        times[1] = start.elapsed().as_secs_f64();
         let start = Instant::now();
         let applied = self.keeper.change(&edit).await.unwrap();
-        times[3] = start.elapsed().as_secs_f64();
+        times[2] = start.elapsed().as_secs_f64();
         (times, applied)
     }
 }
@@ -176,15 +195,20 @@ fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
         section(&format!(
             "one change, event to kernel commit, {} pods, {} policies ({what}), {} pods here; {} programs, {n_chains} chains, {n_elements} elements",
             agent.binding.bound().pods.len(),
-            agent.policies.len(),
+            agent.cluster.lowered.policies.len(),
             agent.cluster.node().pods.len(),
             agent.binding.bound().programs.len(),
         ));
-        for (kind, name) in KINDS {
-            let mut parts: [Vec<f64>; 4] = Default::default();
+        // `MOAT_BENCH_CHANGES` names those that are wanted, by a part of their names.
+        let wanted = std::env::var("MOAT_BENCH_CHANGES").unwrap_or_default();
+        for (kind, name) in KINDS.into_iter().filter(|(_, name)| name.contains(&wanted)) {
+            let mut cpu: Vec<f64> = Vec::new();
+            let mut parts: [Vec<f64>; 3] = Default::default();
             let (mut wall, mut n_transactions, mut n_closed) = (Vec::new(), 0, 0);
             for step in 0..N_CHANGES {
+                let begun = clock::process();
                 let (times, applied) = agent.change(kind, step).await;
+                cpu.push(clock::process() - begun);
                 // An event by itself: packets of the state before have finished, what they needed is gone, and the machine has been doing
                 // other things since. Tidying up is no part of what is measured: the new state is in force before it.
                 agent.keeper.rest().await.unwrap();
@@ -206,8 +230,9 @@ fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
                     goal: format!("at most {}", show(goal)),
                     met: Some(took <= goal),
                     note: format!(
-                        "{}; {:.1} transactions, {n_closed} of {N_CHANGES} close a pod meanwhile",
+                        "{}; CPU of all {}; {:.1} transactions, {n_closed} of {N_CHANGES} close a pod meanwhile",
                         parts.join(", "),
+                        show(quantile(&cpu, share)),
                         n_transactions as f64 / N_CHANGES as f64
                     ),
                     ..Row::default()

@@ -9,7 +9,7 @@ use crate::site::Site;
 use crate::table::{Row, section};
 use crate::worlds::quiet;
 use moat_bench::World;
-use moat_compile::{Binding, Changed, Dialect, PodChange, PodName, compile};
+use moat_compile::{Binding, Changed, Dialect, PodChange, PodName, PolicyChange, compile};
 use moat_ir::{End, Flow, PodIdx, Verdict};
 use moat_kernel::keeper::Keeper;
 use moat_kernel::nft::Ownership;
@@ -99,6 +99,11 @@ fn inventory() -> (Inventory, Vec<Vec<Policy>>) {
     (inventory.unwrap(), lists)
 }
 
+/// The policy by which lists differ.
+fn own(list: &[Policy]) -> &Policy {
+    list.iter().find(|policy| policy.id.name.as_ref() == "p").unwrap()
+}
+
 impl State {
     async fn new(site: &Site, policies: &[Policy], inventory: Inventory) -> Self {
         let binding = Binding::new(Arc::new(compile(policies, &[])), inventory, Dialect::MOAT);
@@ -154,9 +159,14 @@ impl<'a> Agent<'a> {
         };
         if event == Event::Policy {
             let others = (1..self.lists.len()).nth(dice.below(self.lists.len() - 1)).unwrap();
+            let old = own(&self.lists[self.list]).clone();
             self.list = (self.list + others) % self.lists.len();
-            let symbolic = Arc::new(compile(&self.lists[self.list], &[]));
-            let changed = self.state.binding.policies(symbolic);
+            let list = &self.lists[self.list];
+            let binding = &mut self.state.binding;
+            let changed = match own(list) {
+                new if new.id == old.id => binding.policy(PolicyChange::Set(new.clone())),
+                _ => binding.policies(Arc::new(compile(list, &[]))),
+            };
             self.follow(&changed).await;
             return event;
         }
@@ -197,7 +207,8 @@ impl<'a> Agent<'a> {
         let addresses = changed.addresses(bound);
         let what = match changed {
             Changed::Nothing | Changed::Pods(_) => What::Addresses(&addresses),
-            Changed::Policies => What::Policies,
+            Changed::Policy(splice, programs) => What::Policy(splice, programs),
+            Changed::Policies(before) => What::Policies(before),
             Changed::Whole => What::All,
         };
         let edit = ruleset.follow(bound, None, &node(binding), what);

@@ -2,7 +2,8 @@
 
 use moat_compile::Changed;
 use moat_ir::{
-    Answer, Bound, Decision, Direction, End, Flow, Management, PodIdx, Program, StageKind,
+    Answer, Bound, Decision, Direction, End, Flow, Management, PodIdx, Program, ProgramId, Splice,
+    StageKind, Why,
 };
 use moat_sets::{AddrSet, DomainPattern, Family, PortSet, Protocol, ServicePoint};
 use moat_testkit::rng::Rng;
@@ -193,7 +194,7 @@ pub(crate) fn honest(
 ) -> Result<(), String> {
     let told: BTreeMap<PodIdx, &[IpAddr]> = match changed {
         Changed::Whole => return Ok(()),
-        Changed::Nothing | Changed::Policies => BTreeMap::new(),
+        Changed::Nothing | Changed::Policy(..) | Changed::Policies(_) => BTreeMap::new(),
         Changed::Pods(pods) => pods.iter().map(|one| (one.pod, &*one.before)).collect(),
     };
     let atoms = |bound: &Bound| {
@@ -223,7 +224,10 @@ pub(crate) fn honest(
             ensure(same || told.contains_key(pod), || format!("who has {address}"))?;
         }
     }
-    if *changed == Changed::Policies {
+    if let Changed::Policy(splice, programs) = changed {
+        honest_policy(before, after, splice, programs)?;
+    }
+    if matches!(changed, Changed::Policy(..) | Changed::Policies(_)) {
         return ensure(before.classes.len() == after.classes.len(), || "classes".to_owned());
     }
     for (a, b) in before.programs.iter().zip(&after.programs) {
@@ -237,6 +241,44 @@ pub(crate) fn honest(
     }
     for (a, b) in asked.answers(before, &others).zip(asked.answers(after, &others)) {
         ensure(a == b, || format!("an answer: {a:?} is {b:?}"))?;
+    }
+    Ok(())
+}
+
+/// No other programs mean something else, but that policies and clauses have other numbers.
+fn honest_policy(
+    before: &Bound,
+    after: &Bound,
+    splice: &Splice,
+    told: &[ProgramId],
+) -> Result<(), String> {
+    for (own, idx) in before.programs.iter().zip(0..) {
+        if told.contains(&idx) {
+            continue;
+        }
+        let mut moved = own.clone();
+        for clause in moved.stages.iter_mut().flat_map(|stage| &mut stage.clauses) {
+            match &mut clause.why {
+                Why::Rule(idx) => *idx = splice.clauses.moved(*idx).ok_or("a clause that went")?,
+                Why::Isolated(policies) => {
+                    let moved = policies.iter().map(|&idx| splice.policies.moved(idx));
+                    *policies = moved.collect::<Option<_>>().ok_or("a policy that went")?;
+                }
+                Why::Default => {}
+            }
+        }
+        ensure(after.programs.get(idx as usize) == Some(&moved), || format!("program {idx}"))?;
+    }
+    let new = before.programs.len()..after.programs.len();
+    ensure(new.into_iter().all(|id| told.contains(&u32::try_from(id).unwrap())), || {
+        "a program that came".to_owned()
+    })?;
+    for (old, new) in before.peer_sets.iter().zip(&after.peer_sets) {
+        ensure(old == new, || "a peer set of other policies".to_owned())?;
+    }
+    for (old, new) in splice.kept.iter().copied() {
+        let (old, new) = (before.symbolic.clause(old), after.symbolic.clause(new));
+        ensure(old.peer == new.peer && old.ports == new.ports, || "a clause kept".to_owned())?;
     }
     Ok(())
 }
