@@ -7,6 +7,7 @@
 //! One thing cannot be helped: a packet walks the rules of its beginning only until the second commit after it, whoever makes that. Where
 //! others change their own tables in the microseconds in which a packet passes a change of this one, it may meet both.
 
+mod batch;
 mod commit;
 mod group;
 mod pace;

@@ -16,12 +16,14 @@
 //! An address in a dispatch map is one of those that the gate behind the map closes, so who is in no map is closed. What a pod sends to
 //! itself is let through before either end is asked.
 
+mod overlay;
 mod pairs;
 mod recent;
 mod uses;
 
 use crate::edit::{Edit, Elements};
-use crate::model::{Element, Name, Op, Rule, Set, SetKey, Statement, Table, Verdict};
+use crate::model::{Element, Name, Op, Rule, Set, SetKey, Table, Verdict};
+use overlay::{Overlay, asked_first};
 use pairs::Pairs;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -162,25 +164,24 @@ fn early(switch: &mut Edit) -> Edit {
     }
 }
 
-/// Dispatch maps in which some addresses are closed, by the maps they stand in for.
+/// Maps in which some addresses are closed, each asked before a dispatch map.
 struct Closing {
-    maps: BTreeMap<Name, (Name, Set)>,
+    maps: Vec<Overlay>,
 }
 
-/// The maps with some addresses closed, whether they are in them or not: a pod is closed in both directions.
+/// Closes some addresses, whether they are in the maps or not: a pod is closed in both directions.
 fn closing<'a>(
     maps: impl Iterator<Item = (&'a Name, &'a Set, &'a Verdict)>,
     addresses: &BTreeSet<&Element>,
     names: &mut Fresh<'_>,
 ) -> Closing {
-    let mut closed = BTreeMap::new();
+    let mut closed = Vec::new();
     for (name, map, end) in maps {
-        let mut set = map.clone();
-        for &address in addresses.iter().filter(|address| holds(map.key, address)) {
-            set.elements.insert(address.clone(), Some(end.clone()));
-        }
-        if set != *map {
-            closed.insert(name.clone(), (names.like(name), set));
+        let of_map = addresses.iter().filter(|address| holds(map.key, address));
+        let elements: BTreeMap<Element, Option<Verdict>> =
+            of_map.map(|&address| (address.clone(), Some(end.clone()))).collect();
+        if !elements.is_empty() {
+            closed.push(Overlay::new(name, map, elements, names));
         }
     }
     Closing { maps: closed }
@@ -191,26 +192,18 @@ impl Closing {
         self.maps.is_empty()
     }
 
-    /// What makes the maps, and leads the chains that use the others to them.
+    /// What makes the maps, and has the chains that ask the others ask them first.
     fn edit<'a>(
         self,
         users: impl Fn(&Name) -> Vec<Name>,
         rules: impl Fn(&Name) -> Option<&'a Vec<Rule>>,
     ) -> Edit {
         let mut edit = Edit::default();
-        for chain in self.maps.keys().flat_map(users) {
+        for chain in self.maps.iter().flat_map(|overlay| users(&overlay.over)) {
             let Some(rules) = rules(&chain) else { continue };
-            let mut rules = rules.clone();
-            for statement in rules.iter_mut().flat_map(|rule| &mut rule.statements) {
-                if let Statement::Vmap { map, .. } = statement
-                    && let Some((name, _)) = self.maps.get(map)
-                {
-                    *map = name.clone();
-                }
-            }
-            edit.refill.insert(chain, rules);
+            edit.refill.entry(chain).or_insert_with(|| asked_first(rules, &self.maps));
         }
-        edit.make_sets.extend(self.maps.into_values());
+        edit.make_sets.extend(self.maps.into_iter().map(|overlay| (overlay.name, overlay.set)));
         edit
     }
 }

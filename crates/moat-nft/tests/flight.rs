@@ -8,7 +8,7 @@ use moat_nft::edit::Edit;
 use moat_nft::fake::Fake;
 use moat_nft::flight::{Ends, Flight};
 use moat_nft::interp::{self, Packet};
-use moat_nft::model::{Element, Hook, States, Table};
+use moat_nft::model::{Element, Hook, Rule, Statement, States, Table};
 use moat_nft::plan::plan;
 use moat_nft::way::{Gates, Recent, Step, Uses, Way};
 use std::collections::BTreeSet;
@@ -279,9 +279,14 @@ fn early(before: &Table, after: &Table, elements: bool, parts: bool) -> (Way, Ve
     (way, edits)
 }
 
+/// Whether a rule is about a dispatch map alone.
+fn looks_up_pod(rule: &Rule) -> bool {
+    matches!(&rule.statements[..], [Statement::Vmap { .. }])
+}
+
 #[test]
 fn each_planted_bug_is_found() {
-    let bugs: [(&str, Bug); 8] = [
+    let bugs: [(&str, Bug); 9] = [
         ("no grace", |before, after| {
             let way = way(before, after);
             let edits = way.edits.iter().map(|edit| (edit.clone(), false)).collect();
@@ -314,6 +319,20 @@ fn each_planted_bug_is_found() {
             {
                 second.make_sets.append(&mut first.make_sets);
                 second.make_chains.append(&mut first.make_chains);
+            }
+            (way, edits)
+        }),
+        ("closed addresses asked after the others", |before, after| {
+            let way = way(before, after);
+            let mut edits = of_way(&way);
+            for (edit, _) in edits.iter_mut().take(way.n_now) {
+                for rules in edit.refill.values_mut() {
+                    for at in 1..rules.len() {
+                        if [at - 1, at].iter().all(|&at| looks_up_pod(&rules[at])) {
+                            rules.swap(at - 1, at);
+                        }
+                    }
+                }
             }
             (way, edits)
         }),

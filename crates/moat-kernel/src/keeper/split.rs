@@ -4,7 +4,8 @@
 //! takes, because a transaction has to fit into the socket's buffer, which is small inside a user namespace. Any other change is made
 //! beside what packets see, and switched to by base chains alone.
 
-use super::pace::Pace;
+pub(super) use super::batch::Batch;
+use super::batch::bound;
 use moat_nft::edit::{Edit, looked_up};
 use moat_nft::model::{Chain, Element, Name, Op, Rule, Statement, Table, Verdict};
 use moat_nft::plan::plan;
@@ -32,42 +33,6 @@ pub(super) struct Sequence {
     pub(super) aliases: BTreeMap<Name, Name>,
     /// Addresses of local pods that are closed meanwhile.
     pub(super) closed: BTreeSet<Element>,
-}
-
-/// A transaction.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Batch {
-    pub(super) ops: Vec<Op>,
-    /// Whether no packet may be in flight that was so before the transaction before this one.
-    pub(super) grace: bool,
-    /// Whether packets meet other rules after it.
-    pub(super) switches: bool,
-    /// Addresses of local pods whose elements change in it.
-    pub(super) touched: BTreeSet<Element>,
-}
-
-impl Batch {
-    /// A table as it is once this has taken things away, whether or not it has.
-    pub(super) fn tidied(mut table: Table, batch: &Self) -> Table {
-        for op in &batch.ops {
-            match op {
-                Op::DelChain(name) => drop(table.chains.remove(name)),
-                Op::DelSet(name) => drop(table.sets.remove(name)),
-                Op::DelElements(name, elements) => {
-                    if let Some(set) = table.sets.get_mut(name) {
-                        elements.iter().for_each(|(key, _)| drop(set.elements.remove(key)));
-                    }
-                }
-                _ => {}
-            }
-        }
-        table
-    }
-
-    /// Whether it has to wait for a grace.
-    pub(super) fn waits(&self, pace: &mut Pace) -> bool {
-        if self.grace { !pace.is_quiet() } else { !pace.allows(self.switches, &self.touched) }
-    }
 }
 
 /// A step or a switch that is larger than one transaction can be; its size.
@@ -225,7 +190,9 @@ impl Splitter<'_> {
     }
 
     fn fits(&self, ops: &[Op]) -> bool {
-        self.total(ops) <= self.limit
+        // To know the size of a step it has to be written; mostly one look at it says that it is small.
+        let at_most = ops.iter().map(bound).fold(0, usize::saturating_add);
+        at_most <= self.limit || self.total(ops) <= self.limit
     }
 
     fn total(&self, ops: &[Op]) -> usize {

@@ -145,6 +145,13 @@ impl<'a> Pairs<'a> {
             if before.keys().eq(after.keys()) {
                 continue;
             }
+            let only = |maps: &BTreeMap<&'a Name, &'a Set>| {
+                maps.first_key_value().filter(|_| maps.len() == 1).map(|(_, set)| *set)
+            };
+            if let (Some(old), Some(new)) = (only(&before), only(&after)) {
+                moves.extend(differ(old, new));
+                continue;
+            }
             let elements = |maps: BTreeMap<&'a Name, &'a Set>| -> BTreeMap<_, _> {
                 maps.into_values().flat_map(|set| &set.elements).collect()
             };
@@ -292,6 +299,27 @@ impl<'a> Pairs<'a> {
             asked.take_while(|asked| *asked != set).any(|asked| added.contains(asked))
         })
     }
+}
+
+/// The addresses whose verdicts differ between two maps, with both. Both are sorted, so one pass over both does.
+fn differ<'a>(
+    old: &'a Set,
+    new: &'a Set,
+) -> Vec<(&'a Element, Option<&'a Verdict>, Option<&'a Verdict>)> {
+    let mut found = Vec::new();
+    let mut after = new.elements.iter().peekable();
+    for (key, was) in &old.elements {
+        while let Some((come, to)) = after.next_if(|(other, _)| *other < key) {
+            found.push((come, None, to.as_ref()));
+        }
+        match after.next_if(|(other, _)| *other == key) {
+            Some((_, is)) if is == was => {}
+            Some((_, is)) => found.push((key, was.as_ref(), is.as_ref())),
+            None => found.push((key, was.as_ref(), None)),
+        }
+    }
+    found.extend(after.map(|(come, to)| (come, None, to.as_ref())));
+    found
 }
 
 fn of_gate<'a>(
