@@ -9,11 +9,13 @@ use crate::handle::{self, Call};
 use crate::kinds::{Kinds, Served};
 use crate::lookup::Lookup;
 use crate::negotiate::{Form, Offer, choose};
+use crate::observe::Seen;
+use crate::observe::audit::{Audit, note, noting};
+use crate::observe::metrics::Metrics;
 use crate::query::Query;
 use crate::route::{Route, route};
 use crate::schema;
 use crate::service_range::ServiceRange;
-use crate::stamp::uid;
 use crate::status::{About, Status};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -27,7 +29,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, watch};
 
 /// Bytes of a body, as upstream has it.
@@ -45,6 +47,8 @@ pub(crate) struct Api {
     pub(crate) authorizer: Arc<dyn Authorize>,
     pub(crate) advice: Advice,
     pub(crate) services: ServiceRange,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) audit: Audit,
     pub(crate) bookmark_interval: Duration,
     pub(crate) closed: watch::Receiver<bool>,
     pub(crate) address: SocketAddr,
@@ -59,6 +63,8 @@ pub(crate) struct Api {
 pub(crate) struct Settings {
     pub(crate) advice: Advice,
     pub(crate) services: ServiceRange,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) audit: Audit,
     pub(crate) bookmark_interval: Duration,
 }
 
@@ -156,7 +162,7 @@ impl Api {
         closed: watch::Receiver<bool>,
         address: SocketAddr,
     ) -> Result<Self, InvalidKey> {
-        let Settings { advice, services, bookmark_interval } = settings;
+        let Settings { advice, services, metrics, audit, bookmark_interval } = settings;
         let (kinds, allocation, counting) =
             (Arc::new(Kinds::built_in()?), Mutex::default(), Mutex::default());
         Ok(Self {
@@ -167,6 +173,8 @@ impl Api {
             authorizer,
             advice,
             services,
+            metrics,
+            audit,
             bookmark_interval,
             closed,
             address,
@@ -176,9 +184,18 @@ impl Api {
     }
 
     /// Answers, whatever comes.
-    pub(crate) async fn serve(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
-        let reply = self.answer(request, peer).await;
-        let reply = reply.unwrap_or_else(|status| Reply::refusal(&status));
+    pub(crate) async fn serve(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+        from: Option<SocketAddr>,
+    ) -> Response<Body> {
+        let began = Instant::now();
+        let mut seen = Seen::of(&request, from);
+        let (reply, notes) = noting(self.answer(request, peer, &mut seen)).await;
+        let reply = reply.unwrap_or_else(|status| refused(&mut seen, &status));
+        self.metrics.answered(&seen, reply.code, began.elapsed());
+        self.audit.tell(&seen, reply.code, notes).await;
         let mut response = Response::new(reply.body);
         *response.status_mut() = hyper::StatusCode::from_u16(reply.code).unwrap_or_default();
         let headers = response.headers_mut();
@@ -189,7 +206,7 @@ impl Api {
                 headers.append(name, value);
             }
         };
-        insert("audit-id", &uid());
+        insert("audit-id", &seen.id);
         for warning in reply.warnings {
             insert("warning", &format!("299 - {}", Value::from(warning)));
         }
@@ -202,16 +219,23 @@ impl Api {
         response
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Result<Reply, Status> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+        seen: &mut Seen,
+    ) -> Result<Reply, Status> {
         let (head, body) = request.into_parts();
         let (method, path) = (head.method.as_str().to_owned(), head.uri.path().to_owned());
         let reads = matches!(method.as_str(), "GET" | "HEAD");
         let user = self.authenticator.user(peer, &head.headers)?;
+        seen.user.clone_from(&user);
         if reads && let Some(reply) = self.public(&path, head.uri.query().unwrap_or_default()) {
             return Ok(reply);
         }
         let own = user.ok_or_else(Status::unauthorized)?;
         let other = impersonate(&head.headers, |what| self.may(&own, what))?;
+        seen.acts_as.clone_from(&other);
         let user = other.as_ref().unwrap_or(&own);
         let query = Query::parse(head.uri.query().unwrap_or_default());
         let Some(route) = route(&path) else {
@@ -220,16 +244,20 @@ impl Api {
                 path: path.clone(),
                 ..Attributes::default()
             };
-            self.may(user, &what)?;
+            self.noted(user, &what)?;
             if !reads {
                 return Err(Status::method_not_allowed_path());
             }
             return self.document(&path, &head.headers);
         };
+        seen.route = Some(route.clone());
         let verb = verb(&method, &route, &query)?;
-        self.may(user, &attributes(verb, &route))?;
+        seen.verb = verb;
+        let _flight = self.metrics.enter(verb);
+        self.noted(user, &attributes(verb, &route, &query))?;
         let served = self.kinds.find(&route.group, &route.version, &route.resource);
         let served = served.ok_or_else(Status::no_such_path)?;
+        seen.served = Some(Arc::clone(&served));
         let call = call(served, route, query, verb, user, &head.headers)?;
         let encoding = call.wanted()?.encoding;
         let watch = call.verb == "watch";
@@ -237,7 +265,7 @@ impl Api {
             Ok(bytes) => handle::dispatch(self, call, bytes).await,
             Err(status) => Err(status),
         };
-        let reply = reply.unwrap_or_else(|status| Reply::refusal(&status));
+        let reply = reply.unwrap_or_else(|status| refused(seen, &status));
         Ok(encoded(reply, encoding, watch))
     }
 
@@ -279,8 +307,24 @@ impl Api {
 
     /// Whether a user may; if not, the refusal in upstream's words.
     pub(crate) fn may(&self, user: &User, what: &Attributes) -> Result<(), Status> {
-        let Decision::Deny(why) = self.authorizer.authorize(user, what) else { return Ok(()) };
-        let why = reason(what, user, &why);
+        Self::refusal(user, what, &self.authorizer.authorize(user, what))
+    }
+
+    /// The same, for the request itself, of whose decision the audit log tells.
+    fn noted(&self, user: &User, what: &Attributes) -> Result<(), Status> {
+        let decision = self.authorizer.authorize(user, what);
+        let (word, why) = match &decision {
+            Decision::Allow(why) => ("allow", why),
+            Decision::Deny(why) => ("forbid", why),
+        };
+        note("authorization.k8s.io/decision", word);
+        note("authorization.k8s.io/reason", why.as_str());
+        Self::refusal(user, what, &decision)
+    }
+
+    fn refusal(user: &User, what: &Attributes, decision: &Decision) -> Result<(), Status> {
+        let Decision::Deny(why) = decision else { return Ok(()) };
+        let why = reason(what, user, why);
         if what.resource.is_empty() {
             return Err(Status::forbidden_path(&why));
         }
@@ -296,6 +340,7 @@ impl Api {
         let kinds = self.kinds.now();
         let found = match parts.as_slice() {
             [""] => Some(discovery::paths(&kinds)),
+            ["metrics"] => return Ok(self.metrics.reply(&self.store, &self.kinds)),
             ["api" | "apis"] if choose(accept, DOCUMENTS)?.form == Form::Discovery => {
                 let body = discovery::aggregated(&kinds, parts == ["api"]).to_string();
                 return Ok(Reply::bytes(
@@ -332,11 +377,20 @@ impl Api {
                 reply.etag = Some(etag);
                 return Ok(reply);
             }
-            ["openapi", "v2"] => return Err(Status::not_implemented("OpenAPI v2")),
+            ["openapi", "v2"] => {
+                let known = text(IF_NONE_MATCH).unwrap_or_default();
+                return schema::reply_v2(&kinds, accept, known);
+            }
             _ => None,
         };
         found.map(|body| Reply::json(200, &body)).ok_or_else(Status::no_such_path)
     }
+}
+
+/// The answer to a request that failed.
+fn refused(seen: &mut Seen, status: &Status) -> Reply {
+    seen.failed(status);
+    Reply::refusal(status)
 }
 
 /// What discovery answers with.
@@ -389,15 +443,26 @@ pub(crate) fn call<'a>(
 }
 
 /// What a route wants, as authorizers see it.
-pub(crate) fn attributes(verb: &str, route: &Route) -> Attributes {
+pub(crate) fn attributes(verb: &str, route: &Route, query: &Query) -> Attributes {
+    let lists = matches!(verb, "list" | "watch" | "deletecollection");
+    let selector = query.text("fieldSelector").filter(|_| lists).unwrap_or_default();
+    let fields: Vec<(String, String)> = selector
+        .split(',')
+        .filter(|one| !one.contains("!="))
+        .filter_map(|one| one.split_once("==").or(one.split_once('=')))
+        .map(|(field, value)| (field.to_owned(), value.to_owned()))
+        .collect();
+    // A list of one object by its name is asked for as that object.
+    let named = fields.iter().find(|(field, _)| field == "metadata.name");
     Attributes {
         verb: verb.to_owned(),
         group: route.group.clone(),
         resource: route.resource.clone(),
         subresource: route.subresource.clone(),
         namespace: route.namespace.clone(),
-        name: route.name.clone(),
+        name: named.map_or_else(|| route.name.clone(), |(_, name)| name.clone()),
         path: String::new(),
+        fields,
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Attributes {
     pub name: String,
     /// The path, where it is no resource.
     pub path: String,
+    /// Fields that objects of a list must have, as far as the selector asks for equality.
+    pub fields: Vec<(String, String)>,
 }
 
 /// An authorizer's answer.

@@ -15,7 +15,7 @@
 //! kinds). What differs between kinds is data or a small function: the table (`kinds`), types (`schema`), defaults and rules (`strategy`),
 //! columns (`table`).
 //!
-//! What it does not do: OpenAPI v2, aggregation, webhooks, and what needs a node agent (logs, exec, port-forward). Who
+//! What it does not do: aggregation, webhooks, parameters of admission policies, and what needs a node agent (logs, exec, port-forward). Who
 //! asks for them gets an explicit error. It runs no controllers: `moat-controllers` empties a namespace that is deleted, and makes pods.
 
 mod admission;
@@ -27,6 +27,8 @@ mod bootstrap;
 mod certificate_request;
 mod client;
 mod crd;
+#[cfg(test)]
+mod decoders;
 mod discovery;
 mod encode;
 mod handle;
@@ -39,7 +41,9 @@ mod lookup;
 mod managed;
 mod names;
 mod negotiate;
+mod node;
 mod object;
+mod observe;
 mod patch;
 mod pki;
 mod query;
@@ -69,6 +73,8 @@ pub use discovery::GIT_VERSION;
 pub use keys::Keys;
 pub use kinds::{Kind, Subresource, Verbs, api_version, built_in};
 pub use moat_model::Quantity;
+pub use observe::audit::AuditLog;
+pub use observe::metrics::MoreMetrics;
 pub use pki::Identity;
 pub use server::{Options, Running, Server, StartError};
 pub use service_range::ServiceRange;

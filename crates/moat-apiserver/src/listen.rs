@@ -102,6 +102,7 @@ async fn connection(
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let _ = stream.set_nodelay(true);
+    let from = stream.peer_addr().ok();
     let Ok(Ok(stream)) = tokio::time::timeout(head_timeout, tls.acceptor.accept(stream)).await
     else {
         return;
@@ -110,7 +111,7 @@ async fn connection(
     let peer = Arc::new(Peer::of(chain, tls.verifier.as_ref(), jiff::Timestamp::now()));
     let service = service_fn(move |request: Request<Incoming>| {
         let (api, peer) = (Arc::clone(&api), Arc::clone(&peer));
-        async move { Ok::<Response<Body>, Infallible>(api.serve(request, &peer).await) }
+        async move { Ok::<Response<Body>, Infallible>(api.serve(request, &peer, from).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(head_timeout).max_headers(100);

@@ -28,4 +28,9 @@ impl Lookup {
         let page = self.store.list(&List::new(&resource, scope));
         page.map(|page| page.objects.iter().map(decode).collect()).unwrap_or_default()
     }
+
+    /// How many objects of a resource there are.
+    pub(crate) fn count(&self, resource: &str) -> usize {
+        Resource::new(resource).map_or(0, |resource| self.store.count(&resource))
+    }
 }

@@ -8,6 +8,8 @@ use crate::client::Client;
 use crate::keys::Keys;
 use crate::kubeconfig::kubeconfig;
 use crate::listen;
+use crate::observe::audit::{Audit, AuditLog};
+use crate::observe::metrics::{Metrics, MoreMetrics};
 use crate::pki::{Authority, DAYS, Identity};
 use crate::rbac::{Rbac, gather};
 use crate::service_range::ServiceRange;
@@ -39,6 +41,10 @@ pub struct Options {
     pub advice: Advice,
     /// The addresses of Services.
     pub services: ServiceRange,
+    /// Where it is kept who did what; nowhere unless given.
+    pub audit_log: Option<AuditLog>,
+    /// Numbers of other parts of the process, for `/metrics`.
+    pub metrics: Vec<MoreMetrics>,
     /// How long a client may take for TLS and for the head of a request.
     pub head_timeout: Duration,
     /// How often idle watches that asked for bookmarks get one. Upstream: about a minute.
@@ -55,6 +61,7 @@ impl fmt::Debug for Options {
             .field("keys", &self.keys)
             .field("authorizer", &self.authorizer)
             .field("services", &self.services)
+            .field("audit_log", &self.audit_log)
             .field("head_timeout", &self.head_timeout)
             .field("bookmark_interval", &self.bookmark_interval)
             .finish_non_exhaustive()
@@ -72,6 +79,8 @@ impl Default for Options {
             authorizer: None,
             advice: Advice::default(),
             services: ServiceRange::default(),
+            audit_log: None,
+            metrics: Vec::new(),
             head_timeout: Duration::from_secs(10),
             bookmark_interval: Duration::from_secs(60),
         }
@@ -124,6 +133,9 @@ impl Server {
         let store =
             options.store.unwrap_or_else(|| Store::in_memory(moat_store::Options::default()));
         let authorizer = options.authorizer.unwrap_or_else(|| Arc::new(Rbac::new(store.clone())));
+        let metrics = Arc::new(Metrics::new(options.metrics));
+        let audit = Audit::open(options.audit_log, &metrics)
+            .map_err(|error| StartError::new("the audit log", &error))?;
         let (closing, closed) = watch::channel(false);
         let api = Arc::new(
             Api::new(
@@ -133,6 +145,8 @@ impl Server {
                 Settings {
                     advice: options.advice,
                     services: options.services,
+                    metrics,
+                    audit,
                     bookmark_interval: options.bookmark_interval,
                 },
                 closed.clone(),

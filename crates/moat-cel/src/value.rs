@@ -117,6 +117,14 @@ pub enum Opaque {
 }
 
 impl Value<'_> {
+    /// A map of values by names.
+    pub fn record(all: &[(&str, Self)]) -> Self {
+        let entries = all.iter().map(|(name, value)| (Key::Text(Rc::from(*name)), value.clone()));
+        Self::map(entries.collect())
+    }
+}
+
+impl Value<'_> {
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into().into())
     }

@@ -9,6 +9,7 @@ mod limit_ranger;
 mod node_restriction;
 mod node_taint;
 mod pod_security;
+mod policy;
 mod priority;
 mod quota;
 mod rbac;
@@ -26,6 +27,7 @@ use crate::status::Status;
 use serde_json::Value;
 
 pub(crate) use node_restriction::{node_restriction, token};
+pub(crate) use policy::{BINDING as POLICY_BINDING, Operation, POLICY, admit as policies};
 pub(crate) use quota::is_counted;
 pub use quota::{quota_counts, quota_used};
 
@@ -58,8 +60,11 @@ pub(crate) fn admit(
 ) -> Result<Vec<String>, Status> {
     node_restriction(request, old, Some(new))?;
     certificate::certificate(request, old, new)?;
-    if request.subresource.is_some() {
-        return Ok(Vec::new());
+    let operation = if old.is_some() { Operation::Update } else { Operation::Create };
+    match request.subresource {
+        None => {}
+        Some(Subresource::Status) => return policies(request, operation, old, Some(new)),
+        Some(_) => return Ok(Vec::new()),
     }
     complete(request, old, new)?;
     rbac::escalation(request, old, new)?;
@@ -71,6 +76,7 @@ pub(crate) fn admit(
         _ => {}
     }
     let mut warnings = pod_security::admit(request, old, new)?;
+    warnings.extend(policies(request, operation, old, Some(new))?);
     // The last, because what it counts must not be refused by somebody else afterwards.
     quota::check(request, old, new)?;
     warnings.extend(request.advice.of(new));

@@ -46,7 +46,7 @@ pub(crate) fn impersonate(
             subresource: subresource.to_owned(),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
-            path: String::new(),
+            ..Attributes::default()
         })
     };
     let mut as_user = User { uid: uid.unwrap_or_default(), extra, ..User::default() };

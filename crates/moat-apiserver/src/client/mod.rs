@@ -265,10 +265,10 @@ impl Client {
             name: at.name.to_owned(),
             subresource: at.subresource.to_owned(),
         };
-        self.api.may(&self.user, &attributes(verb, &route))?;
+        let query = Query::of(query);
+        self.api.may(&self.user, &attributes(verb, &route, &query))?;
         let served = self.api.kinds.find(&route.group, &route.version, &route.resource);
         let served = served.ok_or_else(Status::no_such_path)?;
-        let query = Query::of(query);
         let mut call = call(served, route, query, verb, &self.user, &HeaderMap::new())?;
         call.local = Some(Local::default());
         Ok(call)

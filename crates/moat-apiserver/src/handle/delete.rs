@@ -218,7 +218,9 @@ async fn one(
         let stored = api.store.get(&key).ok_or_else(|| Status::not_found(kind.about(), name))?;
         let mut object = decode(&stored);
         options.allow(call, name, &object)?;
-        admission::node_restriction(Request { name, ..call.request(api) }, Some(&object), None)?;
+        let request = Request { name, ..call.request(api) };
+        admission::node_restriction(request, Some(&object), None)?;
+        admission::policies(request, admission::Operation::Delete, Some(&object), None)?;
         let grace = (strategy::of(kind).grace)(&object, options.grace_seconds);
         let gone =
             mark(kind.is("", "Namespace"), &mut object, grace, options.propagation.as_deref());

@@ -109,7 +109,7 @@ fn question(call: &Call<'_>, object: &Value) -> Result<(User, Attributes), Statu
             subresource: of("/resourceAttributes/subresource"),
             namespace: of("/resourceAttributes/namespace"),
             name: of("/resourceAttributes/name"),
-            path: String::new(),
+            ..Attributes::default()
         },
         Some(_) => Attributes {
             verb: of("/nonResourceAttributes/verb"),

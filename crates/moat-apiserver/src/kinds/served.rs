@@ -60,6 +60,11 @@ impl Served {
         self.shown(decode(object))
     }
 
+    /// Where the store has the objects.
+    pub(crate) fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
     /// A stored value as clients of this version see it.
     pub(crate) fn shown(&self, mut value: Value) -> Value {
         self.conversion.to_served(&self.kind, &mut value);

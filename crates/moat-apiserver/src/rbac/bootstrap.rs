@@ -1,6 +1,6 @@
 //! Puts the roles and bindings of every cluster into the store, and adds to them what later versions need, unless somebody forbade it.
 
-use super::roles::{BINDINGS, CONTROLLERS, On, ROLES, Role};
+use super::roles::{BINDINGS, CONTROLLERS, NODE, On, ROLES, Role};
 use super::rule::{Rule, beyond};
 use crate::api::Api;
 use crate::handle::create_all_as_server;
@@ -82,6 +82,11 @@ fn complete(stored: &mut Value, wanted: &Value) -> bool {
         }
     }
     changed
+}
+
+/// What every node may, whatever its role says by now.
+pub(crate) fn node_rules() -> Vec<Rule> {
+    Rule::all(&object("ClusterRole", "system:node", NODE))
 }
 
 /// Everything, as kind, namespace (empty for the cluster) and object.

@@ -14,24 +14,31 @@ mod roles;
 mod rule;
 
 use crate::authorize::{Attributes, Authorize, Decision, Rules, User};
+use crate::node::Nodes;
 use index::{Index, View};
 use moat_store::Store;
-use rule::Rule;
 
-pub(crate) use bootstrap::bootstrap;
+pub(crate) use bootstrap::{bootstrap, node_rules};
 pub(crate) use escalation::{Write, may_bind, may_define};
 pub(crate) use gather::gather;
+pub(crate) use rule::Rule;
 
 /// Members of this group may do everything, whatever is stored: they can repair what was broken.
 const MASTERS: &str = "system:masters";
 
+/// What nodes may besides depends on their pods.
+const NOT_LISTED: &str = "node authorizer does not support user rule resolution";
+
 /// The authorizer.
 #[derive(Debug)]
-pub(crate) struct Rbac(Index);
+pub(crate) struct Rbac {
+    index: Index,
+    nodes: Nodes,
+}
 
 impl Rbac {
     pub(crate) fn new(store: Store) -> Self {
-        Self(Index::new(store))
+        Self { index: Index::new(store.clone()), nodes: Nodes::new(store) }
     }
 }
 
@@ -44,14 +51,30 @@ impl Authorize for Rbac {
         if is_master(user) {
             return Decision::Allow(String::new());
         }
-        decide(&self.0.view(), user, what)
+        let node = self.nodes.authorize(user, what);
+        if let Some(Decision::Allow(why)) = node {
+            return Decision::Allow(why);
+        }
+        match (node, decide(&self.index.view(), user, what)) {
+            (Some(Decision::Deny(first)), Decision::Deny(second)) => {
+                let both: Vec<String> =
+                    [first, second].into_iter().filter(|why| !why.is_empty()).collect();
+                Decision::Deny(both.join(", "))
+            }
+            (_, decision) => decision,
+        }
     }
 
     fn rules(&self, user: &User, namespace: &str) -> Rules {
         let (held, error) = if is_master(user) {
             (everything(), String::new())
         } else {
-            held(&self.0.view(), user, namespace)
+            held(&self.index.view(), user, namespace)
+        };
+        let error = match crate::node::identity(user) {
+            Some(_) if error.is_empty() => NOT_LISTED.to_owned(),
+            Some(_) => format!("[{NOT_LISTED}, {error}]"),
+            None => error,
         };
         let (paths, resources): (Vec<&Rule>, Vec<&Rule>) =
             held.iter().partition(|rule| !rule.urls.is_empty());
@@ -69,7 +92,7 @@ impl Authorize for Rbac {
         namespace: &str,
         name: &str,
     ) -> Result<Vec<serde_json::Value>, String> {
-        let found = self.0.view().role(kind, namespace, name);
+        let found = self.index.view().role(kind, namespace, name);
         let rules = found.ok_or_else(|| index::not_found(kind, name))?;
         Ok(rules.iter().map(Rule::to_json).collect())
     }

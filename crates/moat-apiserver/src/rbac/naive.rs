@@ -167,7 +167,7 @@ fn question(rng: &mut Rng) -> Attributes {
         subresource: of(pick(rng, &["", "", "log"])),
         namespace: of(pick(rng, HOMES)),
         name: of(pick(rng, &["", "a", "b"])),
-        path: String::new(),
+        ..Attributes::default()
     }
 }
 

@@ -334,7 +334,7 @@ pub(super) const ROLES: &[Role] = &[
 
 const LEADER: &[On] = &[on("get watch list create update", "coordination.k8s.io", "leases")];
 
-const NODE: &[On] = &[
+pub(super) const NODE: &[On] = &[
     on("create", "authentication.k8s.io", "tokenreviews"),
     on("create", "authorization.k8s.io", "subjectaccessreviews localsubjectaccessreviews"),
     on(READ, "core", "services"),
@@ -390,9 +390,8 @@ pub(super) const BINDINGS: &[Binding] = &[
     bound("system:kube-dns", "account:kube-system/kube-dns"),
     bound("system:kube-scheduler", "user:system:kube-scheduler"),
     bound("system:volume-scheduler", "user:system:kube-scheduler"),
-    // Nodes get their rights here, and the NodeRestriction admission holds their writes to their own: there is no authorizer that follows
-    // which Secrets the pods of a node use.
-    bound("system:node", "group:system:nodes"),
+    // Nodes get their rights from `node`; the binding is there for who looks for it, and for nobody.
+    bound("system:node", ""),
     bound("system:service-account-issuer-discovery", "group:system:serviceaccounts"),
     Binding {
         namespace: "kube-system",

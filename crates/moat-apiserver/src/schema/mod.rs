@@ -4,7 +4,9 @@
 //! without them.
 
 mod check;
+mod gnostic;
 mod openapi;
+mod openapi2;
 
 use flate2::read::GzDecoder;
 use serde_json::{Map, Value};
@@ -13,6 +15,7 @@ use std::sync::LazyLock;
 
 pub(crate) use check::check;
 pub(crate) use openapi::{document, index};
+pub(crate) use openapi2::reply_v2;
 
 /// The packed definitions.
 const PACKED: &[u8] = include_bytes!("../../data/definitions.json.gz");

@@ -15,7 +15,7 @@ fn path_of(group: &str, version: &str) -> String {
 }
 
 /// A word that changes when a document does: it comes from the definitions of this build and from the kinds in it.
-fn hash<'a>(path: &str, kinds: impl Iterator<Item = &'a Kind>) -> String {
+pub(super) fn hash<'a>(path: &str, kinds: impl Iterator<Item = &'a Kind>) -> String {
     let mut hasher = DefaultHasher::new();
     (PACKED, path, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
     kinds.for_each(|kind| {
@@ -73,7 +73,7 @@ pub(crate) fn document(kinds: &Snapshot, path: &str) -> Option<(Value, String)> 
     Some((body, hash(path, kinds.of_version(group, version))))
 }
 
-fn schema_name(kind: &Kind) -> Option<String> {
+pub(super) fn schema_name(kind: &Kind) -> Option<String> {
     if kind.custom.is_some() {
         // `com.example.v1.Widget`, as upstream names them.
         let group: Vec<&str> = kind.group.split('.').rev().collect();
@@ -93,7 +93,7 @@ fn schema_name(kind: &Kind) -> Option<String> {
 }
 
 /// The paths of a kind.
-fn describe(kind: &Kind, schema: Option<&str>, paths: &mut Map<String, Value>) {
+pub(super) fn describe(kind: &Kind, schema: Option<&str>, paths: &mut Map<String, Value>) {
     let api = if kind.group.is_empty() { "/api" } else { "/apis" };
     let base = format!("{api}/{}", kind.api_version());
     let scope = if kind.namespaced { "/namespaces/{namespace}" } else { "" };

@@ -1,7 +1,9 @@
 //! ConfigMaps, Secrets, StorageClasses.
 
 use super::{PLAIN, Strategy};
-use crate::object::{child_mut, default};
+use crate::names::Rule;
+
+use crate::object::{child_mut, default, text};
 use crate::status::Cause;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -103,5 +105,29 @@ pub(super) fn storage_class(object: &mut Value) {
     if let Some(map) = object.as_object_mut() {
         default(map, "reclaimPolicy", "Delete");
         default(map, "volumeBindingMode", "Immediate");
+    }
+}
+
+/// Parts of the API that are elsewhere are not supported: a client that made one would wait for it for ever.
+pub(crate) const API_SERVICE: Strategy =
+    Strategy { names: Rule::Path, status_at_create: true, validate: api_service, ..PLAIN };
+
+fn api_service(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    let (group, version) = (text(spec, "/group"), text(spec, "/version"));
+    let name = crate::object::meta(object, "name");
+    if name != format!("{version}.{group}") {
+        let why = "must be `spec.version+\".\"+spec.group`";
+        causes.push(Cause::invalid("metadata.name", &name.into(), why));
+    }
+    if !spec["service"].is_null() {
+        let why = "API servers besides this one are not supported by it";
+        causes.push(Cause::forbidden("spec.service", why));
+    }
+    for field in ["groupPriorityMinimum", "versionPriority"] {
+        if spec[field].as_i64().is_none_or(|priority| priority <= 0) {
+            let place = format!("spec.{field}");
+            causes.push(Cause::invalid(place, &spec[field], "must be positive"));
+        }
     }
 }

@@ -115,6 +115,12 @@ pub(crate) fn of(kind: &Kind) -> Strategy {
         ("rbac.authorization.k8s.io", "ClusterRole") => rbac::CLUSTER_ROLE,
         ("rbac.authorization.k8s.io", "RoleBinding") => rbac::ROLE_BINDING,
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => rbac::CLUSTER_ROLE_BINDING,
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => crate::admission::POLICY,
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding") => {
+            crate::admission::POLICY_BINDING
+        }
+        ("apiregistration.k8s.io", "APIService") => config::API_SERVICE,
+        ("flowcontrol.apiserver.k8s.io", _) => Strategy { generation: true, ..PLAIN },
         ("storage.k8s.io", "StorageClass") => {
             Strategy { returns_deleted: true, default: config::storage_class, ..PLAIN }
         }

@@ -92,6 +92,11 @@ fn columns_of(kind: &Kind) -> &'static Columns {
         ("coordination.k8s.io", "Lease") => &rest::LEASE,
         ("autoscaling", "HorizontalPodAutoscaler") => &rest::AUTOSCALER,
         ("node.k8s.io", "RuntimeClass") => &rest::RUNTIME_CLASS,
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => &rest::ADMISSION_POLICY,
+        ("admissionregistration.k8s.io", _) => &rest::ADMISSION_POLICY_BINDING,
+        ("apiregistration.k8s.io", "APIService") => &rest::API_SERVICE,
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => &rest::FLOW_SCHEMA,
+        ("flowcontrol.apiserver.k8s.io", _) => &rest::PRIORITY_LEVEL,
         ("policy.networking.k8s.io", "ClusterNetworkPolicy") => &network::CLUSTER_NETWORK_POLICY,
         _ => &PLAIN,
     }

@@ -197,3 +197,97 @@ fn targets(object: &Value) -> String {
         .collect();
     if all.is_empty() { "<none>".to_owned() } else { all.join(", ") }
 }
+
+pub(super) const ADMISSION_POLICY: Columns = Columns {
+    columns: &[shown("Name"), count("Validations"), shown("ParamKind"), shown("Age")],
+    cells: |object| {
+        let kind = &object["spec"]["paramKind"];
+        let kind = match text(kind, "/kind") {
+            "" => "<unset>".to_owned(),
+            own => format!("{}/{own}", text(kind, "/apiVersion")),
+        };
+        let n = list(object, "/spec/validations").len();
+        vec![meta(object, "name").into(), n.into(), kind.into(), age(object)]
+    },
+};
+
+pub(super) const ADMISSION_POLICY_BINDING: Columns = Columns {
+    columns: &[shown("Name"), shown("PolicyName"), shown("ParamRef"), shown("Age")],
+    cells: |object| {
+        let param = or(object, "/spec/paramRef/name", "<unset>");
+        vec![
+            meta(object, "name").into(),
+            text(object, "/spec/policyName").into(),
+            param,
+            age(object),
+        ]
+    },
+};
+
+pub(super) const API_SERVICE: Columns = Columns {
+    columns: &[shown("Name"), shown("Service"), shown("Available"), shown("Age")],
+    cells: |object| {
+        let service = match text(object, "/spec/service/name") {
+            "" => "Local".to_owned(),
+            name => format!("{}/{name}", text(object, "/spec/service/namespace")),
+        };
+        let conditions = list(object, "/status/conditions");
+        let available = conditions.iter().find(|one| text(one, "/type") == "Available");
+        let available = match available {
+            Some(one) if text(one, "/status") == "True" => "True".to_owned(),
+            Some(one) => format!("{} ({})", text(one, "/status"), text(one, "/reason")),
+            None => "Unknown".to_owned(),
+        };
+        vec![meta(object, "name").into(), service.into(), available.into(), age(object)]
+    },
+};
+
+pub(super) const FLOW_SCHEMA: Columns = Columns {
+    columns: &[
+        shown("Name"),
+        shown("PriorityLevel"),
+        shown("MatchingPrecedence"),
+        shown("DistinguisherMethod"),
+        shown("Age"),
+        shown("MissingPL"),
+    ],
+    cells: |object| {
+        let conditions = list(object, "/status/conditions");
+        let dangling = conditions.iter().find(|one| text(one, "/type") == "Dangling");
+        let dangling = dangling.map_or("?", |one| text(one, "/status")).to_owned();
+        vec![
+            meta(object, "name").into(),
+            or(object, "/spec/priorityLevelConfiguration/name", "<none>"),
+            plain(object.pointer("/spec/matchingPrecedence"), "<none>").into(),
+            or(object, "/spec/distinguisherMethod/type", "<none>"),
+            age(object),
+            dangling.into(),
+        ]
+    },
+};
+
+pub(super) const PRIORITY_LEVEL: Columns = Columns {
+    columns: &[
+        shown("Name"),
+        shown("Type"),
+        shown("NominalConcurrencyShares"),
+        shown("Queues"),
+        shown("HandSize"),
+        shown("QueueLengthLimit"),
+        shown("Age"),
+    ],
+    cells: |object| {
+        let limited = &object["spec"]["limited"];
+        let queuing = &limited["limitResponse"]["queuing"];
+        let number = |value: &Value| plain(Some(value), "<none>").into();
+        vec![
+            meta(object, "name").into(),
+            text(object, "/spec/type").into(),
+            number(&limited["nominalConcurrencyShares"]),
+            number(&queuing["queues"]),
+            number(&queuing["handSize"]),
+            number(&queuing["queueLengthLimit"]),
+            age(object),
+        ]
+    },
+};

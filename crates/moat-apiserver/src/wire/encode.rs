@@ -136,18 +136,18 @@ pub(super) fn lengthened(
     Ok(())
 }
 
-pub(super) fn bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
     varint(u64::from(number) << 3 | 2, out);
     varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
-pub(super) fn varint_field(number: u32, value: u64, out: &mut Vec<u8>) {
+pub(crate) fn varint_field(number: u32, value: u64, out: &mut Vec<u8>) {
     varint(u64::from(number) << 3, out);
     varint(value, out);
 }
 
-pub(super) fn varint(mut value: u64, out: &mut Vec<u8>) {
+pub(crate) fn varint(mut value: u64, out: &mut Vec<u8>) {
     while 0x80 <= value {
         out.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;

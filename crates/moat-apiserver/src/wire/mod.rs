@@ -14,6 +14,11 @@ mod tests;
 
 pub(crate) use envelope::{empty, frame, has_message, open, seal};
 
+/// How fields are written, for messages that are not Kubernetes' own.
+pub(crate) mod fields {
+    pub(crate) use super::encode::{bytes, varint, varint_field};
+}
+
 /// Levels of messages inside each other. JSON bodies nest no deeper either.
 const DEPTH_MAX: usize = 100;
 

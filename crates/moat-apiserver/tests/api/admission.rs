@@ -618,8 +618,8 @@ async fn nodes_write_what_is_theirs() {
         nodes,
         &json!({"metadata": {"name": "n3"}}),
         expect![[r#"
-        403 nodes "n3" is forbidden: could not determine node from user "n1"
-    "#]],
+            403 nodes is forbidden: User "n1" cannot create resource "nodes" in API group "" at the cluster scope
+        "#]],
     )
     .await;
 }

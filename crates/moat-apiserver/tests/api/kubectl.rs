@@ -372,7 +372,9 @@ async fn the_api_is_discovered_and_explained() {
             ],
             expect![[r#"
                 $ kubectl api-versions
+                admissionregistration.k8s.io/v1
                 apiextensions.k8s.io/v1
+                apiregistration.k8s.io/v1
                 apps/v1
                 authentication.k8s.io/v1
                 authorization.k8s.io/v1
@@ -383,6 +385,7 @@ async fn the_api_is_discovered_and_explained() {
                 coordination.k8s.io/v1
                 discovery.k8s.io/v1
                 events.k8s.io/v1
+                flowcontrol.apiserver.k8s.io/v1
                 networking.k8s.io/v1
                 node.k8s.io/v1
                 policy.networking.k8s.io/v1alpha2

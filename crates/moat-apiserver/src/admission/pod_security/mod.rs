@@ -5,6 +5,7 @@ mod restricted;
 
 use super::Request;
 use crate::object::{list, meta, text};
+use crate::observe::audit::note;
 use crate::status::{Cause, Status};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -170,6 +171,7 @@ pub(super) fn admit(
     };
     let policies = Policies::of(&namespace);
     if is_pod {
+        note(&format!("{PREFIX}enforce-policy"), policies.enforce.to_string());
         let findings = policies.enforce.findings(metadata, spec);
         if !findings.is_empty() {
             let policy = policies.enforce.to_string();
@@ -177,8 +179,12 @@ pub(super) fn admit(
             return Err(request.forbidden(new, &why));
         }
     }
-    // Audit has nobody to tell: this server writes no audit log. The level is read so that a wrong label is refused.
-    let _ = policies.audit;
+    let findings = policies.audit.findings(metadata, spec);
+    if !findings.is_empty() {
+        let policy = policies.audit.to_string();
+        let why = format!("would violate PodSecurity {policy:?}: {}", details(&findings));
+        note(&format!("{PREFIX}audit-violations"), why);
+    }
     let findings = policies.warn.findings(metadata, spec);
     if findings.is_empty() {
         return Ok(Vec::new());
