@@ -27,6 +27,7 @@ mod bootstrap;
 mod certificate_request;
 mod client;
 mod crd;
+mod cron;
 #[cfg(test)]
 mod decoders;
 mod discovery;
@@ -69,6 +70,7 @@ pub use client::{
     At, Change, ChangeKind, Client, DeleteOptions, Gvr, Listed, PatchType, Propagation, Selection,
     ServedKind, Watching,
 };
+pub use cron::{Schedule, time_zone};
 pub use discovery::GIT_VERSION;
 pub use keys::Keys;
 pub use kinds::{Kind, Subresource, Verbs, api_version, built_in};

@@ -28,6 +28,7 @@ pub(crate) static BUDGETS: Gvr = Gvr::new("policy", "v1", "poddisruptionbudgets"
 pub(crate) static QUOTAS: Gvr = Gvr::new("", "v1", "resourcequotas");
 pub(crate) static CERTIFICATE_REQUESTS: Gvr =
     Gvr::new("certificates.k8s.io", "v1", "certificatesigningrequests");
+pub(crate) static CRON_JOBS: Gvr = Gvr::new("batch", "v1", "cronjobs");
 pub(crate) static JOBS: Gvr = Gvr::new("batch", "v1", "jobs");
 
 /// The index of what a controller manages, by its uid.
@@ -53,6 +54,7 @@ pub(crate) struct Context {
     pub(crate) replication_controllers: Cache<Value>,
     pub(crate) deployments: Cache<Value>,
     pub(crate) jobs: Cache<Value>,
+    pub(crate) cron_jobs: Cache<Value>,
     pub(crate) daemon_sets: Cache<Value>,
     pub(crate) stateful_sets: Cache<Value>,
     pub(crate) claims: Cache<Value>,
@@ -107,7 +109,8 @@ impl Context {
             replica_sets: Cache::start(of(), REPLICA_SETS.clone(), vec![managed, unmanaged]),
             replication_controllers: Cache::start(of(), REPLICATION_CONTROLLERS.clone(), vec![]),
             deployments: Cache::start(of(), DEPLOYMENTS.clone(), vec![]),
-            jobs: Cache::start(of(), JOBS.clone(), vec![]),
+            jobs: Cache::start(of(), JOBS.clone(), vec![managed]),
+            cron_jobs: Cache::start(of(), CRON_JOBS.clone(), vec![]),
             daemon_sets: Cache::start(of(), DAEMON_SETS.clone(), vec![]),
             stateful_sets: Cache::start(of(), STATEFUL_SETS.clone(), vec![]),
             claims: Cache::start(of(), CLAIMS.clone(), vec![]),
@@ -132,6 +135,7 @@ impl Context {
             &self.replication_controllers,
             &self.deployments,
             &self.jobs,
+            &self.cron_jobs,
             &self.daemon_sets,
             &self.stateful_sets,
             &self.claims,

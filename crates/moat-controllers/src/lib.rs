@@ -4,13 +4,14 @@
 //! until the caches have what it wrote. Plans are tested without a cluster.
 //!
 //! Here: namespaces, default ServiceAccounts and the root certificate, garbage, ReplicaSets and ReplicationControllers, Deployments, Jobs,
-//! DaemonSets, StatefulSets, nodes that are lost and the pods on them, disruption budgets, what quotas count, requests for certificates, endpoints of Services. Other kinds
-//! are stored and nothing is done about them. A Job that asks for `podFailurePolicy`, `successPolicy` or `backoffLimitPerIndex` is not run, a
-//! DaemonSet that asks for `maxSurge` is not rolled; an event on it says so.
+//! CronJobs, DaemonSets, StatefulSets, nodes that are lost and the pods on them, disruption budgets, what quotas count, requests for
+//! certificates, endpoints of Services. Other kinds are stored and nothing is done about them. A DaemonSet that asks for `maxSurge` is not
+//! rolled; an event on it says so.
 
 mod account;
 mod certificate;
 mod context;
+mod cron;
 mod daemon;
 mod deployment;
 mod disruption;
@@ -34,7 +35,9 @@ mod testing;
 mod timing;
 
 use context::Context;
+use jiff::Timestamp;
 use moat_informer::Cluster;
+use std::fmt;
 use std::sync::Arc;
 pub use timing::Timing;
 use tokio::task::JoinSet;
@@ -52,11 +55,48 @@ pub struct Options {
     pub n_writes: usize,
     /// How long is waited for what may pass.
     pub timing: Timing,
+    /// What time it is for CronJobs.
+    pub clock: Clock,
+}
+
+/// Says what time it is.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// A clock of one's own, for who does not want to wait for an hour to pass.
+    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
+impl Default for Clock {
+    /// The machine's.
+    fn default() -> Self {
+        Self::new(Timestamp::now)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clock").field(&self.now()).finish()
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { root_ca: None, signer: None, n_workers: 4, n_writes: 16, timing: Timing::default() }
+        Self {
+            root_ca: None,
+            signer: None,
+            n_workers: 4,
+            n_writes: 16,
+            timing: Timing::default(),
+            clock: Clock::default(),
+        }
     }
 }
 
@@ -86,6 +126,7 @@ pub fn start(cluster: Arc<dyn Cluster>, options: Options) -> Handle {
     daemon::start(&context, &mut tasks);
     stateful::start(&context, &mut tasks);
     job::start(&context, &mut tasks);
+    cron::start(&context, &mut tasks);
     endpoint::start(&context, &mut tasks);
     disruption::start(&context, &mut tasks);
     certificate::start(&context, &mut tasks);

@@ -28,6 +28,10 @@ pub(crate) struct Annotations {
     pub(crate) deletion_cost: Option<Box<str>>,
     #[serde(rename = "batch.kubernetes.io/job-completion-index")]
     pub(crate) completion_index: Option<Box<str>>,
+    #[serde(rename = "batch.kubernetes.io/job-index-failure-count")]
+    pub(crate) failures: Option<Box<str>>,
+    #[serde(rename = "batch.kubernetes.io/job-index-ignored-failure-count")]
+    pub(crate) ignored_failures: Option<Box<str>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -134,6 +138,7 @@ pub(crate) struct PodStatus {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ContainerStatus {
+    pub(crate) name: Box<str>,
     pub(crate) restart_count: i64,
     pub(crate) state: ContainerState,
 }
@@ -147,6 +152,7 @@ pub(crate) struct ContainerState {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Terminated {
+    pub(crate) exit_code: i64,
     pub(crate) finished_at: Option<Box<str>>,
 }
 

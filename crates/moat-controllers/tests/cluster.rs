@@ -1,6 +1,8 @@
 //! Controllers on a real server; pods become ready by a task that stands in for nodes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+#[path = "cluster/cron.rs"]
+mod cron;
 #[path = "cluster/stateful.rs"]
 mod stateful;
 
@@ -38,10 +40,14 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        Self::start_with(moat_controllers::Timing::default()).await
+        Self::with(moat_controllers::Options::default()).await
     }
 
     async fn start_with(timing: moat_controllers::Timing) -> Self {
+        Self::with(moat_controllers::Options { timing, ..Default::default() }).await
+    }
+
+    async fn with(options: moat_controllers::Options) -> Self {
         let server = Server::start(Options::default()).await.unwrap();
         let user = |name| User::authenticated(name, ["system:masters".to_owned()]);
         let client = server.client(user("tester"));
@@ -49,8 +55,7 @@ impl World {
         let options = moat_controllers::Options {
             root_ca: Some(server.ca()),
             signer: Some(server.signer()),
-            timing,
-            ..Default::default()
+            ..options
         };
         let controllers = moat_controllers::start(Arc::new(own), options);
         let nodes = tokio::spawn(make_ready(server.client(user("nodes"))));
@@ -416,19 +421,41 @@ async fn a_job_runs_each_index_once_and_goes() {
     world.until(&JOBS, "default", <[Value]>::is_empty).await;
     assert!(world.list(&PODS, "default").is_empty());
 
-    // One that goes while it runs holds no pod back; one that asks for more than there is says so.
+    // One that goes while it runs holds no pod back; one whose indexes fail says which.
     world.client.create(JOBS.at("default", ""), job("k", json!({}))).await.unwrap();
     world.until(&PODS, "default", |all| all.len() == 1).await;
     world.client.delete(JOBS.at("default", "k"), &DeleteOptions::default()).await.unwrap();
     world.until(&PODS, "default", <[Value]>::is_empty).await;
-    let spec = json!({ "completionMode": "Indexed", "completions": 2, "backoffLimitPerIndex": 1 });
+    let spec = json!({ "completionMode": "Indexed", "completions": 1, "backoffLimitPerIndex": 1 });
     world.client.create(JOBS.at("default", ""), job("l", spec)).await.unwrap();
-    let events = world
-        .until(&EVENTS, "default", |all| all.iter().any(|one| one["reason"] == "UnsupportedField"))
+    let fail = async |n: usize| {
+        let of = |all: &[Value]| {
+            let mut own = all.iter().filter(|pod| pod["status"]["phase"] == "Running");
+            own.find(|pod| {
+                pod["metadata"]["annotations"]["batch.kubernetes.io/job-index-failure-count"]
+                    == n.to_string()
+            })
+            .map(name)
+        };
+        let pods = world.until(&PODS, "default", |all| of(all).is_some()).await;
+        let status = json!({ "status": { "phase": "Failed", "containerStatuses": [
+            { "name": "c", "state": { "terminated": { "exitCode": 1, "finishedAt": "2026-01-01T00:00:00Z" } } },
+        ] } });
+        let at = of(&pods).unwrap();
+        let at = PODS.at("default", &at).part("status");
+        world.client.patch(at, PatchType::Merge, &status).await.unwrap();
+    };
+    // The only index fails, is tried once more, and fails for good.
+    fail(0).await;
+    fail(1).await;
+    let jobs = world
+        .until(&JOBS, "default", |all| {
+            all[0]["status"]["conditions"].as_array().is_some_and(|all| all.len() == 2)
+        })
         .await;
-    let said = events.iter().find(|one| one["reason"] == "UnsupportedField").unwrap();
-    assert_eq!(said["message"], "Job is not run: spec.backoffLimitPerIndex is not supported");
-    assert!(world.list(&PODS, "default").is_empty());
+    let status = &jobs[0]["status"];
+    assert_eq!((&status["failedIndexes"], &status["failed"]), (&json!("0"), &json!(2)));
+    assert_eq!(status["conditions"][1]["reason"], "FailedIndexes");
     world.end().await;
 }
 

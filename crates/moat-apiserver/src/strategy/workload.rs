@@ -2,6 +2,7 @@
 
 use super::pod::{spec, spec_defaults};
 use super::{PLAIN, Strategy};
+use crate::cron::{Schedule, time_zone};
 use crate::names;
 use crate::object::{child_mut, default, map_mut, number};
 use crate::selector::matches_labels;
@@ -207,24 +208,59 @@ pub(super) const CRON_JOB: Strategy = Strategy {
         status(object);
     },
     validate: |object, causes| {
-        let schedule = object["spec"]["schedule"].as_str().unwrap_or_default();
-        if schedule.is_empty() {
-            causes.push(Cause::required("spec.schedule", ""));
-        } else if !schedule.starts_with('@') && schedule.split_whitespace().count() != 5 {
-            let n = schedule.split_whitespace().count();
-            let why = format!("expected exactly 5 fields, found {n}: {schedule:?}");
-            causes.push(Cause::invalid("spec.schedule", &schedule.into(), &why));
-        }
+        cron(&object["spec"], causes);
         job(&object["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec", causes);
     },
     ..WORKLOAD
 };
 
+fn cron(own: &Value, causes: &mut Vec<Cause>) {
+    let schedule = own["schedule"].as_str().unwrap_or_default();
+    if schedule.is_empty() {
+        causes.push(Cause::required("spec.schedule", ""));
+    } else if schedule.contains("TZ") {
+        let why = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+        causes.push(Cause::invalid("spec.schedule", &schedule.into(), why));
+    } else if let Err(why) = Schedule::parse(schedule) {
+        causes.push(Cause::invalid("spec.schedule", &schedule.into(), &why));
+    }
+    match own["timeZone"].as_str() {
+        None => {}
+        Some("") => {
+            let why = "timeZone must be nil or non-empty string";
+            causes.push(Cause::invalid("spec.timeZone", &own["timeZone"], why));
+        }
+        Some(name) if name.eq_ignore_ascii_case("Local") => {
+            let why = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+            causes.push(Cause::invalid("spec.timeZone", &own["timeZone"], why));
+        }
+        Some(name) if time_zone(name).is_none() => {
+            let why = format!("unknown time zone {name}");
+            causes.push(Cause::invalid("spec.timeZone", &own["timeZone"], &why));
+        }
+        Some(_) => {}
+    }
+    let policy = &own["concurrencyPolicy"];
+    let known = ["Allow", "Forbid", "Replace"];
+    if policy.as_str().is_some_and(|policy| !known.contains(&policy)) {
+        causes.push(Cause::not_supported("spec.concurrencyPolicy", policy, &known));
+    }
+    for field in ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"]
+    {
+        if own[field].as_i64().is_some_and(|n| n < 0) {
+            let why = "must be greater than or equal to 0";
+            causes.push(Cause::invalid(format!("spec.{field}"), &own[field], why));
+        }
+    }
+}
+
 fn job_defaults(own: &mut Map<String, Value>) {
     default(own, "backoffLimit", 6);
     default(own, "completionMode", "NonIndexed");
     default(own, "suspend", false);
-    default(own, "podReplacementPolicy", "TerminatingOrFailed");
+    // Why a pod failed is known when it has: who asks for that waits for it.
+    let asks = own.get("podFailurePolicy").is_some_and(|policy| !policy.is_null());
+    default(own, "podReplacementPolicy", if asks { "Failed" } else { "TerminatingOrFailed" });
     if own.get("completions").is_none_or(Value::is_null)
         && own.get("parallelism").is_none_or(Value::is_null)
     {

@@ -22,13 +22,18 @@ pub(super) fn left(pods: &[PodItem], now: i64) -> i64 {
         .filter(|then| success < *then)
         .collect();
     let Some(last) = failures.iter().max() else { return 0 };
-    let doublings = u32::try_from(failures.len() - 1).unwrap_or(u32::MAX).min(6);
+    of(i64::try_from(failures.len()).unwrap_or(i64::MAX), *last, now)
+}
+
+/// Seconds until pods may be made after so many failures, the last of them at a time.
+pub(super) fn of(n_failures: i64, last: i64, now: i64) -> i64 {
+    let doublings = (n_failures - 1).clamp(0, 6);
     let pause = (FIRST << doublings).min(MAX);
     (last + pause - now).clamp(0, MAX)
 }
 
 /// When a pod ended: by its containers, else when it was no longer ready, else when it was made.
-fn finished(pod: &PodItem) -> Option<i64> {
+pub(super) fn finished(pod: &PodItem) -> Option<i64> {
     by_containers(&pod.value)
         .or_else(|| pod.value.unready_since())
         .or_else(|| seconds(&pod.meta.creation_timestamp))

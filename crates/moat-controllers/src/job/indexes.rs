@@ -42,6 +42,30 @@ impl Indexes {
         self.0.iter().map(|(first, last)| last - first + 1).sum()
     }
 
+    pub(super) fn has(&self, index: i64) -> bool {
+        self.0.iter().any(|(first, last)| (*first..=*last).contains(&index))
+    }
+
+    /// How many indexes are in both.
+    pub(super) fn overlap(&self, other: &Self) -> i64 {
+        let (mut here, mut there) = (self.0.iter().peekable(), other.0.iter().peekable());
+        let mut n = 0;
+        while let (Some(one), Some(two)) = (here.peek(), there.peek()) {
+            n += (one.1.min(two.1) - one.0.max(two.0) + 1).max(0);
+            if one.1 < two.1 {
+                here.next();
+            } else {
+                there.next();
+            }
+        }
+        n
+    }
+
+    /// These and those.
+    pub(super) fn union(&self, other: &Self) -> Self {
+        Self::of(self.0.iter().chain(&other.0).copied().collect())
+    }
+
     /// The first `n` indexes below `completions` that are not here.
     pub(super) fn missing(&self, n: usize, completions: i64) -> Vec<i64> {
         let ends = self.0.iter().copied().chain([(completions, completions)]);

@@ -2,7 +2,9 @@
 
 mod back_off;
 mod indexes;
+mod per_index;
 mod plan;
+mod policy;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ use crate::selector::selects;
 use moat_apiserver::{DeleteOptions, Propagation, Status};
 use moat_informer::{Done, Item, Queue};
 use moat_store::Path;
+use per_index::Failures;
 use plan::{Plan, Snapshot, plan};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -25,8 +28,8 @@ use tokio::task::JoinSet;
 /// What holds a Job's pods until they are counted.
 const FINALIZER: &str = "batch.kubernetes.io/job-tracking";
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
-/// What a spec may ask for and this controller does not do.
-const UNSUPPORTED: &[&str] = &["podFailurePolicy", "successPolicy", "backoffLimitPerIndex"];
+const FAILURES: &str = "batch.kubernetes.io/job-index-failure-count";
+const IGNORED: &str = "batch.kubernetes.io/job-index-ignored-failure-count";
 
 static MAKER: Maker = Maker {
     kind: "Job",
@@ -73,7 +76,7 @@ async fn sync(context: &Context, path: &Path) -> Result<Done, Status> {
     let namespace = path.namespace().unwrap_or_default();
     let found = context.jobs.get(namespace, path.name());
     let pods = match &found {
-        Some(item) if !is_ours(context, item) => return Ok(Done::Ok),
+        Some(item) if !is_ours(&item.value) => return Ok(Done::Ok),
         Some(item) => claim(context, &MAKER, item).await?,
         None => Vec::new(),
     };
@@ -99,21 +102,10 @@ async fn sync(context: &Context, path: &Path) -> Result<Done, Status> {
     carry_out(context, &item, plan).await
 }
 
-/// Whether this controller runs a Job. One that asks for what it does not do is left alone, and told so.
-fn is_ours(context: &Context, item: &Item<Value>) -> bool {
-    let spec = &item.value["spec"];
-    if spec["managedBy"].as_str().is_some_and(|other| other != "kubernetes.io/job-controller") {
-        return false;
-    }
-    let asked = UNSUPPORTED.iter().find(|field| spec.get(**field).is_some_and(|it| !it.is_null()));
-    if let Some(field) = asked
-        && !item.meta.is_deleting()
-    {
-        let message = format!("Job is not run: spec.{field} is not supported");
-        tell(context, item, (true, "UnsupportedField", message));
-        return false;
-    }
-    true
+/// Whether this controller runs a Job; somebody else may.
+fn is_ours(job: &Value) -> bool {
+    let by = job["spec"]["managedBy"].as_str();
+    by.is_none_or(|by| by == "kubernetes.io/job-controller")
 }
 
 fn tell(context: &Context, item: &Item<Value>, what: (bool, &'static str, String)) {
@@ -139,7 +131,8 @@ async fn carry_out(context: &Context, item: &Item<Value>, plan: Plan) -> Result<
     // Only now: what the status does not name yet would be lost.
     release(context, FINALIZER, plan.release).await?;
     delete(context, &MAKER, item, plan.delete).await?;
-    let pods = plan.create.into_iter().map(|index| pod(item, index)).collect();
+    let of = |index: &Option<i64>| index.and_then(|index| plan.failures.get(&index).copied());
+    let pods = plan.create.iter().map(|index| pod(item, *index, of(index))).collect();
     create(context, &MAKER, item, pods).await?;
     Ok(match plan.again {
         Some(seconds) => Done::After(Duration::from_secs(seconds.unsigned_abs().max(1))),
@@ -147,8 +140,8 @@ async fn carry_out(context: &Context, item: &Item<Value>, plan: Plan) -> Result<
     })
 }
 
-/// A pod of a Job, with its index where it has one.
-fn pod(item: &Item<Value>, index: Option<i64>) -> Value {
+/// A pod of a Job, with its index where it has one, and how often that failed where this is counted.
+fn pod(item: &Item<Value>, index: Option<i64>, failures: Option<Failures>) -> Value {
     let mut pod = of_template(&MAKER, item);
     let mut finalizers = list(&pod, "/metadata/finalizers").to_vec();
     finalizers.push(FINALIZER.into());
@@ -158,6 +151,12 @@ fn pod(item: &Item<Value>, index: Option<i64>) -> Value {
     set(&mut pod, &["metadata", "generateName"], format!("{name}-{index}-").into());
     set(&mut pod, &["metadata", "annotations", INDEX], index.to_string().into());
     set(&mut pod, &["metadata", "labels", INDEX], index.to_string().into());
+    if let Some(Failures { counted, ignored }) = failures {
+        set(&mut pod, &["metadata", "annotations", FAILURES], counted.to_string().into());
+        if 0 < ignored {
+            set(&mut pod, &["metadata", "annotations", IGNORED], ignored.to_string().into());
+        }
+    }
     set(&mut pod, &["spec", "hostname"], format!("{name}-{index}").into());
     let variable = json!({
         "name": "JOB_COMPLETION_INDEX",

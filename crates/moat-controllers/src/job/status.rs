@@ -21,6 +21,8 @@ pub(super) struct JobStatus {
     pub(super) failed: i64,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) completed_indexes: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failed_indexes: Option<String>,
     pub(super) uncounted_terminated_pods: Uncounted,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) conditions: Vec<Condition>,

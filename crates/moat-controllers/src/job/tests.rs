@@ -1,4 +1,5 @@
 use super::indexes::Indexes;
+use super::per_index::Failures;
 use super::plan::{Plan, Snapshot, plan};
 use super::{FINALIZER, pod as pod_of};
 use crate::json::time;
@@ -96,6 +97,14 @@ impl World {
             for index in &plan.create {
                 self.n_made += 1;
                 self.pods.push(pod(self.n_made, "Running", *index));
+                let Some(failures) = index.and_then(|index| plan.failures.get(&index)) else {
+                    continue;
+                };
+                self.change(&format!("u{}", self.n_made), |pod| {
+                    let annotations = &mut pod.value.metadata.annotations;
+                    annotations.failures = Some(failures.counted.to_string().into());
+                    annotations.ignored_failures = Some(failures.ignored.to_string().into());
+                });
             }
         }
         plan
@@ -175,11 +184,56 @@ proptest! {
         prop_assert_eq!(before, world.job);
     }
 
+    /// Where each index has a limit: it fails when that is passed and not before, is then left alone, others go on, and the Job ends as it must.
+    #[test]
+    fn indexes_fail_one_by_one(
+        completions in 1_usize..6,
+        parallelism in 1_usize..4,
+        limit in 0_i64..3,
+        steps in proptest::collection::vec((0_u8..5, 0_u8..4, 0_usize..8), 0..60),
+    ) {
+        let mut world = World::new(job(json!({
+            "completions": completions, "parallelism": parallelism, "backoffLimitPerIndex": limit, "completionMode": "Indexed",
+        })));
+        let mut failures: std::collections::BTreeMap<i64, i64> = std::collections::BTreeMap::new();
+        let rest = (0..200_usize).flat_map(|n| [(0, 3, n), (1, 3, n)]);
+        for (what, how_far, which) in steps.into_iter().chain(rest) {
+            let before = world.failed.clone();
+            match what {
+                0 => { world.step(how_far); }
+                1 => world.end(which, true),
+                2 => world.end(which, false),
+                _ => world.now += 700,
+            }
+            for uid in world.failed.difference(&before) {
+                let pod = world.pods.iter().find(|pod| *pod.meta.uid == **uid).unwrap();
+                let index = pod.value.metadata.annotations.completion_index.as_deref().unwrap();
+                *failures.entry(index.parse().unwrap()).or_default() += 1;
+            }
+            prop_assert!(failures.values().all(|n| *n <= limit + 1));
+            world.now += 1;
+        }
+        let over: Vec<i64> = failures.iter().filter(|(_, n)| limit < **n).map(|(index, _)| *index).collect();
+        let (succeeded, failed) = (world.indexes.clone(), Indexes::default().with(over.iter().copied()));
+        prop_assert_eq!(&world.job["status"]["failedIndexes"], &json!(failed.to_string()));
+        prop_assert_eq!(succeeded.len() + over.len(), completions);
+        prop_assert!(over.iter().all(|index| !succeeded.contains(index)));
+        let end = if over.is_empty() { ["SuccessCriteriaMet=True", "Complete=True"] } else { ["FailureTarget=True", "Failed=True"] };
+        prop_assert_eq!(world.conditions(), end);
+        prop_assert_eq!(world.number("failed"), world.failed.len());
+        prop_assert!(world.pods.iter().all(|pod| !pod.meta.has_finalizer(FINALIZER)));
+    }
+
     #[test]
     fn indexes_are_as_they_are_written(all in proptest::collection::btree_set(0_i64..40, 0..40), n in 0_usize..40) {
         let indexes = Indexes::default().with(all.iter().copied());
         prop_assert_eq!(Indexes::parse(&indexes.to_string(), 40), indexes.clone());
         prop_assert_eq!(indexes.len(), i64::try_from(all.len()).unwrap());
+        let half = Indexes::default().with(10..25);
+        let both = all.iter().filter(|index| (10..25).contains(*index)).count();
+        prop_assert_eq!(indexes.overlap(&half), i64::try_from(both).unwrap());
+        prop_assert_eq!(indexes.union(&half).len(), indexes.len() + 15 - indexes.overlap(&half));
+        prop_assert!((0..40).all(|index| indexes.has(index) == all.contains(&index)));
         let missing: Vec<i64> = (0..40).filter(|index| !all.contains(index)).take(n).collect();
         prop_assert_eq!(indexes.missing(n, 40), missing);
     }
@@ -304,7 +358,12 @@ fn a_pod_knows_its_index() {
     value["metadata"]["uid"] = "u".into();
     let meta = Meta { name: "j".into(), uid: "u".into(), ..Meta::default() };
     let item = Item { path: Path::new(Some("n"), "j").unwrap(), revision: 1, meta, value };
-    let pod = pod_of(&item, Some(4));
+    let pod = pod_of(&item, Some(4), Some(Failures { counted: 2, ignored: 1 }));
+    let said = |of: &str| {
+        pod["metadata"]["annotations"][format!("batch.kubernetes.io/job-index-{of}failure-count")]
+            .clone()
+    };
+    assert_eq!((said(""), said("ignored-")), (json!("2"), json!("1")));
     assert_eq!(pod["metadata"]["generateName"], "j-4-");
     assert_eq!(pod["spec"]["hostname"], "j-4");
     assert_eq!(pod["metadata"]["finalizers"], json!([FINALIZER]));
@@ -312,4 +371,93 @@ fn a_pod_knows_its_index() {
         pod["spec"]["containers"][0]["env"][0]["valueFrom"]["fieldRef"]["fieldPath"],
         "metadata.labels['batch.kubernetes.io/job-completion-index']"
     );
+}
+
+fn ended_with(n: usize, index: Option<i64>, status: Value) -> PodItem {
+    let mut one = copy(&pod(n, "Failed", index));
+    let mut value =
+        json!({ "metadata": { "annotations": { super::INDEX: index.map(|it| it.to_string()) } } });
+    value["status"] = status;
+    value["status"]["phase"] = "Failed".into();
+    one.meta.namespace = "n".into();
+    one.value = Pod::deserialize(value).unwrap();
+    Arc::new(one)
+}
+
+fn exited(n: usize, index: Option<i64>, code: i64) -> PodItem {
+    let state = json!({ "terminated": { "exitCode": code, "finishedAt": time(0) } });
+    ended_with(n, index, json!({ "containerStatuses": [{ "name": "c", "state": state }] }))
+}
+
+#[test]
+fn failures_are_what_the_policy_says() {
+    let policy = json!({ "rules": [
+        { "action": "FailJob", "onExitCodes": { "containerName": "c", "operator": "In", "values": [42] } },
+        { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
+        { "action": "Count", "onExitCodes": { "operator": "NotIn", "values": [1, 2] } },
+        { "action": "FailIndex", "onExitCodes": { "operator": "In", "values": [1] } },
+    ] });
+    let spec = json!({
+        "completions": 3, "parallelism": 3, "backoffLimit": 0, "podFailurePolicy": policy,
+        "podReplacementPolicy": "Failed",
+    });
+    let disrupted = json!({ "conditions": [{ "type": "DisruptionTarget", "status": "True" }] });
+    // What is ignored is not counted, and what goes has not failed before it ended.
+    let mut goes = copy(&pod(9, "Running", None));
+    goes.meta.deletion_timestamp = Some(time(0).into());
+    let pods = [ended_with(1, None, disrupted), Arc::new(goes)];
+    let plan = at(&job(spec.clone()), &pods, 1000);
+    assert_eq!((plan.status.uncounted_terminated_pods.failed.len(), plan.release.len()), (0, 1));
+    assert!(plan.status.holds("FailureTarget").is_none());
+    let plan = at(&job(spec.clone()), &[exited(1, None, 42)], 1000);
+    let target = plan.status.holds("FailureTarget").unwrap();
+    assert_eq!(
+        (target.reason.as_str(), target.message.as_str()),
+        (
+            "PodFailurePolicy",
+            "Container c for pod n/p1 failed with exit code 42 matching FailJob rule at index 0",
+        )
+    );
+    let plan = at(&job(spec), &[exited(1, None, 7)], 1000);
+    assert_eq!(plan.status.holds("FailureTarget").unwrap().reason, "BackoffLimitExceeded");
+    let spec = json!({
+        "completions": 3, "parallelism": 1, "completionMode": "Indexed", "backoffLimitPerIndex": 5, "maxFailedIndexes": 1,
+        "podFailurePolicy": policy,
+    });
+    let plan = at(&job(spec.clone()), &[exited(1, Some(1), 1)], 1000);
+    assert_eq!((plan.status.failed_indexes.as_deref(), plan.create), (Some("1"), vec![Some(0)]));
+    let both = [exited(1, Some(1), 1), exited(2, Some(2), 1)];
+    let plan = at(&job(spec), &both, 1000);
+    assert_eq!(plan.status.holds("FailureTarget").unwrap().reason, "MaxFailedIndexesExceeded");
+}
+
+#[test]
+fn success_can_come_before_all_is_done() {
+    for (rules, done, met) in [
+        (json!([{ "succeededCount": 2 }]), vec![0, 3], Some(0)),
+        (json!([{ "succeededCount": 2 }]), vec![3], None),
+        (json!([{ "succeededCount": 9 }, { "succeededIndexes": "1,3-4" }]), vec![1, 3, 4], Some(1)),
+        (json!([{ "succeededIndexes": "1,3-4" }]), vec![0, 1, 3], None),
+        (json!([{ "succeededIndexes": "1,3-4", "succeededCount": 1 }]), vec![0, 4], Some(0)),
+        (json!([{ "succeededIndexes": "1,3-4", "succeededCount": 1 }]), vec![0, 2], None),
+    ] {
+        let mut world = World::new(job(json!({
+            "completions": 6, "parallelism": 6, "completionMode": "Indexed", "successPolicy": { "rules": rules },
+        })));
+        world.step(3);
+        for index in done {
+            let pod = &world.pods[usize::try_from(index).unwrap()];
+            let uid = pod.meta.uid.to_string();
+            world.change(&uid, |pod| pod.value.status.phase = "Succeeded".into());
+        }
+        let plan = world.step(3);
+        let said = plan.status.holds("SuccessCriteriaMet").map(|one| one.message.clone());
+        assert_eq!(said, met.map(|at| format!("Matched rules at index {at}")), "{rules}");
+        if met.is_some() {
+            // Those that still ran go, and are no failures.
+            world.step(3);
+            assert_eq!(world.conditions(), ["SuccessCriteriaMet=True", "Complete=True"]);
+            assert_eq!(world.number("failed"), 0);
+        }
+    }
 }

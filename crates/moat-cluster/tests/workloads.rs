@@ -1,0 +1,344 @@
+//! Workloads on fake nodes, as somebody with the stock kubectl sees them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on has failed, and one that cannot begin says so"
+)]
+
+use expect_test::{Expect, expect};
+use moat_cluster::{Cluster, Options};
+use std::path::PathBuf;
+use std::process::Command;
+use tokio::runtime::Runtime;
+
+/// A cluster of fake nodes, and a kubectl with a home of its own.
+struct World {
+    runtime: Runtime,
+    cluster: Option<Cluster>,
+    dir: PathBuf,
+}
+
+impl World {
+    /// Nothing where there is no kubectl.
+    fn start(name: &str) -> Option<Self> {
+        let found = Command::new("kubectl").args(["version", "--client"]).output();
+        if !found.is_ok_and(|output| output.status.success()) {
+            eprintln!("NOT EXERCISED: no kubectl on the PATH, so nothing of `{name}` was tested");
+            return None;
+        }
+        let dir =
+            std::env::temp_dir().join(format!("moat-workloads-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let mut options = Options::default();
+        options.nodes.n_fake = 2;
+        let runtime = Runtime::new().unwrap();
+        let cluster = runtime.block_on(Cluster::start(options)).unwrap();
+        std::fs::write(dir.join("kubeconfig"), cluster.api().kubeconfig()).unwrap();
+        Some(Self { runtime, cluster: Some(cluster), dir })
+    }
+
+    fn file(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.join(name), text).unwrap();
+    }
+
+    /// A command; `~` is a space that separates no words.
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new("kubectl");
+        command.env("HOME", &self.dir).env("KUBECONFIG", self.dir.join("kubeconfig"));
+        command.current_dir(&self.dir).args(line.split(' ').map(|word| word.replace('~', " ")));
+        command
+    }
+
+    /// What a command that has to succeed prints.
+    fn run(&self, line: &str) -> String {
+        let output = self.command(line).output().unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "kubectl {line}: {out}{err}");
+        out + &err
+    }
+
+    /// The last line of what it prints.
+    fn last(&self, line: &str) -> String {
+        self.run(line).lines().last().unwrap_or_default().to_owned()
+    }
+
+    /// What commands print, without what differs from run to run.
+    fn check(&self, lines: &[&str], want: Expect) {
+        let mut text = String::new();
+        for line in lines {
+            text += &format!("$ kubectl {line}\n{}", settle(&self.run(line)));
+        }
+        want.assert_eq(&text);
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(cluster) = self.cluster.take() {
+            self.runtime.block_on(cluster.shutdown());
+        }
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Ages, times, addresses and nodes are replaced, and columns are three spaces apart.
+fn settle(text: &str) -> String {
+    let mut settled = String::new();
+    for line in text.lines().take_while(|line| !line.starts_with("Events:")) {
+        let mut line = line.to_owned();
+        for name in ["CreationTimestamp:", "Start Time:", "Completed At:"] {
+            if let Some(at) = line.find(name) {
+                line.replace_range(at + name.len().., " TIME");
+            }
+        }
+        let words: Vec<String> = line.split(' ').map(word).collect();
+        let line = words.join(" ");
+        if line.starts_with(' ') {
+            settled += line.trim_end();
+        } else {
+            let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+            settled += &cells.collect::<Vec<_>>().join("   ");
+        }
+        settled.push('\n');
+    }
+    settled
+}
+
+fn word(word: &str) -> String {
+    let is_age = word.strip_suffix('s').is_some_and(|n| n.parse::<u32>().is_ok());
+    match word.split_once("controller-uid=") {
+        _ if is_age => "AGE".to_owned(),
+        Some((before, _)) => format!("{before}controller-uid=UID"),
+        None => word.to_owned(),
+    }
+}
+
+const DATABASE: &str = "\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  replicas: 3
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      containers:
+      - {name: c, image: 'one:1'}
+";
+
+#[test]
+fn a_stateful_set_is_rolled_back_by_hand() {
+    let Some(world) = World::start("stateful") else { return };
+    world.file("db.yaml", DATABASE);
+    world.run("apply -f db.yaml");
+    expect!["partitioned roll out complete: 3 new pods have been updated..."]
+        .assert_eq(&world.last("rollout status sts/db --timeout=60s"));
+    world.run("set image sts/db c=two:2");
+    expect!["partitioned roll out complete: 3 new pods have been updated..."]
+        .assert_eq(&world.last("rollout status sts/db --timeout=60s"));
+    world.check(
+        &["get sts -o wide", "rollout history sts/db", "rollout history sts/db --revision=1"],
+        expect![[r#"
+            $ kubectl get sts -o wide
+            NAME   READY   AGE   CONTAINERS   IMAGES
+            db   3/3   AGE   c   two:2
+            $ kubectl rollout history sts/db
+            statefulset.apps/db
+            REVISION   CHANGE-CAUSE
+            1   <none>
+            2   <none>
+
+            $ kubectl rollout history sts/db --revision=1
+            statefulset.apps/db with revision #1
+            Pod Template:
+              Labels:	app=db
+              Containers:
+               c:
+                Image:	one:1
+                Port:	<none>
+                Host Port:	<none>
+                Environment:	<none>
+                Mounts:	<none>
+              Volumes:	<none>
+              Node-Selectors:	<none>
+              Tolerations:	<none>
+
+        "#]],
+    );
+    world.run("rollout undo sts/db");
+    world.run("rollout status sts/db --timeout=60s");
+    world.check(
+        &[
+            "get pods -L apps.kubernetes.io/pod-index -o custom-columns=N:.metadata.name,I:.spec.containers[0].image,H:.spec.hostname,S:.spec.subdomain",
+            "rollout history sts/db",
+            "describe sts db",
+        ],
+        expect![[r#"
+            $ kubectl get pods -L apps.kubernetes.io/pod-index -o custom-columns=N:.metadata.name,I:.spec.containers[0].image,H:.spec.hostname,S:.spec.subdomain
+            N   I   H   S
+            db-0   one:1   db-0   db
+            db-1   one:1   db-1   db
+            db-2   one:1   db-2   db
+            $ kubectl rollout history sts/db
+            statefulset.apps/db
+            REVISION   CHANGE-CAUSE
+            2   <none>
+            3   <none>
+
+            $ kubectl describe sts db
+            Name:   db
+            Namespace:   default
+            CreationTimestamp: TIME
+            Selector:   app=db
+            Labels:   <none>
+            Annotations:   <none>
+            Replicas:   3 desired | 3 total
+            Update Strategy:   RollingUpdate
+              Partition:        0
+            Pods Status:   3 Running / 0 Waiting / 0 Succeeded / 0 Failed
+            Pod Template:
+              Labels:  app=db
+              Containers:
+               c:
+                Image:         one:1
+                Port:          <none>
+                Host Port:     <none>
+                Environment:   <none>
+                Mounts:        <none>
+              Volumes:         <none>
+              Node-Selectors:  <none>
+              Tolerations:     <none>
+            Volume Claims:   <none>
+        "#]],
+    );
+    world.run("scale sts db --replicas=1");
+    world.run("wait --for=jsonpath={.status.replicas}=1 sts/db --timeout=60s");
+    let events = world
+        .run("get events --field-selector reason=SuccessfulDelete -o custom-columns=M:.message");
+    assert!(events.contains("Delete Pod db-2 in StatefulSet db successful"), "{events}");
+    world.check(
+        &["get pods -o name", "delete sts db --cascade=foreground --timeout=60s"],
+        expect![[r#"
+            $ kubectl get pods -o name
+            pod/db-0
+            $ kubectl delete sts db --cascade=foreground --timeout=60s
+            statefulset.apps "db" deleted
+        "#]],
+    );
+}
+
+#[test]
+fn a_daemon_set_is_rolled_back_by_hand() {
+    let Some(world) = World::start("daemon") else { return };
+    let daemon = DATABASE
+        .replace("StatefulSet", "DaemonSet")
+        .replace("  replicas: 3\n  serviceName: db\n", "");
+    world.file("db.yaml", &daemon);
+    world.run("apply -f db.yaml");
+    expect![[r#"daemon set "db" successfully rolled out"#]]
+        .assert_eq(&world.last("rollout status ds/db --timeout=60s"));
+    world.run("set image ds/db c=two:2");
+    expect![[r#"daemon set "db" successfully rolled out"#]]
+        .assert_eq(&world.last("rollout status ds/db --timeout=60s"));
+    world.run("rollout undo ds/db");
+    world.run("rollout status ds/db --timeout=60s");
+    world.check(&["get ds -o wide", "rollout history ds/db", "describe ds db"], expect![[r#"
+        $ kubectl get ds -o wide
+        NAME   DESIRED   CURRENT   READY   UP-TO-DATE   AVAILABLE   NODE SELECTOR   AGE   CONTAINERS   IMAGES   SELECTOR
+        db   2   2   2   2   2   <none>   AGE   c   one:1   app=db
+        $ kubectl rollout history ds/db
+        daemonset.apps/db
+        REVISION   CHANGE-CAUSE
+        2   <none>
+        3   <none>
+
+        $ kubectl describe ds db
+        Name:   db
+        Selector:   app=db
+        Node-Selector:   <none>
+        Labels:   <none>
+        Annotations:   <none>
+        Desired Number of Nodes Scheduled: 2
+        Current Number of Nodes Scheduled: 2
+        Number of Nodes Scheduled with Up-to-date Pods: 2
+        Number of Nodes Scheduled with Available Pods: 2
+        Number of Nodes Misscheduled: 0
+        Pods Status:   2 Running / 0 Waiting / 0 Succeeded / 0 Failed
+        Pod Template:
+          Labels:  app=db
+          Containers:
+           c:
+            Image:         one:1
+            Port:          <none>
+            Host Port:     <none>
+            Environment:   <none>
+            Mounts:        <none>
+          Volumes:         <none>
+          Node-Selectors:  <none>
+          Tolerations:     <none>
+    "#]]);
+}
+
+#[test]
+fn a_job_is_made_and_waited_for() {
+    let Some(world) = World::start("job") else { return };
+    world.check(
+        &[
+            "create job one --image=busybox -- true",
+            "wait --for=condition=complete job/one --timeout=60s",
+            "get job one",
+            "get pods -o custom-columns=P:.status.phase,J:.metadata.labels.job-name",
+            "describe job one",
+            "delete job one",
+        ],
+        expect![[r#"
+            $ kubectl create job one --image=busybox -- true
+            job.batch/one created
+            $ kubectl wait --for=condition=complete job/one --timeout=60s
+            job.batch/one condition met
+            $ kubectl get job one
+            NAME   STATUS   COMPLETIONS   DURATION   AGE
+            one   Complete   1/1   AGE   AGE
+            $ kubectl get pods -o custom-columns=P:.status.phase,J:.metadata.labels.job-name
+            P   J
+            Succeeded   one
+            $ kubectl describe job one
+            Name:   one
+            Namespace:   default
+            Selector:   batch.kubernetes.io/controller-uid=UID
+            Labels:   <none>
+            Annotations:   <none>
+            Parallelism:   1
+            Completions:   1
+            Completion Mode:   NonIndexed
+            Suspend:   false
+            Backoff Limit:   6
+            Start Time: TIME
+            Completed At: TIME
+            Duration:   AGE
+            Pods Statuses:   0 Active (0 Ready) / 1 Succeeded / 0 Failed
+            Pod Template:
+              Labels:  batch.kubernetes.io/controller-uid=UID
+                       batch.kubernetes.io/job-name=one
+                       controller-uid=UID
+                       job-name=one
+              Containers:
+               one:
+                Image:      busybox
+                Port:       <none>
+                Host Port:  <none>
+                Command:
+                  true
+                Environment:   <none>
+                Mounts:        <none>
+              Volumes:         <none>
+              Node-Selectors:  <none>
+              Tolerations:     <none>
+            $ kubectl delete job one
+            job.batch "one" deleted
+        "#]],
+    );
+}
