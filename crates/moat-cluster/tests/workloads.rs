@@ -58,6 +58,14 @@ impl World {
         out + &err
     }
 
+    /// What a command that has to fail says.
+    fn refused(&self, line: &str) -> String {
+        let mut command = self.command(line);
+        let output = command.output().unwrap();
+        assert!(!output.status.success(), "kubectl {line}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     /// The last line of what it prints.
     fn last(&self, line: &str) -> String {
         self.run(line).lines().last().unwrap_or_default().to_owned()
@@ -340,5 +348,32 @@ fn a_job_is_made_and_waited_for() {
             $ kubectl delete job one
             job.batch "one" deleted
         "#]],
+    );
+}
+
+#[test]
+fn a_cron_job_is_run_by_hand() {
+    let Some(world) = World::start("cron") else { return };
+    world.run("create cronjob tick --image=busybox --schedule=0~0~1~1~* -- true");
+    world.check(
+        &[
+            "create job now --from=cronjob/tick",
+            "wait --for=condition=complete job/now --timeout=60s",
+            "get cronjob -o wide",
+            "patch cronjob tick -p {\"spec\":{\"timeZone\":\"Europe/Berlin\",\"suspend\":true}}",
+            "get cronjob tick",
+            "describe cronjob tick",
+        ],
+        expect![[r#""#]],
+    );
+    let of = |spec: &str| world.refused(&format!("patch cronjob tick -p {{\"spec\":{spec}}}"));
+    expect![[r#""#]].assert_eq(
+        &[
+            of(r#"{"schedule":"61~*~*~*~*"}"#),
+            of(r#"{"schedule":"TZ=UTC~0~*~*~*~*"}"#),
+            of(r#"{"timeZone":"Mars/Base"}"#),
+            of(r#"{"concurrencyPolicy":"Maybe"}"#),
+        ]
+        .concat(),
     );
 }

@@ -22,6 +22,8 @@ pub(crate) static DEPLOYMENTS: Gvr = Gvr::new("apps", "v1", "deployments");
 pub(crate) static DAEMON_SETS: Gvr = Gvr::new("apps", "v1", "daemonsets");
 pub(crate) static STATEFUL_SETS: Gvr = Gvr::new("apps", "v1", "statefulsets");
 pub(crate) static CLAIMS: Gvr = Gvr::new("", "v1", "persistentvolumeclaims");
+pub(crate) static VOLUMES: Gvr = Gvr::new("", "v1", "persistentvolumes");
+pub(crate) static CLASSES: Gvr = Gvr::new("storage.k8s.io", "v1", "storageclasses");
 pub(crate) static REVISIONS: Gvr = Gvr::new("apps", "v1", "controllerrevisions");
 pub(crate) static NODES: Gvr = Gvr::new("", "v1", "nodes");
 pub(crate) static BUDGETS: Gvr = Gvr::new("policy", "v1", "poddisruptionbudgets");
@@ -39,6 +41,8 @@ pub(crate) const ORPHANS: usize = 1;
 pub(crate) const TRACKED: usize = 2;
 /// The index of pods by the node that they are on.
 pub(crate) const BY_NODE: usize = 3;
+/// The index of pods by the claims that they want.
+pub(crate) const CLAIMED: usize = 4;
 
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -58,6 +62,8 @@ pub(crate) struct Context {
     pub(crate) daemon_sets: Cache<Value>,
     pub(crate) stateful_sets: Cache<Value>,
     pub(crate) claims: Cache<Value>,
+    pub(crate) volumes: Cache<Value>,
+    pub(crate) classes: Cache<Value>,
     pub(crate) revisions: Cache<Value>,
     pub(crate) nodes: Cache<Value>,
     pub(crate) budgets: Cache<Value>,
@@ -101,7 +107,7 @@ impl Context {
             pods: Cache::start(
                 of(),
                 PODS.clone(),
-                vec![managed, unmanaged, crate::job::tracked, on_node],
+                vec![managed, unmanaged, crate::job::tracked, on_node, crate::volume::claimed],
             ),
             services: Cache::start(of(), SERVICES.clone(), vec![]),
             slices: Cache::start(of(), SLICES.clone(), vec![service_name]),
@@ -114,6 +120,8 @@ impl Context {
             daemon_sets: Cache::start(of(), DAEMON_SETS.clone(), vec![]),
             stateful_sets: Cache::start(of(), STATEFUL_SETS.clone(), vec![]),
             claims: Cache::start(of(), CLAIMS.clone(), vec![]),
+            volumes: Cache::start(of(), VOLUMES.clone(), vec![]),
+            classes: Cache::start(of(), CLASSES.clone(), vec![]),
             revisions: Cache::start(of(), REVISIONS.clone(), vec![managed, unmanaged]),
             nodes: Cache::start(of(), NODES.clone(), vec![]),
             budgets: Cache::start(of(), BUDGETS.clone(), vec![]),
@@ -139,6 +147,8 @@ impl Context {
             &self.daemon_sets,
             &self.stateful_sets,
             &self.claims,
+            &self.volumes,
+            &self.classes,
             &self.revisions,
             &self.nodes,
             &self.budgets,
@@ -212,6 +222,23 @@ impl Context {
 /// made. Every write of a kind comes to its cache, so the wait ends when the cluster answers again, and before that there is nothing to do.
 pub(crate) async fn reach<T>(cache: &Cache<T>, revision: u64) {
     cache.reached(revision).await;
+}
+
+/// Whether an object may take others in, as the server has it now. A cache may not know yet that it goes and lets go of what it has: whoever
+/// takes that in again then loses it to the garbage collector.
+pub(crate) async fn may_adopt(
+    context: &Context,
+    gvr: &Gvr,
+    item: &Item<Value>,
+) -> Result<bool, Status> {
+    match context.cluster.get(gvr.at(&item.meta.namespace, &item.meta.name)).await {
+        Ok(now) => {
+            let meta = &now["metadata"];
+            Ok(meta["uid"] == *item.meta.uid && meta.get("deletionTimestamp").is_none())
+        }
+        Err(status) if status.code == 404 => Ok(false),
+        Err(status) => Err(status),
+    }
 }
 
 /// What becomes of a key by how its work ended. Another writer's victory and an object that is gone are tried anew like everything else.

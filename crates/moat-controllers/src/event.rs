@@ -29,6 +29,9 @@ pub(crate) struct Event {
     pub(crate) message: String,
 }
 
+/// What is told of an object: whether it is a warning, the reason, the message.
+pub(crate) type Told = (bool, &'static str, String);
+
 /// Where events are handed in.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder(mpsc::Sender<Event>);

@@ -1,6 +1,6 @@
 //! The templates that a DaemonSet or a StatefulSet had, as ControllerRevisions: what `kubectl rollout history` and `undo` read.
 
-use crate::context::{Context, OF, ORPHANS, REVISIONS, reach};
+use crate::context::{Context, OF, ORPHANS, REVISIONS, may_adopt, reach};
 use crate::json::{number, owners_but, revision, set};
 use crate::pods::{Maker, reference};
 use crate::selector::selects;
@@ -31,12 +31,16 @@ pub(crate) fn template(revision: &Item<Value>) -> Value {
 /// Takes in revisions that a set of the same name left behind, as `kubectl delete --cascade=orphan` does.
 async fn adopt(context: &Context, maker: &Maker, item: &Item<Value>) -> Result<(), Status> {
     let prefix = format!("{}-", item.meta.name);
-    for one in context.revisions.by(ORPHANS, &item.meta.namespace) {
-        let matches = one.meta.name.starts_with(&prefix)
-            && selects(&item.value["spec"]["selector"], &one.meta.labels);
-        if !matches || one.meta.is_deleting() {
-            continue;
-        }
+    let mut orphans = context.revisions.by(ORPHANS, &item.meta.namespace);
+    orphans.retain(|one| {
+        one.meta.name.starts_with(&prefix)
+            && !one.meta.is_deleting()
+            && selects(&item.value["spec"]["selector"], &one.meta.labels)
+    });
+    if orphans.is_empty() || !may_adopt(context, maker.gvr, item).await? {
+        return Ok(());
+    }
+    for one in orphans {
         let mut owners = owners_but(&one.meta, &item.meta.uid);
         owners.push(reference(maker, &item.meta));
         let patch = json!({ "metadata": {

@@ -4,9 +4,9 @@
 //! until the caches have what it wrote. Plans are tested without a cluster.
 //!
 //! Here: namespaces, default ServiceAccounts and the root certificate, garbage, ReplicaSets and ReplicationControllers, Deployments, Jobs,
-//! CronJobs, DaemonSets, StatefulSets, nodes that are lost and the pods on them, disruption budgets, what quotas count, requests for
-//! certificates, endpoints of Services. Other kinds are stored and nothing is done about them. A DaemonSet that asks for `maxSurge` is not
-//! rolled; an event on it says so.
+//! CronJobs, DaemonSets, StatefulSets, claims and volumes, nodes that are lost and the pods on them, disruption budgets, what quotas count,
+//! requests for certificates, endpoints of Services. Other kinds are stored and nothing is done about them. A DaemonSet that asks for
+//! `maxSurge` is not rolled; an event on it says so.
 
 mod account;
 mod certificate;
@@ -33,14 +33,18 @@ mod sweep;
 #[cfg(test)]
 mod testing;
 mod timing;
+mod volume;
 
 use context::Context;
 use jiff::Timestamp;
 use moat_informer::Cluster;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 pub use timing::Timing;
 use tokio::task::JoinSet;
+
+pub use volume::PROVISIONER;
 
 /// How controllers are started.
 #[derive(Clone, Debug)]
@@ -55,6 +59,8 @@ pub struct Options {
     pub n_writes: usize,
     /// How long is waited for what may pass.
     pub timing: Timing,
+    /// Where volumes are made for claims of a class whose provisioner is [`PROVISIONER`]; without a directory none are.
+    pub volumes: Option<PathBuf>,
     /// What time it is for CronJobs.
     pub clock: Clock,
 }
@@ -95,6 +101,7 @@ impl Default for Options {
             n_workers: 4,
             n_writes: 16,
             timing: Timing::default(),
+            volumes: None,
             clock: Clock::default(),
         }
     }
@@ -125,6 +132,7 @@ pub fn start(cluster: Arc<dyn Cluster>, options: Options) -> Handle {
     node::start(&context, &mut tasks);
     daemon::start(&context, &mut tasks);
     stateful::start(&context, &mut tasks);
+    volume::start(&context, &mut tasks);
     job::start(&context, &mut tasks);
     cron::start(&context, &mut tasks);
     endpoint::start(&context, &mut tasks);

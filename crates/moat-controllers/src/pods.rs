@@ -1,6 +1,6 @@
 //! Pods of a kind that makes pods: followed, taken in, made, deleted.
 
-use crate::context::{Context, OF, ORPHANS, PODS, path, reach};
+use crate::context::{Context, OF, ORPHANS, PODS, may_adopt, path, reach};
 use crate::event::{Event, about};
 use crate::json::{owners_but, revision, set};
 use crate::pod::PodItem;
@@ -93,11 +93,15 @@ pub(crate) async fn claim(
         written = written.max(own(context, maker, &pod, owners, false).await?);
     }
     if !item.meta.is_deleting() {
-        for pod in context.pods.by(ORPHANS, &item.meta.namespace) {
+        let mut orphans = context.pods.by(ORPHANS, &item.meta.namespace);
+        orphans.retain(|pod| {
             let free = !pod.meta.is_deleting() && !pod.value.is_over();
-            if !free || !(maker.matches)(&item.value, &pod.meta) {
-                continue;
-            }
+            free && (maker.matches)(&item.value, &pod.meta)
+        });
+        if !orphans.is_empty() && !may_adopt(context, maker.gvr, item).await? {
+            orphans.clear();
+        }
+        for pod in orphans {
             let mut owners = owners_but(&pod.meta, &item.meta.uid);
             owners.push(reference(maker, &item.meta));
             written = written.max(own(context, maker, &pod, owners, true).await?);

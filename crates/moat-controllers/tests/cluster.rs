@@ -5,6 +5,8 @@
 mod cron;
 #[path = "cluster/stateful.rs"]
 mod stateful;
+#[path = "cluster/volume.rs"]
+mod volume;
 
 use moat_apiserver::{
     Client, DeleteOptions, Gvr, Options, PatchType, Propagation, Running, Selection, Server, User,

@@ -5,12 +5,12 @@ mod plan;
 mod tests;
 
 use crate::context::{CRON_JOBS, Context, JOBS, OF, path, reach, work};
-use crate::event::{Event, about};
+use crate::event::{Event, Told, about};
 use crate::json::{list, revision, set, time};
 use moat_apiserver::{DeleteOptions, Propagation, Status};
 use moat_informer::{Done, Item, Queue};
 use moat_store::Path;
-use plan::{JobItem, Plan, Snapshot, Told, plan};
+use plan::{JobItem, Plan, Snapshot, plan};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! What a CronJob needs: a Job whose time has come, old Jobs gone, a true status.
 
+use crate::event::Told;
 use crate::json::{list, number, seconds, set, text, time};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -24,9 +25,6 @@ pub(super) struct Snapshot<'a> {
     /// Seconds since 1970.
     pub(super) now: i64,
 }
-
-/// What is told: whether it is a warning, the reason, the message.
-pub(super) type Told = (bool, &'static str, String);
 
 /// What is to be done, in this order.
 #[derive(Debug, Default)]

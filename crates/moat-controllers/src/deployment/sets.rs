@@ -1,7 +1,7 @@
 //! The ReplicaSets of a Deployment: taken in, made, numbered, resized.
 
 use super::plan::{self, DESIRED, HASH, REVISION, SetItem, Wanted};
-use crate::context::{Context, OF, ORPHANS, REPLICA_SETS, reach};
+use crate::context::{Context, DEPLOYMENTS, OF, ORPHANS, REPLICA_SETS, may_adopt, reach};
 use crate::event::{Event, about};
 use crate::json::{annotation, number, owners_but, revision, set, text};
 use crate::selector::selects;
@@ -32,11 +32,13 @@ fn reference(item: &Item<Value>) -> Value {
 pub(super) async fn claim(context: &Context, item: &Item<Value>) -> Result<Vec<SetItem>, Status> {
     let mut written = 0;
     if !item.meta.is_deleting() {
-        for set in context.replica_sets.by(ORPHANS, &item.meta.namespace) {
-            if set.meta.is_deleting() || !selects(&item.value["spec"]["selector"], &set.meta.labels)
-            {
-                continue;
-            }
+        let mut orphans = context.replica_sets.by(ORPHANS, &item.meta.namespace);
+        let selector = &item.value["spec"]["selector"];
+        orphans.retain(|set| !set.meta.is_deleting() && selects(selector, &set.meta.labels));
+        if !orphans.is_empty() && !may_adopt(context, &DEPLOYMENTS, item).await? {
+            orphans.clear();
+        }
+        for set in orphans {
             let mut owners = owners_but(&set.meta, &item.meta.uid);
             owners.push(reference(item));
             let patch = json!({ "metadata": {
