@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn definitions_and_namespaces_come_first() {
         let all = read(
-            "{apiVersion: v1, kind: Pod, metadata: {name: p}}\n---\n{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Namespace, metadata: {name: n}}, {apiVersion: v1, kind: Secret, metadata: {generateName: s-}}]}\n---\n{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: d}}\n",
+            "{apiVersion: v1, kind: Pod, metadata: {name: p}}\n---\n{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Namespace, metadata: {name: team}}, {apiVersion: v1, kind: Secret, metadata: {generateName: s-}}]}\n---\n{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: d}}\n",
         );
         let kinds: Vec<String> = all
             .unwrap()
@@ -203,6 +203,10 @@ mod tests {
         let faults =
             read("{apiVersion: v1, kind: Pod}\n---\n{kind: Pod, metadata: {name: p}}\n---\na: [\n")
                 .unwrap_err();
-        expect![[r#""#]].assert_eq(&faults.to_string());
+        expect![[r#"
+            all.yaml:6:1: a value is missing here
+            all.yaml:1: Pod without metadata.name
+            all.yaml:3: no apiVersion, so that nobody knows what it is"#]]
+        .assert_eq(&faults.to_string());
     }
 }
