@@ -430,12 +430,12 @@ async fn a_job_runs_each_index_once_and_goes() {
     world.until(&PODS, "default", <[Value]>::is_empty).await;
     let spec = json!({ "completionMode": "Indexed", "completions": 1, "backoffLimitPerIndex": 1 });
     world.client.create(JOBS.at("default", ""), job("l", spec)).await.unwrap();
-    let fail = async |n: usize| {
+    let fail = async |failures: &str| {
         let of = |all: &[Value]| {
             let mut own = all.iter().filter(|pod| pod["status"]["phase"] == "Running");
             own.find(|pod| {
                 pod["metadata"]["annotations"]["batch.kubernetes.io/job-index-failure-count"]
-                    == n.to_string()
+                    == failures
             })
             .map(name)
         };
@@ -448,8 +448,8 @@ async fn a_job_runs_each_index_once_and_goes() {
         world.client.patch(at, PatchType::Merge, &status).await.unwrap();
     };
     // The only index fails, is tried once more, and fails for good.
-    fail(0).await;
-    fail(1).await;
+    fail("0").await;
+    fail("1").await;
     let jobs = world
         .until(&JOBS, "default", |all| {
             all[0]["status"]["conditions"].as_array().is_some_and(|all| all.len() == 2)
