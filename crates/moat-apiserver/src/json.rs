@@ -1,6 +1,7 @@
 //! Reads JSON bodies and says which keys occur twice, which a plain parser loses.
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
@@ -8,14 +9,60 @@ use std::fmt;
 pub(crate) fn parse(bytes: &[u8]) -> Result<(Value, Vec<String>), String> {
     let mut duplicates = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let node = Node { path: String::new(), duplicates: &mut duplicates };
+    let node = Node { place: Place::TOP, duplicates: &mut duplicates };
     let value = node.deserialize(&mut deserializer).map_err(|error| error.to_string())?;
     deserializer.end().map_err(|error| error.to_string())?;
     Ok((value, duplicates))
 }
 
+/// A place in a value, on the way to it: nothing is written down until somebody wants to know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    above: Option<&'a Place<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step<'a> {
+    Top,
+    Field(&'a str),
+    Item(usize),
+}
+
+impl<'a> Place<'a> {
+    /// The value itself.
+    pub(crate) const TOP: Place<'static> = Place { above: None, step: Step::Top };
+
+    pub(crate) fn field(&'a self, name: &'a str) -> Self {
+        Self { above: Some(self), step: Step::Field(name) }
+    }
+
+    pub(crate) fn item(&'a self, at: usize) -> Self {
+        Self { above: Some(self), step: Step::Item(at) }
+    }
+
+    /// `spec.ports[0].name`.
+    pub(crate) fn path(&self) -> String {
+        let above = self.above.map(Place::path).unwrap_or_default();
+        match self.step {
+            Step::Top => above,
+            Step::Field(name) => join(&above, name),
+            Step::Item(at) => format!("{above}[{at}]"),
+        }
+    }
+
+    /// `spec.ports.name`.
+    pub(crate) fn names(&self) -> String {
+        let above = self.above.map(Place::names).unwrap_or_default();
+        match self.step {
+            Step::Top | Step::Item(_) => above,
+            Step::Field(name) => join(&above, name),
+        }
+    }
+}
+
 struct Node<'a> {
-    path: String,
+    place: Place<'a>,
     duplicates: &'a mut Vec<String>,
 }
 
@@ -65,8 +112,8 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
         loop {
-            let path = format!("{}[{}]", self.path, items.len());
-            match access.next_element_seed(Node { path, duplicates: &mut *self.duplicates })? {
+            let place = self.place.item(items.len());
+            match access.next_element_seed(Node { place, duplicates: &mut *self.duplicates })? {
                 Some(item) => items.push(item),
                 None => return Ok(Value::Array(items)),
             }
@@ -76,12 +123,20 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            let path = join(&self.path, &key);
-            if map.contains_key(&key) {
-                self.duplicates.push(path.clone());
+            let place = self.place.field(&key);
+            let n_before = self.duplicates.len();
+            let value =
+                access.next_value_seed(Node { place, duplicates: &mut *self.duplicates })?;
+            match map.entry(key) {
+                Entry::Vacant(slot) => {
+                    slot.insert(value);
+                }
+                Entry::Occupied(mut slot) => {
+                    // It stands before what is inside it.
+                    self.duplicates.insert(n_before, self.place.field(slot.key()).path());
+                    slot.insert(value);
+                }
             }
-            let value = access.next_value_seed(Node { path, duplicates: &mut *self.duplicates })?;
-            map.insert(key, value);
         }
         if map.len() > KEYS_MAX {
             return Err(A::Error::custom(format!("an object of more than {KEYS_MAX} keys")));
@@ -107,6 +162,8 @@ mod tests {
         let (value, twice) = parse(br#"{"a":{"b":1,"b":2},"c":[{"d":1,"d":2}],"a":3}"#).unwrap();
         assert_eq!(value.to_string(), r#"{"a":3,"c":[{"d":2}]}"#);
         assert_eq!(twice, ["a.b", "c[0].d", "a"]);
+        let (_, twice) = parse(br#"{"a":1,"a":{"b":1,"b":2}}"#).unwrap();
+        assert_eq!(twice, ["a", "a.b"]);
     }
 
     #[test]

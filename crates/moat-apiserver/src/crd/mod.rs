@@ -20,7 +20,7 @@ mod value;
 
 use crate::kinds::Kind;
 use crate::object::{list, text};
-use crate::schema::Schema;
+use crate::schema::{Schema, Type, common_field};
 use crate::status::Cause;
 use serde_json::{Map, Value, json};
 
@@ -50,6 +50,8 @@ pub(crate) struct Custom {
     typed: Map<String, Value>,
     /// What the schema says in CEL.
     rules: Option<rules::Rules>,
+    /// The same again, as checks and patches walk it.
+    schema_type: Type,
     /// Columns besides the name.
     pub(crate) columns: Vec<Column>,
     /// Where `scale` finds its numbers and its selector.
@@ -84,8 +86,10 @@ impl Custom {
             status: pointer(text(sub, "/statusReplicasPath")),
             selector: Some(pointer(text(sub, "/labelSelectorPath"))),
         });
+        let typed = typed(&schema, kind);
         Self {
-            typed: typed(&schema, kind),
+            schema_type: Type::of(&typed),
+            typed,
             columns: columns::of(list(version, "/additionalPrinterColumns")),
             rules: rules::Rules::of(&schema),
             schema,
@@ -97,7 +101,7 @@ impl Custom {
 
     /// The type of the objects, in the shape of the built-in ones.
     pub(crate) fn schema(&self) -> Schema<'_> {
-        Schema::of(&self.typed)
+        Schema::of(&self.schema_type)
     }
 
     /// The definition for OpenAPI documents.
@@ -146,7 +150,7 @@ fn typed(schema: &Value, kind: &Kind) -> Map<String, Value> {
     if !keeps || schema["properties"].is_object() {
         let fields = crate::object::map_mut(&mut typed, "properties");
         for field in ["apiVersion", "kind"] {
-            let own = Schema::of_kind("", "v1", "ConfigMap").field_value(field);
+            let own = common_field(field);
             fields.insert(field.to_owned(), own.unwrap_or_else(|| json!({ "type": "string" })));
         }
         let metadata = json!({ "$ref": "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta" });

@@ -130,12 +130,16 @@ fn typed(
     if let Some(why) = findings.wrong_type {
         return Err(refuse(&why));
     }
+    // What has no unknown fields has nothing to drop.
+    let prunes = !findings.unknown.is_empty();
     let mut strict = findings.unknown;
     strict.extend(duplicates.iter().map(|path| format!("duplicate field {path:?}")));
     if validation == Validation::Strict && !strict.is_empty() {
         return Err(refuse(&format!("strict decoding error: {}", strict.join(", "))));
     }
-    prune(schema, &mut value);
+    if prunes {
+        prune(schema, &mut value);
+    }
     drop_nulls(&mut value);
     Ok((value, warnings(strict, validation)))
 }

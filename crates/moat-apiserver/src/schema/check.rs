@@ -1,7 +1,7 @@
 //! Holds a body against its type: fields that the type does not have, and values of another type, in the words of upstream's decoder.
 
-use super::{DEFINITIONS, Schema};
-use crate::json::join;
+use super::Schema;
+use crate::json::Place;
 use serde_json::Value;
 
 /// What was found.
@@ -15,43 +15,34 @@ pub(crate) struct Findings {
 
 /// Checks a body against the type of its kind.
 pub(crate) fn check(schema: Schema<'_>, value: &Value) -> Findings {
-    let mut walk = Walk::default();
-    walk.value(schema, value, "", "", "");
-    walk.findings
+    let mut findings = Findings::default();
+    findings.value(schema, value, Place::TOP, "");
+    findings
 }
 
-#[derive(Debug, Default)]
-struct Walk {
-    findings: Findings,
-}
-
-impl Walk {
-    /// `path` names the place with indexes, `plain` without, as the two decoders upstream do; `owner` is the type that has the field.
-    fn value(&mut self, schema: Schema<'_>, value: &Value, path: &str, plain: &str, owner: &str) {
-        if !schema.is_known() || value.is_null() {
-            return;
-        }
-        let resolved = schema.resolved();
-        let name = schema.reference().unwrap_or_else(|| definition_name(schema));
-        let wrong = match (resolved.text("type"), value) {
+impl Findings {
+    /// The two decoders upstream name a place with indexes and without; `owner` is the type that has the field.
+    fn value(&mut self, schema: Schema<'_>, value: &Value, place: Place<'_>, owner: &str) {
+        let Some(resolved) = schema.resolved() else { return };
+        let wrong = match (resolved.kind, value) {
+            (_, Value::Null) | ("", _) => false,
             ("object", Value::Object(map)) => {
-                let own = simple(name);
-                let known = resolved.properties();
+                let known = resolved.fields.is_some();
+                let owner = if known { simple(&resolved.name) } else { owner };
                 for (key, inner) in map {
-                    let below = resolved.field(key);
-                    let inner_path = join(path, key);
+                    let below = schema.field(key);
                     if below.is_known() {
-                        let owner = if known.is_some() { own } else { owner };
-                        self.value(below, inner, &inner_path, &join(plain, key), owner);
-                    } else if known.is_some() {
-                        self.findings.unknown.push(format!("unknown field {inner_path:?}"));
+                        self.value(below, inner, place.field(key), owner);
+                    } else if known {
+                        let path = place.field(key).path();
+                        self.unknown.push(format!("unknown field {path:?}"));
                     }
                 }
                 false
             }
             ("array", Value::Array(items)) => {
                 for (at, item) in items.iter().enumerate() {
-                    self.value(schema.items(), item, &format!("{path}[{at}]"), plain, owner);
+                    self.value(schema.items(), item, place.item(at), owner);
                 }
                 false
             }
@@ -59,35 +50,26 @@ impl Walk {
             | ("boolean", Value::Bool(_))
             | ("number", Value::Number(_)) => false,
             ("string", Value::Number(_)) => {
-                !matches!(resolved.text("format"), "int-or-string" | "quantity")
+                !matches!(&*resolved.format, "int-or-string" | "quantity")
             }
             ("integer", Value::Number(number)) => {
                 let whole = number.as_i64();
-                let small = resolved.text("format") != "int32";
+                let small = &*resolved.format != "int32";
                 !whole.is_some_and(|whole| small || i32::try_from(whole).is_ok())
             }
-            ("" | "number", _) => false,
+            ("number", _) => false,
             _ => true,
         };
-        if wrong && self.findings.wrong_type.is_none() {
-            let place =
-                if owner.is_empty() { plain.to_owned() } else { format!("{owner}.{plain}") };
-            self.findings.wrong_type = Some(format!(
+        if wrong && self.wrong_type.is_none() {
+            let plain = place.names();
+            let place = if owner.is_empty() { plain } else { format!("{owner}.{plain}") };
+            self.wrong_type = Some(format!(
                 "json: cannot unmarshal {} into Go struct field {place} of type {}",
                 json_type(value),
                 go_type(schema)
             ));
         }
     }
-}
-
-/// The key of a definition that is held by value: only kinds are, at the top.
-fn definition_name(schema: Schema<'_>) -> &'static str {
-    let Some(map) = schema.0 else { return "" };
-    let found = DEFINITIONS
-        .iter()
-        .find(|(_, definition)| definition.as_object().is_some_and(|own| std::ptr::eq(own, map)));
-    found.map_or("", |(name, _)| name)
 }
 
 /// `DeploymentSpec` of `io.k8s.api.apps.v1.DeploymentSpec`.
@@ -112,12 +94,13 @@ fn json_type(value: &Value) -> String {
 
 /// The type as Go writes it; clients' users know these names from every other server.
 fn go_type(schema: Schema<'_>) -> String {
-    if let Some(name) = schema.reference() {
+    let Some(own) = schema.0 else { return String::new() };
+    if let Some(name) = &own.reference {
         let mut parts = name.rsplit('.');
         let (kind, package) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         return format!("{package}.{kind}");
     }
-    match (schema.text("type"), schema.text("format")) {
+    match (own.kind, &*own.format) {
         ("string", "byte") => "[]uint8".to_owned(),
         ("string", _) => "string".to_owned(),
         ("boolean", _) => "bool".to_owned(),
@@ -125,8 +108,7 @@ fn go_type(schema: Schema<'_>) -> String {
         ("integer", _) => "int32".to_owned(),
         ("array", _) => format!("[]{}", go_type(schema.items())),
         ("object", _) => {
-            let any =
-                schema.0.and_then(|map| map.get("additionalProperties")).and_then(Value::as_object);
+            let any = own.any.as_deref();
             format!(
                 "map[string]{}",
                 any.map_or("string".to_owned(), |any| go_type(Schema(Some(any))))

@@ -3,7 +3,8 @@
 //! kubectl reads them for three things: whether the server checks fields itself (a `fieldValidation` parameter on PATCH), how to merge a patch
 //! (merge keys), and what to say in `explain`. Paths, parameters and schemas here say what this server does, and no more.
 
-use super::{DEFINITIONS, PACKED};
+use super::types::kinds_of;
+use super::{PACKED, definitions};
 use crate::kinds::{Kind, Snapshot};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -46,11 +47,12 @@ pub(crate) fn document(kinds: &Snapshot, path: &str) -> Option<(Value, String)> 
         let version = versions.into_iter().find(|version| path_of(group, version) == path)?;
         Some((group, version))
     })?;
+    let definitions = definitions();
     let mut paths = Map::new();
     let mut wanted = BTreeSet::new();
     let mut customs = Map::new();
     for kind in kinds.of_version(group, version) {
-        let schema = schema_name(kind);
+        let schema = schema_name(&definitions, kind);
         match (&kind.custom, &schema) {
             (Some(custom), Some(name)) => {
                 let own = rewritten(&custom.typed().clone().into(), &mut wanted);
@@ -62,7 +64,7 @@ pub(crate) fn document(kinds: &Snapshot, path: &str) -> Option<(Value, String)> 
     }
     wanted.insert("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions".to_owned());
     wanted.insert("io.k8s.apimachinery.pkg.apis.meta.v1.Status".to_owned());
-    let mut schemas = schemas(wanted);
+    let mut schemas = schemas(&definitions, wanted);
     schemas.extend(customs);
     let body = json!({
         "openapi": "3.0.0",
@@ -73,21 +75,15 @@ pub(crate) fn document(kinds: &Snapshot, path: &str) -> Option<(Value, String)> 
     Some((body, hash(path, kinds.of_version(group, version))))
 }
 
-pub(super) fn schema_name(kind: &Kind) -> Option<String> {
+pub(super) fn schema_name(definitions: &Map<String, Value>, kind: &Kind) -> Option<String> {
     if kind.custom.is_some() {
         // `com.example.v1.Widget`, as upstream names them.
         let group: Vec<&str> = kind.group.split('.').rev().collect();
         return Some(format!("{}.{}.{}", group.join("."), kind.version, kind.kind));
     }
-    let found = DEFINITIONS.iter().find(|(name, definition)| {
-        name.ends_with(&kind.kind)
-            && definition["x-kubernetes-group-version-kind"].as_array().is_some_and(|all| {
-                all.iter().any(|gvk| {
-                    gvk["group"] == kind.group
-                        && gvk["version"] == kind.version
-                        && gvk["kind"] == kind.kind
-                })
-            })
+    let gvk = (kind.group.as_str(), kind.version.as_str(), kind.kind.as_str());
+    let found = definitions.iter().find(|(name, definition)| {
+        name.ends_with(&kind.kind) && kinds_of(definition).any(|own| own == gvk)
     });
     found.map(|(name, _)| name.clone())
 }
@@ -179,10 +175,10 @@ fn operation(kind: &Kind, schema: Option<&str>, method: &str, action: &str) -> V
 }
 
 /// Definitions with all that they refer to, as OpenAPI v3 writes them.
-fn schemas(mut wanted: BTreeSet<String>) -> Map<String, Value> {
+fn schemas(definitions: &Map<String, Value>, mut wanted: BTreeSet<String>) -> Map<String, Value> {
     let mut schemas = Map::new();
     while let Some(name) = wanted.pop_first() {
-        let Some(definition) = DEFINITIONS.get(&name) else { continue };
+        let Some(definition) = definitions.get(&name) else { continue };
         let mut below = BTreeSet::new();
         schemas.insert(name, rewritten(definition, &mut below));
         wanted.extend(below.into_iter().filter(|name| !schemas.contains_key(name)));

@@ -3,7 +3,7 @@
 //! It says what the documents of v3 say. What v2 has no words for (alternatives, null) is left out of the kinds that clients define, as upstream does:
 //! a client that checked by it would refuse what the server takes.
 
-use super::DEFINITIONS;
+use super::definitions as published;
 use super::gnostic::{V2_PROTOBUF, encoded, wants_protobuf};
 use super::openapi::{describe, hash, schema_name};
 use crate::api::Reply;
@@ -32,10 +32,11 @@ pub(crate) fn reply_v2(kinds: &Snapshot, accept: &str, known: &str) -> Result<Re
 
 /// The document.
 fn document_v2(kinds: &Snapshot) -> Value {
+    let published = published();
     let (mut paths, mut definitions, mut wanted) = (Map::new(), Map::new(), BTreeSet::new());
     for served in kinds.all() {
         let kind = &served.kind;
-        let name = schema_name(kind);
+        let name = schema_name(&published, kind);
         match (&kind.custom, &name) {
             (Some(custom), Some(name)) => {
                 let own = plain(&Value::from(custom.typed().clone()), true, &mut wanted);
@@ -51,7 +52,7 @@ fn document_v2(kinds: &Snapshot) -> Value {
         wanted.insert(format!("io.k8s.apimachinery.pkg.apis.meta.v1.{name}"));
     }
     while let Some(name) = wanted.pop_first() {
-        let Some(definition) = DEFINITIONS.get(&name) else { continue };
+        let Some(definition) = published.get(&name) else { continue };
         let mut below = BTreeSet::new();
         definitions.insert(name, plain(definition, false, &mut below));
         wanted.extend(below.into_iter().filter(|name| !definitions.contains_key(name)));
