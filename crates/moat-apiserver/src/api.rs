@@ -3,10 +3,12 @@
 use crate::advice::Advice;
 use crate::authn::{Authenticator, Peer, impersonate};
 use crate::authorize::{Attributes, Authorize, Decision, User};
+use crate::chunks::Chunks;
 use crate::discovery;
 use crate::encode::{encoded, frames};
 use crate::handle::{self, Call};
 use crate::kinds::{Kinds, Served};
+use crate::lines::Lines;
 use crate::lookup::Lookup;
 use crate::negotiate::{Form, Offer, choose};
 use crate::observe::Seen;
@@ -30,7 +32,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, watch};
 
 /// Bytes of a body, as upstream has it.
 pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
@@ -72,9 +74,22 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) enum Body {
     Whole(Option<Bytes>),
-    Stream(mpsc::Receiver<Bytes>),
+    /// Made as it is sent.
+    Chunks(Chunks),
+    Stream(Lines),
     /// A stream of lines that is sent as frames of protobuf.
-    Frames(mpsc::Receiver<Bytes>),
+    Frames(Lines),
+}
+
+impl Body {
+    /// All of it, unless it is a stream without an end.
+    pub(crate) fn whole(self) -> Result<Bytes, Self> {
+        match self {
+            Self::Whole(bytes) => Ok(bytes.unwrap_or_default()),
+            Self::Chunks(chunks) => Ok(chunks.collect::<Vec<_>>().concat().into()),
+            Self::Stream(_) | Self::Frames(_) => Err(self),
+        }
+    }
 }
 
 impl hyper::body::Body for Body {
@@ -87,11 +102,10 @@ impl hyper::body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Stream(lines) => {
-                lines.poll_recv(context).map(|line| Some(Ok(Frame::data(line?))))
-            }
+            Self::Chunks(chunks) => Poll::Ready(chunks.next().map(|chunk| Ok(Frame::data(chunk)))),
+            Self::Stream(lines) => lines.poll(context).map(|line| Some(Ok(Frame::data(line?)))),
             Self::Frames(lines) => {
-                lines.poll_recv(context).map(|lines| Some(Ok(Frame::data(frames(&lines?)))))
+                lines.poll(context).map(|lines| Some(Ok(Frame::data(frames(&lines?)))))
             }
         }
     }
@@ -104,6 +118,9 @@ impl hyper::body::Body for Body {
         match self {
             Self::Whole(bytes) => {
                 hyper::body::SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
+            }
+            Self::Chunks(chunks) => {
+                chunks.left().map_or_else(Default::default, hyper::body::SizeHint::with_exact)
             }
             Self::Stream(_) | Self::Frames(_) => hyper::body::SizeHint::default(),
         }

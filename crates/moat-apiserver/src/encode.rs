@@ -23,8 +23,12 @@ pub(crate) fn encoded(mut reply: Reply, encoding: Encoding, watch: bool) -> Repl
         };
         return reply;
     }
-    let Body::Whole(Some(bytes)) = &reply.body else { return reply };
-    let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return reply };
+    let bytes = match reply.body.whole() {
+        Ok(bytes) => bytes,
+        Err(body) => return Reply { body, ..reply },
+    };
+    reply.body = Body::Whole(Some(bytes.clone()));
+    let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { return reply };
     let (content_type, body) = match encoding {
         Encoding::Yaml => ("application/yaml", Bytes::from(yaml::write(&value))),
         _ => match sealed(&value) {

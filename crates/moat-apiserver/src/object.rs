@@ -2,6 +2,7 @@
 
 use crate::kinds::Kind;
 use moat_store::{Body, Object};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// A text inside an object by JSON pointer, or nothing.
@@ -75,12 +76,18 @@ pub(crate) fn is_deleting(object: &Value) -> bool {
 
 /// Whether two objects differ in nothing but what every write changes.
 pub(crate) fn same(old: &Value, new: &Value) -> bool {
-    let without = |object: &Value| {
-        let mut object = object.clone();
-        meta_mut(&mut object).shift_remove("resourceVersion");
-        object
+    same_but(old, new, "metadata")
+        && same_but(&old["metadata"], &new["metadata"], "resourceVersion")
+}
+
+/// Whether two maps are the same but for one field.
+pub(crate) fn same_but(left: &Value, right: &Value, field: &str) -> bool {
+    let (Some(left), Some(right)) = (left.as_object(), right.as_object()) else {
+        return left == right;
     };
-    without(old) == without(new)
+    let rest = |map: &Map<String, Value>| map.len() - usize::from(map.contains_key(field));
+    rest(left) == rest(right)
+        && left.iter().all(|(key, value)| key == field || right.get(key) == Some(value))
 }
 
 /// Takes out nulls, which Go's types cannot hold and so never store. Maps inside lists are meant too; a null item of a list stays.
@@ -108,33 +115,42 @@ pub(crate) fn drop_empty_metadata(object: &mut Value) {
 
 /// The bytes that are stored: with kind and metadata first, and a gap into which the store puts the revision.
 pub(crate) fn encode(kind: &Kind, object: &Value) -> Body {
-    let mut text = format!(
+    // Most objects fit, so that writing them is one allocation.
+    let mut bytes = Vec::with_capacity(4096);
+    let head = format!(
         "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{{\"resourceVersion\":\"",
         kind.kind,
         kind.api_version()
     );
-    let gap = text.len();
-    text.push('"');
+    bytes.extend_from_slice(head.as_bytes());
+    let gap = bytes.len();
+    bytes.push(b'"');
     for (key, value) in object["metadata"].as_object().into_iter().flatten() {
         if key != "resourceVersion" {
-            field(&mut text, key, value);
+            field(&mut bytes, key, value);
         }
     }
-    text.push('}');
+    bytes.push(b'}');
     for (key, value) in object.as_object().into_iter().flatten() {
         if !matches!(key.as_str(), "kind" | "apiVersion" | "metadata") {
-            field(&mut text, key, value);
+            field(&mut bytes, key, value);
         }
     }
-    text.push('}');
-    Body::stamped(text, gap)
+    bytes.push(b'}');
+    Body::stamped(bytes, gap)
 }
 
-fn field(text: &mut String, key: &str, value: &Value) {
-    text.push(',');
-    text.push_str(&Value::from(key).to_string());
-    text.push(':');
-    text.push_str(&value.to_string());
+fn field(bytes: &mut Vec<u8>, key: &str, value: &Value) {
+    bytes.push(b',');
+    put(key, bytes);
+    bytes.push(b':');
+    put(value, bytes);
+}
+
+/// Appends a value as JSON.
+pub(crate) fn put<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    // Writing values and texts to memory does not fail.
+    let _ = serde_json::to_writer(out, value);
 }
 
 /// A stored object as a value. What is stored was encoded here, so it can be read; a store that was spoilt gives null.

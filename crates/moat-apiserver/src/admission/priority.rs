@@ -2,6 +2,7 @@
 
 use super::Request;
 use crate::object::{child_mut, meta, number, text};
+use crate::part::Keep;
 use crate::status::Status;
 use serde_json::Value;
 
@@ -61,7 +62,13 @@ pub(super) fn of_pod(
 
 /// The class of pods that name none; of several the lowest.
 fn default_class(request: Request<'_>) -> Option<Value> {
-    let all = request.lookup.list(CLASSES, None);
+    const KEEP: Keep = Keep::Fields(&[
+        ("metadata", Keep::Fields(&[("name", Keep::All)])),
+        ("globalDefault", Keep::All),
+        ("value", Keep::All),
+        ("preemptionPolicy", Keep::All),
+    ]);
+    let all = request.lookup.all_parts(CLASSES, None, &KEEP);
     let defaults = all.into_iter().filter(|class| class["globalDefault"] == true);
     defaults.min_by_key(|class| number(class, "/value").unwrap_or(0))
 }

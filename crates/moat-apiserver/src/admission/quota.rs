@@ -19,7 +19,7 @@ const PER_CLASS: &str = ".storageclass.storage.k8s.io/";
 pub(crate) fn is_counted(request: Request<'_>) -> bool {
     request.kind.namespaced
         && request.subresource.is_none()
-        && !request.lookup.list(QUOTAS, Some(request.namespace)).is_empty()
+        && !request.lookup.has_none(QUOTAS, request.namespace)
 }
 
 /// Refuses what would be more than a quota allows.

@@ -2,6 +2,7 @@
 
 use super::Request;
 use crate::object::{child_mut, list, meta, text};
+use crate::part::Keep;
 use crate::stamp::suffix;
 use crate::status::Status;
 use serde_json::{Map, Value, json};
@@ -10,6 +11,8 @@ const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const VOLUME: &str = "kube-api-access-";
 const MIRROR: &str = "kubernetes.io/config.mirror";
 const ONLY_NAMED: &str = "kubernetes.io/enforce-mountable-secrets";
+/// What is read of an account.
+const KEEP: Keep = Keep::But(&[("metadata", Keep::But(&[("managedFields", Keep::Nothing)]))]);
 
 pub(super) fn service_account(request: Request<'_>, pod: &mut Value) -> Result<(), Status> {
     if pod["metadata"]["annotations"].get(MIRROR).is_some() {
@@ -19,7 +22,7 @@ pub(super) fn service_account(request: Request<'_>, pod: &mut Value) -> Result<(
         "" => "default".to_owned(),
         name => name.to_owned(),
     };
-    let account = request.lookup.get("serviceaccounts", Some(request.namespace), &name);
+    let account = request.lookup.parts("serviceaccounts", Some(request.namespace), &name, &KEEP);
     let account = account.ok_or_else(|| {
         let place = format!("{}/{name}", request.namespace);
         let why =

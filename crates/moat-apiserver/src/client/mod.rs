@@ -6,7 +6,7 @@
 mod names;
 mod read;
 
-use crate::api::{Api, Body, Reply, attributes, call};
+use crate::api::{Api, Reply, attributes, call};
 use crate::authorize::User;
 use crate::handle::{self, Call, Local};
 use crate::kinds::Served;
@@ -220,10 +220,10 @@ impl Client {
         if let Some(value) = reply.value {
             return Ok(value);
         }
-        match reply.body {
-            Body::Whole(Some(bytes)) => serde_json::from_slice(&bytes)
+        match reply.body.whole() {
+            Ok(bytes) if !bytes.is_empty() => serde_json::from_slice(&bytes)
                 .map_err(|error| Status::internal(&format!("an answer that is no JSON: {error}"))),
-            Body::Whole(None) | Body::Stream(_) | Body::Frames(_) => Ok(Value::Null),
+            Ok(_) | Err(_) => Ok(Value::Null),
         }
     }
 

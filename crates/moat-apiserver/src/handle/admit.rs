@@ -5,7 +5,8 @@ use crate::api::Api;
 use crate::kinds::{Kind, Served, Subresource};
 use crate::managed::Write;
 use crate::names;
-use crate::object::{decode, drop_empty_metadata, is_deleting, meta, meta_mut, text};
+use crate::object::{drop_empty_metadata, is_deleting, meta, meta_mut, text};
+use crate::part::field;
 use crate::stamp::{now, suffix, uid};
 use crate::status::{Cause, Status};
 use crate::strategy::{self, Strategy};
@@ -53,7 +54,8 @@ pub(super) fn lives(api: &Api, call: &Call<'_>, name: &str) -> Result<(), Status
     let key = served.key(None, namespace).map_err(|error| super::bad_key(&error))?;
     let found = api.store.get(&key);
     let found = found.ok_or_else(|| Status::not_found(served.kind.about(), namespace))?;
-    if is_deleting(&decode(&found)) {
+    let metadata = field(&found.value, "metadata").unwrap_or_default();
+    if field(metadata, "deletionTimestamp").is_some() {
         let why = format!(
             "unable to create new content in namespace {namespace} because it is being terminated"
         );

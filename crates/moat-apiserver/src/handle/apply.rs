@@ -67,7 +67,7 @@ pub(super) async fn apply(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
                         || exists && status.code == 404 && call.subresource.is_none()) => {}
             Err(status) => return Err(status),
             Ok((object, more)) => {
-                return Ok(send::value(call, form, code, &object)?.warn(warnings).warn(more));
+                return Ok(send::made(call, form, code, object)?.warn(warnings).warn(more));
             }
         }
     }

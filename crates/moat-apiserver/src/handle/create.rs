@@ -2,11 +2,12 @@
 
 use super::admit::Account;
 use super::options::WriteOptions;
+use super::send::Made;
 use super::{Call, admit, body, refused, send};
 use crate::admission;
 use crate::api::{Api, Reply};
 use crate::kinds::Served;
-use crate::object::{decode, encode, meta};
+use crate::object::{encode, meta};
 use crate::status::Status;
 use crate::strategy::allocates;
 use moat_store::{Body, Key, Object, Write, WriteError};
@@ -25,16 +26,17 @@ pub(super) async fn create(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<R
     let write = options.write(call);
     let generates = meta(&object, "name").is_empty() && !meta(&object, "generateName").is_empty();
     let mut tries = if generates { NAME_TRIES } else { 1 };
-    let created = loop {
-        let attempt = once(api, call, object.clone(), options.dry_run, Account::Of(&write)).await;
+    let (created, more) = loop {
         tries -= 1;
+        // The last try needs the object no more.
+        let object = if tries == 0 { object.take() } else { object.clone() };
+        let attempt = once(api, call, object, options.dry_run, Account::Of(&write)).await;
         match attempt {
             Err(status) if status.reason == "AlreadyExists" && 0 < tries => {}
             other => break other?,
         }
     };
-    let (created, more) = created;
-    Ok(send::value(call, form, 201, &created)?.warn(warnings).warn(more))
+    Ok(send::made(call, form, 201, created)?.warn(warnings).warn(more))
 }
 
 pub(super) async fn once(
@@ -43,7 +45,7 @@ pub(super) async fn once(
     mut object: Value,
     dry_run: bool,
     account: Account<'_>,
-) -> Result<(Value, Vec<String>), Status> {
+) -> Result<(Made, Vec<String>), Status> {
     let kind = &*call.served.stored;
     if call.kind().custom.as_ref().is_some_and(|custom| custom.is_ending) {
         let mut status = Status::method_not_allowed(kind.about(), call.verb);
@@ -74,7 +76,7 @@ pub(super) async fn once(
     if dry_run {
         return match api.store.get(&key) {
             Some(_) => Err(Status::already_exists(kind.about(), &name)),
-            None => Ok((object, warnings)),
+            None => Ok((Made { value: object, stored: None }, warnings)),
         };
     }
     let body = encode(kind, &object);
@@ -89,7 +91,7 @@ pub(super) async fn once(
     })?;
     drop(held);
     super::written(api, kind);
-    Ok((decode(&stored), warnings))
+    Ok((Made { value: object, stored: Some(stored) }, warnings))
 }
 
 /// Creates a namespace with its default account, so that pods can be made in it as soon as anybody sees it.

@@ -148,9 +148,9 @@ pub(super) async fn delete(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<R
     let form = call.form()?;
     let kind = call.kind();
     match one(api, call, &call.name, call.namespace.as_deref(), &options).await? {
-        Deleted::Marked(object) => send::value(call, form, 200, &object),
+        Deleted::Marked(object) => send::value(call, form, 200, object),
         Deleted::Gone(object) if strategy::of(kind).returns_deleted => {
-            send::value(call, form, 200, &object)
+            send::value(call, form, 200, object)
         }
         Deleted::Gone(object) => {
             let mut details = Map::new();
@@ -196,7 +196,7 @@ pub(super) async fn delete_collection(
     }
     let mut metadata = Map::new();
     metadata.insert("resourceVersion".to_owned(), api.store.revision().to_string().into());
-    send::list(call, form, &chosen, metadata)
+    send::list(call, form, chosen, metadata)
 }
 
 /// Deletes the object of a call, for a part of the server that answers in its own words.

@@ -57,7 +57,7 @@ pub(super) fn list(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
             metadata.insert("remainingItemCount".to_owned(), remaining.into());
         }
     }
-    send::list(call, form, &objects, metadata)
+    send::list(call, form, objects, metadata)
 }
 
 pub(crate) type Gathered = (Vec<Object>, u64, Option<Path>, usize);

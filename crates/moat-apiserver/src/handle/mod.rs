@@ -33,7 +33,7 @@ use std::sync::Arc;
 pub(crate) use create::{create_all_as_server, create_as_server};
 pub(crate) use list::{gather, selection};
 pub(crate) use options::ListOptions;
-pub(crate) use send::partial;
+pub(crate) use send::{partial, put_partial};
 pub(crate) use watch::seen;
 
 /// A request for a kind.

@@ -57,7 +57,7 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
         Ok((new, Vec::new()))
     })
     .await?;
-    Ok(Reply::json(200, &scale_of(&object, &places)))
+    Ok(Reply::json(200, &scale_of(&object.into_value(), &places)))
 }
 
 /// Where a kind has what a scale is made of.

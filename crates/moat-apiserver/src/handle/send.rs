@@ -2,13 +2,16 @@
 
 use super::Call;
 use crate::api::Reply;
-use crate::kinds::Served;
+use crate::chunks;
 use crate::negotiate::Form;
-use crate::object::decode;
+use crate::object::{decode, meta_mut, put};
+use crate::part::field;
 use crate::status::Status;
-use crate::table::{Include, table};
+use crate::table::{Include, Rows, table};
+use bytes::Bytes;
 use moat_store::Object;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// Which part of its object a row of a table has.
 pub(super) fn include(call: &Call<'_>) -> Result<Include, Status> {
@@ -32,7 +35,36 @@ pub(super) fn stored(
     if call.local.is_none() && form == Form::Object && call.served.is_as_stored() {
         return Ok(Reply::bytes(code, "application/json", object.value.clone()));
     }
-    value(call, form, code, &decode(object))
+    value(call, form, code, decode(object))
+}
+
+/// An object that was written, or would have been.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// As it was given to the store, which adds the revision.
+    pub(super) value: Value,
+    /// As the store has it; none in a dry run.
+    pub(super) stored: Option<Object>,
+}
+
+impl Made {
+    /// The object with its revision, where a decoded one has it.
+    pub(super) fn into_value(self) -> Value {
+        let mut value = self.value;
+        if let Some(stored) = self.stored {
+            let revision = stored.revision.to_string().into();
+            meta_mut(&mut value).shift_insert(0, "resourceVersion".to_owned(), revision);
+        }
+        value
+    }
+}
+
+/// Answers with an object that was written: with the stored bytes, if they are what is wanted.
+pub(super) fn made(call: &Call<'_>, form: Form, code: u16, made: Made) -> Result<Reply, Status> {
+    match &made.stored {
+        Some(object) if call.local.is_none() => stored(call, form, code, object),
+        _ => value(call, form, code, made.into_value()),
+    }
 }
 
 /// Answers with an object as it is stored, but for its form.
@@ -40,20 +72,23 @@ pub(super) fn value(
     call: &Call<'_>,
     form: Form,
     code: u16,
-    object: &Value,
+    object: Value,
 ) -> Result<Reply, Status> {
     if call.local.is_some() {
-        return Ok(Reply { value: Some(object.clone()), ..Reply::json(code, &Value::Null) });
+        let empty = Reply::bytes(code, "application/json", Bytes::new());
+        return Ok(Reply { value: Some(object), ..empty });
     }
     let body = match form {
         Form::Table => {
             let version = object["metadata"]["resourceVersion"].clone();
             let metadata =
                 if version.is_null() { json!({}) } else { json!({ "resourceVersion": version }) };
-            table(&call.served, std::slice::from_ref(object), include(call)?, metadata)
+            let include = include(call)?;
+            let body = table(&call.served, &[object], include, &metadata);
+            return Ok(Reply::bytes(code, "application/json", body));
         }
-        Form::Partial => partial(&call.served.shown(object.clone())),
-        Form::Object | Form::Discovery => call.served.shown(object.clone()),
+        Form::Partial => partial(&call.served.shown(object)),
+        Form::Object | Form::Discovery => call.served.shown(object),
     };
     Ok(Reply::json(code, &body))
 }
@@ -63,54 +98,62 @@ pub(crate) fn partial(object: &Value) -> Value {
     json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] })
 }
 
-/// Answers with a list.
+/// The same of stored bytes, which are not parsed.
+pub(crate) fn put_partial(object: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(
+        b"{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":",
+    );
+    out.extend_from_slice(field(object, "metadata").unwrap_or(b"{}"));
+    out.push(b'}');
+}
+
+/// Answers with a list, which is made while it is sent.
 pub(super) fn list(
     call: &Call<'_>,
     form: Form,
-    objects: &[Object],
+    objects: Vec<Object>,
     metadata: Map<String, Value>,
 ) -> Result<Reply, Status> {
-    match form {
+    let (served, metadata) = (Arc::clone(&call.served), Value::Object(metadata));
+    let as_stored = served.is_as_stored();
+    let body = match form {
         Form::Table => {
-            let values: Vec<Value> = objects.iter().map(decode).collect();
-            let body = table(&call.served, &values, include(call)?, Value::Object(metadata));
-            Ok(Reply::json(200, &body))
+            let include = include(call)?;
+            let head = Rows::new(&served, include).head(&metadata);
+            chunks::list(head, objects, None, move |object, out| {
+                Rows::new(&served, include).row(object, out);
+            })
         }
         Form::Partial => {
-            let items: Vec<Value> =
-                objects.iter().map(|object| partial(&call.served.show(object))).collect();
-            let body = json!({
-                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items,
-            });
-            Ok(Reply::json(200, &body))
+            let head = head("PartialObjectMetadataList", "meta.k8s.io/v1", &metadata);
+            chunks::list(head, objects, None, move |object, out| {
+                if as_stored {
+                    put_partial(&object.value, out);
+                } else {
+                    put(&partial(&served.show(object)), out);
+                }
+            })
         }
         Form::Object | Form::Discovery => {
-            let bytes = joined(&call.served, objects, &Value::Object(metadata));
-            Ok(Reply::bytes(200, "application/json", bytes))
+            let head = head(&served.kind.list, &served.kind.api_version(), &metadata);
+            // Stored bytes one after the other, with commas between them: a list costs a copy and no parsing.
+            let sum: usize = objects.iter().map(|object| object.value.len() + 1).sum();
+            let size = head.len() + sum + 2 - usize::from(!objects.is_empty());
+            let size = as_stored.then_some(size as u64);
+            chunks::list(head, objects, size, move |object, out| {
+                if as_stored {
+                    out.extend_from_slice(&object.value);
+                } else {
+                    put(&served.show(object), out);
+                }
+            })
         }
-    }
+    };
+    Ok(Reply { body, ..Reply::bytes(200, "application/json", Bytes::new()) })
 }
 
-/// Stored bytes one after the other: a list costs a copy and no parsing.
-fn joined(served: &Served, objects: &[Object], metadata: &Value) -> Vec<u8> {
-    let head = format!(
-        "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
-        served.kind.list,
-        served.kind.api_version()
-    );
-    let size: usize = objects.iter().map(|object| object.value.len() + 1).sum();
-    let mut bytes = Vec::with_capacity(head.len() + size + 2);
-    bytes.extend_from_slice(head.as_bytes());
-    for (at, object) in objects.iter().enumerate() {
-        if 0 < at {
-            bytes.push(b',');
-        }
-        if served.is_as_stored() {
-            bytes.extend_from_slice(&object.value);
-        } else {
-            bytes.extend_from_slice(served.show(object).to_string().as_bytes());
-        }
-    }
-    bytes.extend_from_slice(b"]}");
-    bytes
+/// A list before its first item.
+fn head(kind: &str, api_version: &str, metadata: &Value) -> Vec<u8> {
+    format!(r#"{{"kind":"{kind}","apiVersion":"{api_version}","metadata":{metadata},"items":["#)
+        .into_bytes()
 }

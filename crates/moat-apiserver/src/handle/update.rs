@@ -3,6 +3,7 @@
 use super::admit::Account;
 use super::apply::{apply, is_apply};
 use super::options::WriteOptions;
+use super::send::Made;
 use super::{Call, admit, body, find_value, refused, send};
 use crate::admission;
 use crate::api::{Api, Reply};
@@ -11,7 +12,7 @@ use crate::kinds::Subresource;
 use crate::managed::keep_times;
 use crate::negotiate::PATCHES_UNTYPED;
 use crate::object::{
-    child_mut, decode, encode, finalizers, is_deleting, list, meta, meta_mut, number, same,
+    child_mut, encode, finalizers, is_deleting, list, meta, meta_mut, number, same,
 };
 use crate::patch::{Patch, PatchKind};
 use crate::status::Status;
@@ -48,7 +49,7 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
         .await?;
         (changed, [warnings, more].concat())
     };
-    Ok(send::value(call, form, 200, &object)?.warn(warnings))
+    Ok(send::made(call, form, 200, object)?.warn(warnings))
 }
 
 pub(super) fn read_patch(call: &Call<'_>, bytes: &[u8]) -> Result<Patch, Status> {
@@ -68,7 +69,7 @@ pub(super) async fn change(
     dry_run: bool,
     account: Account<'_>,
     make: impl Fn(&Value) -> Result<(Value, Vec<String>), Status>,
-) -> Result<(Value, Vec<String>), Status> {
+) -> Result<(Made, Vec<String>), Status> {
     let kind = &*call.served.stored;
     let mut tries = TRIES;
     loop {
@@ -107,10 +108,10 @@ pub(super) async fn change(
         admit::validate(&call.served, Some(&old), &new)?;
         keep_times(&old, &mut new);
         if same(&old, &new) {
-            return Ok((old, warnings));
+            return Ok((Made { value: old, stored: Some(stored) }, warnings));
         }
         if dry_run {
-            return Ok((new, warnings));
+            return Ok((Made { value: new, stored: None }, warnings));
         }
         let key = call.key()?;
         let expect = Expect::Revision(stored.revision);
@@ -125,7 +126,7 @@ pub(super) async fn change(
             Ok(object) => {
                 drop(held);
                 super::written(api, kind);
-                return Ok((decode(&object), warnings));
+                return Ok((Made { value: new, stored: Some(object) }, warnings));
             }
             Err(WriteError::Conflict { .. }) if !named && 0 < tries => {}
             Err(error) => return Err(refused(call, &error)),

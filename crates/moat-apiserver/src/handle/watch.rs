@@ -5,18 +5,19 @@ use super::options::ListOptions;
 use super::{Call, send};
 use crate::api::{Api, Body, Reply};
 use crate::kinds::Served;
+use crate::lines::{Lines, Sink};
 use crate::negotiate::Form;
 use crate::object::decode;
 use crate::selector::Selector;
 use crate::stamp::random;
 use crate::status::Status;
-use crate::table::{Include, table};
+use crate::table::{Include, Rows, table};
 use bytes::Bytes;
 use moat_store::{Event, EventKind, List, Object, ReadError, Watch};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 /// A watch without a timeout ends after half an hour to an hour, so that a client that is gone unnoticed does not stay for ever.
@@ -75,21 +76,19 @@ pub(super) fn watch(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
         .filter(|seconds| 0 < *seconds)
         .unwrap_or_else(|| SECONDS_MIN + u64::from(u16::from_le_bytes(random())) % SECONDS_MIN);
     let ends_initial = options.send_initial == Some(true) && options.bookmarks;
-    let (to, lines) = mpsc::channel(1);
     let (interval, server) = (api.bookmark_interval, api.closed.clone());
     let kinds = Arc::clone(&api.kinds);
     let served = Arc::clone(&call.served);
-    tokio::spawn(async move {
+    let lines = Lines::of(|to| async move {
         let events = async {
-            if watcher.begin(&first, ends_initial, watch.revision(), &to).await.is_some() {
-                drop(first);
-                watcher.follow(&mut watch, interval, &to).await;
-            }
+            watcher.begin(&first, ends_initial, watch.revision(), &to).await;
+            drop(first);
+            watcher.follow(&mut watch, interval, &to).await;
         };
         tokio::select! {
+            biased;
             () = events => {}
             () = sleep(Duration::from_secs(seconds)) => {}
-            () = to.closed() => {}
             () = ended(server) => {}
             // Its definition changed or went: clients list anew and see what became of it.
             () = kinds.ended(&served) => {}
@@ -140,14 +139,8 @@ pub(crate) fn seen(served: &Served, selector: &Selector, event: &Event) -> Optio
 }
 
 impl Watcher {
-    /// Sends what there is. `None` when the client is gone.
-    async fn begin(
-        &self,
-        objects: &[Object],
-        ends: bool,
-        revision: u64,
-        to: &mpsc::Sender<Bytes>,
-    ) -> Option<()> {
+    /// Sends what there is.
+    async fn begin(&self, objects: &[Object], ends: bool, revision: u64, to: &Sink) {
         for chunk in objects.chunks(256) {
             let mut lines = Vec::new();
             for object in chunk {
@@ -156,17 +149,16 @@ impl Watcher {
                 }
             }
             if !lines.is_empty() {
-                to.send(lines.into()).await.ok()?;
+                to.send(lines.into()).await;
             }
         }
         if ends {
-            to.send(self.bookmark(revision, true).into()).await.ok()?;
+            to.send(self.bookmark(revision, true).into()).await;
         }
-        Some(())
     }
 
     /// Sends events until there are no more.
-    async fn follow(&self, watch: &mut Watch, interval: Duration, to: &mpsc::Sender<Bytes>) {
+    async fn follow(&self, watch: &mut Watch, interval: Duration, to: &Sink) {
         let mut ticks = interval_at(Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -178,13 +170,13 @@ impl Watcher {
                 Ok(events) if events.is_empty() => self.bookmark(watch.revision(), false),
                 Ok(events) => events.iter().flat_map(|event| self.event(event)).collect(),
                 Err(ReadError::Expired(expired)) => {
-                    let _ = to.send(gone(watch.revision(), expired.oldest).into()).await;
+                    to.send(gone(watch.revision(), expired.oldest).into()).await;
                     return;
                 }
                 Err(_) => return,
             };
-            if !lines.is_empty() && to.send(lines.into()).await.is_err() {
-                return;
+            if !lines.is_empty() {
+                to.send(lines.into()).await;
             }
         }
     }
@@ -205,27 +197,44 @@ impl Watcher {
             Some(EventKind::Deleted) => {
                 let mut last = event.previous.as_ref().map(decode).unwrap_or_default();
                 last["metadata"]["resourceVersion"] = event.revision().to_string().into();
-                line("DELETED", self.shown(&last).to_string().as_bytes())
+                line("DELETED", &self.shown(&last))
             }
         }
     }
 
     fn line(&self, name: &str, object: &Object) -> Vec<u8> {
-        if self.form == Form::Object && self.served.is_as_stored() {
-            return line(name, &object.value);
-        }
-        line(name, self.shown(&decode(object)).to_string().as_bytes())
+        let bytes = match self.form {
+            Form::Object if self.served.is_as_stored() => return line(name, &object.value),
+            Form::Table => {
+                let rows = Rows::new(&self.served, self.include);
+                let mut out = rows.head(&json!({ "resourceVersion": object.revision.to_string() }));
+                rows.row(object, &mut out);
+                out.extend_from_slice(b"]}");
+                out
+            }
+            Form::Partial if self.served.is_as_stored() => {
+                let mut out = Vec::new();
+                send::put_partial(&object.value, &mut out);
+                out
+            }
+            Form::Partial | Form::Object | Form::Discovery => self.shown(&decode(object)),
+        };
+        line(name, &bytes)
     }
 
     /// A stored object in the form that is wanted.
-    fn shown(&self, object: &Value) -> Value {
+    fn shown(&self, object: &Value) -> Vec<u8> {
         match self.form {
             Form::Table => {
                 let metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
-                table(&self.served, std::slice::from_ref(object), self.include, metadata)
+                table(&self.served, std::slice::from_ref(object), self.include, &metadata)
             }
-            Form::Partial => send::partial(&self.served.shown(object.clone())),
-            Form::Object | Form::Discovery => self.served.shown(object.clone()),
+            Form::Partial => {
+                send::partial(&self.served.shown(object.clone())).to_string().into_bytes()
+            }
+            Form::Object | Form::Discovery => {
+                self.served.shown(object.clone()).to_string().into_bytes()
+            }
         }
     }
 
@@ -237,12 +246,16 @@ impl Watcher {
             metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
         }
         let object = match self.form {
-            Form::Table => table(&self.served, &[], self.include, metadata),
-            Form::Partial => send::partial(&json!({ "metadata": metadata })),
+            Form::Table => table(&self.served, &[], self.include, &metadata),
+            Form::Partial => {
+                send::partial(&json!({ "metadata": metadata })).to_string().into_bytes()
+            }
             Form::Object | Form::Discovery => json!({
                 "kind": self.served.kind.kind, "apiVersion": self.served.kind.api_version(), "metadata": metadata,
-            }),
+            })
+            .to_string()
+            .into_bytes(),
         };
-        line("BOOKMARK", object.to_string().as_bytes())
+        line("BOOKMARK", &object)
     }
 }

@@ -12,14 +12,15 @@ mod shape;
 mod tests;
 
 use crate::kinds::Kind;
-use crate::object::{drop_nulls, meta, meta_mut};
+use crate::object::{drop_nulls, meta, meta_mut, same_but};
 use crate::schema::Schema;
 use crate::stamp::now;
 use crate::status::{Cause, Status};
 use compare::compare;
 use entries::{Entry, Operation, Who};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use set::{Set, shown};
+use std::sync::Arc;
 
 /// How many managers there are that only update; the oldest become one.
 const UPDATERS_MAX: usize = 10;
@@ -35,7 +36,7 @@ pub(crate) struct Write<'a> {
     /// Which part of the object this path does not write.
     ignored: &'static [&'static str],
     /// What Go has in an object that nobody filled.
-    empty: Value,
+    empty: Arc<Value>,
 }
 
 impl<'a> Write<'a> {
@@ -416,16 +417,6 @@ pub(crate) fn keep_times(old: &Value, new: &mut Value) {
     {
         meta_mut(new).insert(ACCOUNT.to_owned(), before.clone());
     }
-}
-
-/// Whether two maps are the same but for one field.
-fn same_but(left: &Value, right: &Value, field: &str) -> bool {
-    let (Some(left), Some(right)) = (left.as_object(), right.as_object()) else {
-        return left == right;
-    };
-    let rest = |map: &Map<String, Value>| map.len() - usize::from(map.contains_key(field));
-    rest(left) == rest(right)
-        && left.iter().all(|(key, value)| key == field || right.get(key) == Some(value))
 }
 
 /// A program's name out of its `User-Agent`, as upstream takes it.

@@ -3,7 +3,6 @@
 //! Path elements are texts: `f:name` a field, `k:{"name":"a"}` the item of a list by its keys, `v:"a"` the item of a set by its value.
 
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 
 /// The member mark of a node that has children too.
 const SELF: &str = ".";
@@ -13,7 +12,58 @@ const SELF: &str = ".";
 pub(super) struct Set {
     /// Whether the place itself is a member.
     pub(super) member: bool,
-    pub(super) children: BTreeMap<String, Set>,
+    pub(super) children: Children,
+}
+
+/// Sets by path elements, sorted. There are few below one place, and many places: each takes one allocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Children(Vec<(String, Set)>);
+
+impl Children {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn find(&self, element: &str) -> Result<usize, usize> {
+        // Most come in order.
+        match self.0.last() {
+            Some((last, _)) if last.as_str() < element => Err(self.0.len()),
+            _ => self.0.binary_search_by(|(own, _)| own.as_str().cmp(element)),
+        }
+    }
+
+    pub(super) fn get(&self, element: &str) -> Option<&Set> {
+        self.0.get(self.find(element).ok()?).map(|(_, set)| set)
+    }
+
+    pub(super) fn get_mut(&mut self, element: &str) -> Option<&mut Set> {
+        let at = self.find(element).ok()?;
+        self.0.get_mut(at).map(|(_, set)| set)
+    }
+
+    pub(super) fn contains_key(&self, element: &str) -> bool {
+        self.find(element).is_ok()
+    }
+
+    pub(super) fn insert(&mut self, element: String, set: Set) {
+        match self.find(&element) {
+            Ok(at) => {
+                if let Some((_, own)) = self.0.get_mut(at) {
+                    *own = set;
+                }
+            }
+            Err(at) => self.0.insert(at, (element, set)),
+        }
+    }
+
+    pub(super) fn remove(&mut self, element: &str) -> Option<Set> {
+        let at = self.find(element).ok()?;
+        Some(self.0.remove(at).1)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Set)> {
+        self.0.iter().map(|(element, set)| (element, set))
+    }
 }
 
 impl Set {
@@ -32,14 +82,14 @@ impl Set {
     pub(super) fn has(&self, path: &[&str]) -> bool {
         match path.split_first() {
             None => self.member,
-            Some((first, rest)) => self.children.get(*first).is_some_and(|below| below.has(rest)),
+            Some((first, rest)) => self.children.get(first).is_some_and(|below| below.has(rest)),
         }
     }
 
     /// What is in one of them.
     pub(super) fn union(mut self, other: Self) -> Self {
         self.member |= other.member;
-        for (element, below) in other.children {
+        for (element, below) in other.children.0 {
             let own = self.children.remove(&element).unwrap_or_default();
             self.children.insert(element, own.union(below));
         }
@@ -50,7 +100,7 @@ impl Set {
     pub(super) fn difference(mut self, other: &Self) -> Self {
         self.member &= !other.member;
         let children = std::mem::take(&mut self.children);
-        for (element, below) in children {
+        for (element, below) in children.0 {
             let left = match other.children.get(&element) {
                 Some(other) => below.difference(other),
                 None => below,
@@ -63,7 +113,7 @@ impl Set {
     /// What is in both.
     pub(super) fn intersection(&self, other: &Self) -> Self {
         let mut both = Self { member: self.member && other.member, ..Self::default() };
-        for (element, below) in &self.children {
+        for (element, below) in self.children.iter() {
             if let Some(other) = other.children.get(element) {
                 both.put(element.clone(), below.intersection(other));
             }
@@ -76,7 +126,7 @@ impl Set {
         if self.member {
             call(path);
         }
-        for (element, below) in &self.children {
+        for (element, below) in self.children.iter() {
             path.push(element);
             below.each(path, call);
             path.pop();
@@ -104,7 +154,9 @@ impl Set {
         if self.member && !self.children.is_empty() {
             map.insert(SELF.to_owned(), Value::Object(Map::new()));
         }
-        map.extend(self.children.into_iter().map(|(element, below)| (element, below.into_json())));
+        map.extend(
+            self.children.0.into_iter().map(|(element, below)| (element, below.into_json())),
+        );
         Value::Object(map)
     }
 

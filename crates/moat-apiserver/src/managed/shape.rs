@@ -178,7 +178,7 @@ fn at(key: &str, why: &str) -> String {
 /// The same set, with named fields that have members below them.
 pub(super) fn with_named(schema: Schema<'_>, set: &Set) -> Set {
     let mut out = Set { member: set.member, ..Set::default() };
-    for (element, under) in &set.children {
+    for (element, under) in set.children.iter() {
         let mut own = with_named(below(schema, element), under);
         let named = element.strip_prefix("f:").is_some_and(|name| schema.names(name));
         own.member |= named && !under.children.is_empty();

@@ -3,10 +3,12 @@
 use super::cells::{or, plain};
 use super::{Column, Columns, age, ago, shown, wide};
 use crate::object::{is_deleting, list, meta, number, text};
+use crate::part::Keep;
 use serde_json::Value;
 
 pub(super) const NAMESPACE: Columns = Columns {
     columns: &[shown("Name"), shown("Status"), shown("Age")],
+    reads: Keep::All,
     cells: |object| {
         vec![meta(object, "name").into(), text(object, "/status/phase").into(), age(object)]
     },
@@ -25,6 +27,7 @@ pub(super) const NODE: Columns = Columns {
         wide("Kernel-Version"),
         wide("Container-Runtime"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let ready = list(object, "/status/conditions").iter().find(|one| one["type"] == "Ready");
         let mut status = match ready {
@@ -93,6 +96,7 @@ pub(super) const EVENT: Columns = Columns {
         wide("Count"),
         Column("Name", "string", true),
     ],
+    reads: Keep::All,
     cells: |object| {
         let of = |pointer: &str| text(object, pointer);
         let first_time =
@@ -162,6 +166,7 @@ pub(super) const VOLUME: Columns = Columns {
         shown("Age"),
         wide("VolumeMode"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let claim = &object["spec"]["claimRef"];
         let claim = if claim.is_object() {
@@ -197,6 +202,7 @@ pub(super) const CLAIM: Columns = Columns {
         shown("Age"),
         wide("VolumeMode"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let bound = !text(object, "/spec/volumeName").is_empty();
         vec![

@@ -10,7 +10,9 @@ mod workload;
 
 use crate::crd::Custom;
 use crate::kinds::{Kind, Served};
-use crate::object::meta;
+use crate::object::{decode, meta, put};
+use crate::part::{Keep, pick};
+use moat_store::Object;
 use serde_json::{Value, json};
 
 pub(crate) use age::{ago, duration};
@@ -29,6 +31,8 @@ pub(crate) struct Column(pub(crate) &'static str, pub(crate) &'static str, pub(c
 /// The columns of a kind, and the cells of one of its objects.
 pub(crate) struct Columns {
     pub(crate) columns: &'static [Column],
+    /// What of an object the cells look at.
+    pub(crate) reads: Keep,
     pub(crate) cells: fn(&Value) -> Vec<Value>,
 }
 
@@ -47,6 +51,13 @@ const fn wide(name: &'static str) -> Column {
     Column(name, "string", true)
 }
 
+/// What every row reads of the metadata.
+const METADATA: Keep = Keep::Fields(&[
+    ("name", Keep::All),
+    ("creationTimestamp", Keep::All),
+    ("deletionTimestamp", Keep::All),
+]);
+
 /// The age of an object, which nearly every kind shows.
 fn age(object: &Value) -> Value {
     ago(meta(object, "creationTimestamp")).into()
@@ -55,6 +66,7 @@ fn age(object: &Value) -> Value {
 /// A kind without columns of its own.
 const PLAIN: Columns = Columns {
     columns: &[shown("Name"), shown("Age")],
+    reads: Keep::Fields(&[("metadata", METADATA)]),
     cells: |object| vec![meta(object, "name").into(), age(object)],
 };
 
@@ -102,48 +114,106 @@ fn columns_of(kind: &Kind) -> &'static Columns {
     }
 }
 
-/// Objects, given as they are stored, as rows.
+/// A table of a kind: its head, and rows as bytes that are joined by commas and followed by `]}`.
+pub(crate) struct Rows<'a> {
+    served: &'a Served,
+    include: Include,
+    columns: &'static Columns,
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) fn new(served: &'a Served, include: Include) -> Self {
+        Self { served, include, columns: columns_of(&served.stored) }
+    }
+
+    /// Everything before the first row.
+    pub(crate) fn head(&self, metadata: &Value) -> Vec<u8> {
+        let definitions = match &self.served.kind.custom {
+            Some(custom) => custom_definitions(custom),
+            None => self.definitions(),
+        };
+        let definitions = Value::Array(definitions);
+        format!(
+            r#"{{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{metadata},"columnDefinitions":{definitions},"rows":["#
+        )
+        .into_bytes()
+    }
+
+    fn definitions(&self) -> Vec<Value> {
+        let one = |Column(name, kind, wide): &Column| {
+            let format = if *name == "Name" { "name" } else { "" };
+            json!({ "name": name, "type": kind, "format": format, "description": "", "priority": i32::from(*wide) })
+        };
+        self.columns.columns.iter().map(one).collect()
+    }
+
+    /// The row of a stored object, of which no more is parsed than the row shows.
+    pub(crate) fn row(&self, object: &Object, out: &mut Vec<u8>) {
+        let served = self.served;
+        if !served.is_as_stored() || served.kind.custom.is_some() {
+            return self.row_of(&decode(object), out);
+        }
+        let cells = (self.columns.cells)(&pick(&object.value, &self.columns.reads));
+        put_row(cells, out, |out| match self.include {
+            Include::None => out.extend_from_slice(b"null"),
+            Include::Metadata => crate::handle::put_partial(&object.value, out),
+            Include::Object => out.extend_from_slice(&object.value),
+        });
+    }
+
+    /// The row of an object as it is stored.
+    fn row_of(&self, object: &Value, out: &mut Vec<u8>) {
+        let served = self.served;
+        let (cells, shown) = match &served.kind.custom {
+            Some(custom) => {
+                let shown = served.shown(object.clone());
+                let mut cells = vec![meta(&shown, "name").into()];
+                cells.extend(custom.columns.iter().map(|one| one.cell(&shown)));
+                (cells, Some(shown))
+            }
+            None => ((self.columns.cells)(object), None),
+        };
+        let shown = || shown.unwrap_or_else(|| served.shown(object.clone()));
+        put_row(cells, out, |out| {
+            let value = match self.include {
+                Include::None => Value::Null,
+                Include::Metadata => crate::handle::partial(&shown()),
+                Include::Object => shown(),
+            };
+            put(&value, out);
+        });
+    }
+}
+
+fn put_row(cells: Vec<Value>, out: &mut Vec<u8>, object: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b"{\"cells\":");
+    put(&Value::Array(cells), out);
+    out.extend_from_slice(b",\"object\":");
+    object(out);
+    out.push(b'}');
+}
+
+/// Objects, given as they are stored, as a table.
 pub(crate) fn table(
     served: &Served,
     objects: &[Value],
     include: Include,
-    metadata: Value,
-) -> Value {
-    if let Some(custom) = &served.kind.custom {
-        return custom_table(served, custom, objects, include, metadata);
+    metadata: &Value,
+) -> Vec<u8> {
+    let rows = Rows::new(served, include);
+    let mut out = rows.head(metadata);
+    for (at, object) in objects.iter().enumerate() {
+        if 0 < at {
+            out.push(b',');
+        }
+        rows.row_of(object, &mut out);
     }
-    let Columns { columns, cells } = columns_of(&served.stored);
-    let definitions: Vec<Value> = columns
-        .iter()
-        .map(|Column(name, kind, wide)| {
-            let format = if *name == "Name" { "name" } else { "" };
-            json!({ "name": name, "type": kind, "format": format, "description": "", "priority": i32::from(*wide) })
-        })
-        .collect();
-    let rows: Vec<Value> = objects
-        .iter()
-        .map(|object| {
-            let object_of_row = match include {
-                Include::None => Value::Null,
-                Include::Metadata => crate::handle::partial(&served.shown(object.clone())),
-                Include::Object => served.shown(object.clone()),
-            };
-            json!({ "cells": cells(object), "object": object_of_row })
-        })
-        .collect();
-    json!({
-        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": definitions, "rows": rows,
-    })
+    out.extend_from_slice(b"]}");
+    out
 }
 
-/// Rows of a kind that a client defined: a name, and the columns that its definition asks for.
-fn custom_table(
-    served: &Served,
-    custom: &Custom,
-    objects: &[Value],
-    include: Include,
-    metadata: Value,
-) -> Value {
+/// The columns of a kind that a client defined: a name, and those that its definition asks for.
+fn custom_definitions(custom: &Custom) -> Vec<Value> {
     let mut definitions = vec![
         json!({ "name": "Name", "type": "string", "format": "name", "description": "", "priority": 0 }),
     ];
@@ -152,23 +222,7 @@ fn custom_table(
             "name": one.name, "type": one.kind, "format": one.format, "description": one.description, "priority": one.priority,
         })
     }));
-    let rows: Vec<Value> = objects
-        .iter()
-        .map(|object| {
-            let object = served.shown(object.clone());
-            let mut cells = vec![meta(&object, "name").into()];
-            cells.extend(custom.columns.iter().map(|one| one.cell(&object)));
-            let object = match include {
-                Include::None => Value::Null,
-                Include::Metadata => crate::handle::partial(&object),
-                Include::Object => object,
-            };
-            json!({ "cells": cells, "object": object })
-        })
-        .collect();
-    json!({
-        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": definitions, "rows": rows,
-    })
+    definitions
 }
 
 #[cfg(test)]
@@ -178,7 +232,8 @@ mod tests {
     #[test]
     fn every_kind_has_a_cell_for_each_column_even_of_an_empty_object() {
         for served in crate::kinds::Snapshot::built_in().unwrap().all() {
-            let body = table(served, &[json!({})], Include::None, json!({}));
+            let body = table(served, &[json!({})], Include::None, &json!({}));
+            let body: Value = serde_json::from_slice(&body).unwrap();
             let n_columns = body["columnDefinitions"].as_array().unwrap().len();
             assert_eq!(
                 body["rows"][0]["cells"].as_array().unwrap().len(),
@@ -186,6 +241,71 @@ mod tests {
                 "{}",
                 served.kind.kind
             );
+        }
+    }
+
+    /// Cells see the same of a part of an object as of the whole: what they read is what is kept.
+    #[test]
+    fn the_parts_that_are_kept_are_all_that_cells_read() {
+        let mut n_kinds = 0;
+        for served in crate::kinds::Snapshot::built_in().unwrap().all() {
+            let columns = columns_of(&served.stored);
+            if matches!(columns.reads, Keep::All) {
+                continue;
+            }
+            n_kinds += 1;
+            for seed in 0..200 {
+                let whole = filled(served.stored.schema(), &mut Seed(seed), 0);
+                let part = pick(whole.to_string().as_bytes(), &columns.reads);
+                assert_eq!((columns.cells)(&part), (columns.cells)(&whole), "{whole}");
+            }
+        }
+        assert!(2 < n_kinds);
+    }
+
+    struct Seed(u64);
+
+    impl Seed {
+        fn below(&mut self, n: usize) -> usize {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(self.0 >> 33).unwrap() % n
+        }
+    }
+
+    /// An object of a type, some of whose fields are there.
+    fn filled(schema: crate::schema::Schema<'_>, seed: &mut Seed, depth: usize) -> Value {
+        const WORDS: [&str; 9] = [
+            "a",
+            "True",
+            "Ready",
+            "Always",
+            "PodScheduled",
+            "SchedulingGated",
+            "2020-01-01T00:00:00Z",
+            "Failed",
+            "Initialized",
+        ];
+        if schema.is("object") && depth < 9 {
+            let names = schema.field_names();
+            let fields = names.into_iter().filter(|_| seed.below(4) != 0).collect::<Vec<_>>();
+            return Value::Object(
+                fields
+                    .into_iter()
+                    .map(|name| (name.to_owned(), filled(schema.field(name), seed, depth + 1)))
+                    .collect(),
+            );
+        }
+        match () {
+            () if schema.is("array") => {
+                (0..seed.below(3)).map(|_| filled(schema.items(), seed, depth + 1)).collect()
+            }
+            () if schema.is("integer") => seed.below(3).into(),
+            () if schema.is("boolean") => (seed.below(2) == 0).into(),
+            () if schema.is("object") => json!({}),
+            () => WORDS[seed.below(WORDS.len())].into(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::cells::{labels, or, plain, selector, some};
 use super::{Columns, age, shown, wide};
 use crate::object::{list, meta, number, text};
+use crate::part::Keep;
 use serde_json::Value;
 
 pub(super) const SERVICE: Columns = Columns {
@@ -15,6 +16,7 @@ pub(super) const SERVICE: Columns = Columns {
         shown("Age"),
         wide("Selector"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let ports: Vec<String> = list(object, "/spec/ports").iter().map(port).collect();
         let ports = if ports.is_empty() { "<none>".to_owned() } else { ports.join(",") };
@@ -65,6 +67,7 @@ fn balancers(object: &Value) -> Vec<String> {
 
 pub(super) const ENDPOINTS: Columns = Columns {
     columns: &[shown("Name"), shown("Endpoints"), shown("Age")],
+    reads: Keep::All,
     cells: |object| {
         let mut all = Vec::new();
         for subset in list(object, "/subsets") {
@@ -93,6 +96,7 @@ pub(super) const ENDPOINT_SLICE: Columns = Columns {
         shown("Endpoints"),
         shown("Age"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let port = |one: &Value| plain(one.get("port").or_else(|| one.get("name")), "*");
         let ports: Vec<String> = list(object, "/ports").iter().map(port).collect();
@@ -122,6 +126,7 @@ pub(super) const INGRESS: Columns = Columns {
         shown("Ports"),
         shown("Age"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let rules = list(object, "/spec/rules").iter().map(|rule| text(rule, "/host").to_owned());
         let hosts: Vec<String> = rules.filter(|host| !host.is_empty()).collect();
@@ -138,6 +143,7 @@ pub(super) const INGRESS: Columns = Columns {
 
 pub(super) const INGRESS_CLASS: Columns = Columns {
     columns: &[shown("Name"), shown("Controller"), shown("Parameters"), shown("Age")],
+    reads: Keep::All,
     cells: |object| {
         let parameters = &object["spec"]["parameters"];
         let shown = if parameters.is_object() {
@@ -165,6 +171,7 @@ pub(super) const INGRESS_CLASS: Columns = Columns {
 
 pub(super) const NETWORK_POLICY: Columns = Columns {
     columns: &[shown("Name"), shown("Pod-Selector"), shown("Age")],
+    reads: Keep::All,
     cells: |object| {
         vec![
             meta(object, "name").into(),
@@ -177,6 +184,7 @@ pub(super) const NETWORK_POLICY: Columns = Columns {
 /// Upstream's CRD prints tier and priority.
 pub(super) const CLUSTER_NETWORK_POLICY: Columns = Columns {
     columns: &[shown("Name"), shown("Tier"), shown("Priority"), shown("Age")],
+    reads: Keep::All,
     cells: |object| {
         vec![
             meta(object, "name").into(),

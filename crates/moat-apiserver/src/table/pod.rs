@@ -1,8 +1,9 @@
 //! The row of a pod: its status says in one word what happens to it (upstream's `printPod`).
 
 use super::cells::{condition, or};
-use super::{Columns, age, ago, shown, wide};
+use super::{Columns, METADATA, age, ago, shown, wide};
 use crate::object::{list, meta, number, text};
+use crate::part::Keep;
 use serde_json::Value;
 
 pub(super) const POD: Columns = Columns {
@@ -17,6 +18,22 @@ pub(super) const POD: Columns = Columns {
         wide("Nominated Node"),
         wide("Readiness Gates"),
     ],
+    reads: Keep::Fields(&[
+        ("metadata", METADATA),
+        (
+            "spec",
+            Keep::Fields(&[
+                ("containers", Keep::Fields(&[])),
+                (
+                    "initContainers",
+                    Keep::Fields(&[("name", Keep::All), ("restartPolicy", Keep::All)]),
+                ),
+                ("nodeName", Keep::All),
+                ("readinessGates", Keep::All),
+            ]),
+        ),
+        ("status", Keep::All),
+    ]),
     cells: |pod| {
         let state = State::of(pod);
         vec![

@@ -3,14 +3,17 @@
 use super::cells::{or, plain, whole};
 use super::{Column, Columns, age, count, shown, wide};
 use crate::object::{list, meta, text};
+use crate::part::Keep;
 use serde_json::Value;
 
 pub(super) const DEFINITION: Columns = Columns {
     columns: &[shown("Name"), shown("Created At")],
+    reads: Keep::All,
     cells: |object| vec![meta(object, "name").into(), meta(object, "creationTimestamp").into()],
 };
 pub(super) const CONFIG_MAP: Columns = Columns {
     columns: &[shown("Name"), shown("Data"), shown("Age")],
+    reads: Keep::All,
     cells: |object| {
         let n_keys = |field: &str| object[field].as_object().map_or(0, serde_json::Map::len);
         vec![
@@ -23,6 +26,7 @@ pub(super) const CONFIG_MAP: Columns = Columns {
 
 pub(super) const SECRET: Columns = Columns {
     columns: &[shown("Name"), shown("Type"), shown("Data"), shown("Age")],
+    reads: Keep::All,
     cells: |object| {
         let n_keys = object["data"].as_object().map_or(0, serde_json::Map::len);
         vec![meta(object, "name").into(), text(object, "/type").into(), n_keys.into(), age(object)]
@@ -31,6 +35,7 @@ pub(super) const SECRET: Columns = Columns {
 
 pub(super) const RESOURCE_QUOTA: Columns = Columns {
     columns: &[shown("Name"), shown("Request"), shown("Limit"), shown("Age")],
+    reads: Keep::All,
     cells: |object| {
         let (mut requests, mut limits) = (Vec::new(), Vec::new());
         let mut hard: Vec<(&String, &Value)> =
@@ -58,6 +63,7 @@ pub(super) const DISRUPTION_BUDGET: Columns = Columns {
         count("Allowed Disruptions"),
         shown("Age"),
     ],
+    reads: Keep::All,
     cells: |object| {
         vec![
             meta(object, "name").into(),
@@ -72,6 +78,7 @@ pub(super) const DISRUPTION_BUDGET: Columns = Columns {
 /// When a role was made is shown as it is written.
 pub(super) const ROLE: Columns = Columns {
     columns: &[shown("Name"), Column("Created At", "date", false)],
+    reads: Keep::All,
     cells: |object| vec![meta(object, "name").into(), meta(object, "creationTimestamp").into()],
 };
 
@@ -84,6 +91,7 @@ pub(super) const ROLE_BINDING: Columns = Columns {
         wide("Groups"),
         wide("ServiceAccounts"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let of = |kind: &str| {
             let all = list(object, "/subjects").iter().filter(|subject| subject["kind"] == kind);
@@ -115,6 +123,7 @@ pub(super) const PRIORITY_CLASS: Columns = Columns {
         shown("Age"),
         shown("PreemptionPolicy"),
     ],
+    reads: Keep::All,
     cells: |object| {
         vec![
             meta(object, "name").into(),
@@ -135,6 +144,7 @@ pub(super) const STORAGE_CLASS: Columns = Columns {
         shown("AllowVolumeExpansion"),
         shown("Age"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let chosen = object["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"]
             == "true";
@@ -152,6 +162,7 @@ pub(super) const STORAGE_CLASS: Columns = Columns {
 
 pub(super) const LEASE: Columns = Columns {
     columns: &[shown("Name"), shown("Holder"), shown("Age")],
+    reads: Keep::All,
     cells: |object| {
         vec![meta(object, "name").into(), text(object, "/spec/holderIdentity").into(), age(object)]
     },
@@ -159,6 +170,7 @@ pub(super) const LEASE: Columns = Columns {
 
 pub(super) const RUNTIME_CLASS: Columns = Columns {
     columns: &[shown("Name"), shown("Handler"), shown("Age")],
+    reads: Keep::All,
     cells: |object| vec![meta(object, "name").into(), text(object, "/handler").into(), age(object)],
 };
 
@@ -172,6 +184,7 @@ pub(super) const AUTOSCALER: Columns = Columns {
         shown("Replicas"),
         shown("Age"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let target = &object["spec"]["scaleTargetRef"];
         vec![
@@ -200,6 +213,7 @@ fn targets(object: &Value) -> String {
 
 pub(super) const ADMISSION_POLICY: Columns = Columns {
     columns: &[shown("Name"), count("Validations"), shown("ParamKind"), shown("Age")],
+    reads: Keep::All,
     cells: |object| {
         let kind = &object["spec"]["paramKind"];
         let kind = match text(kind, "/kind") {
@@ -213,6 +227,7 @@ pub(super) const ADMISSION_POLICY: Columns = Columns {
 
 pub(super) const ADMISSION_POLICY_BINDING: Columns = Columns {
     columns: &[shown("Name"), shown("PolicyName"), shown("ParamRef"), shown("Age")],
+    reads: Keep::All,
     cells: |object| {
         let param = or(object, "/spec/paramRef/name", "<unset>");
         vec![
@@ -226,6 +241,7 @@ pub(super) const ADMISSION_POLICY_BINDING: Columns = Columns {
 
 pub(super) const API_SERVICE: Columns = Columns {
     columns: &[shown("Name"), shown("Service"), shown("Available"), shown("Age")],
+    reads: Keep::All,
     cells: |object| {
         let service = match text(object, "/spec/service/name") {
             "" => "Local".to_owned(),
@@ -251,6 +267,7 @@ pub(super) const FLOW_SCHEMA: Columns = Columns {
         shown("Age"),
         shown("MissingPL"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let conditions = list(object, "/status/conditions");
         let dangling = conditions.iter().find(|one| text(one, "/type") == "Dangling");
@@ -276,6 +293,7 @@ pub(super) const PRIORITY_LEVEL: Columns = Columns {
         shown("QueueLengthLimit"),
         shown("Age"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let limited = &object["spec"]["limited"];
         let queuing = &limited["limitResponse"]["queuing"];

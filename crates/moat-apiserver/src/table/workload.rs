@@ -3,6 +3,7 @@
 use super::cells::{condition, containers, labels, or, selector, whole};
 use super::{Column, Columns, age, ago, count, duration, shown, wide};
 use crate::object::{is_deleting, list, meta, number, text};
+use crate::part::Keep;
 use serde_json::Value;
 
 const TEMPLATE: &str = "/spec/template/spec/containers";
@@ -22,6 +23,7 @@ pub(super) const DEPLOYMENT: Columns = Columns {
         wide("Images"),
         wide("Selector"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let [names, images] = containers(object, TEMPLATE);
         vec![
@@ -39,11 +41,13 @@ pub(super) const DEPLOYMENT: Columns = Columns {
 
 pub(super) const REPLICA_SET: Columns = Columns {
     columns: REPLICAS,
+    reads: Keep::All,
     cells: |object| replicas(object, selector(&object["spec"]["selector"])),
 };
 
 pub(super) const REPLICATION_CONTROLLER: Columns = Columns {
     columns: REPLICAS,
+    reads: Keep::All,
     cells: |object| replicas(object, labels(&object["spec"]["selector"])),
 };
 
@@ -74,6 +78,7 @@ fn replicas(object: &Value, selector: String) -> Vec<Value> {
 
 pub(super) const STATEFUL_SET: Columns = Columns {
     columns: &[shown("Name"), shown("Ready"), shown("Age"), wide("Containers"), wide("Images")],
+    reads: Keep::All,
     cells: |object| {
         let [names, images] = containers(object, TEMPLATE);
         let ready = ratio(object, "/status/readyReplicas", "/spec/replicas");
@@ -95,6 +100,7 @@ pub(super) const DAEMON_SET: Columns = Columns {
         wide("Images"),
         wide("Selector"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let [names, images] = containers(object, TEMPLATE);
         vec![
@@ -124,6 +130,7 @@ pub(super) const JOB: Columns = Columns {
         wide("Images"),
         wide("Selector"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let done = number(object, "/status/succeeded").unwrap_or(0);
         let completions = match (
@@ -177,6 +184,7 @@ pub(super) const CRON_JOB: Columns = Columns {
         wide("Images"),
         wide("Selector"),
     ],
+    reads: Keep::All,
     cells: |object| {
         let [names, images] = containers(object, "/spec/jobTemplate/spec/template/spec/containers");
         let last = text(object, "/status/lastScheduleTime");
@@ -197,6 +205,7 @@ pub(super) const CRON_JOB: Columns = Columns {
 
 pub(super) const CONTROLLER_REVISION: Columns = Columns {
     columns: &[shown("Name"), shown("Controller"), shown("Revision"), shown("Age")],
+    reads: Keep::All,
     cells: |object| {
         let owner = list(object, "/metadata/ownerReferences")
             .iter()

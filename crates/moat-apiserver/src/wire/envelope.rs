@@ -5,6 +5,8 @@ use super::reader::{Reader, Wire};
 use super::table::find;
 use super::{DEPTH_MAX, Wrong, decode};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The mark.
 const PREFIX: &[u8] = b"k8s\0";
@@ -143,12 +145,19 @@ pub(crate) fn frame(kind: &str, object: &[u8], out: &mut Vec<u8>) {
 }
 
 /// What an object of a kind has when nobody filled it, without values: in Go structures are always there, and lists that are always written.
-pub(crate) fn empty(api_version: &str, kind: &str) -> Value {
-    let decoded =
-        message(api_version, kind).and_then(|message| decode::decode(message, &[], 0).ok());
-    let mut value = Value::Object(decoded.unwrap_or_default());
-    structures(&mut value);
-    value
+pub(crate) fn empty(api_version: &str, kind: &str) -> Arc<Value> {
+    static KNOWN: Mutex<BTreeMap<&str, Arc<Value>>> = Mutex::new(BTreeMap::new());
+    let Some(message) = message(api_version, kind) else {
+        return Arc::new(Value::Object(Map::new()));
+    };
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let value = known.entry(message.name).or_insert_with(|| {
+        let decoded = decode::decode(message, &[], 0).unwrap_or_default();
+        let mut value = Value::Object(decoded);
+        structures(&mut value);
+        Arc::new(value)
+    });
+    Arc::clone(value)
 }
 
 fn structures(value: &mut Value) {

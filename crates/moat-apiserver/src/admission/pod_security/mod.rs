@@ -6,6 +6,7 @@ mod restricted;
 use super::Request;
 use crate::object::{list, meta, text};
 use crate::observe::audit::note;
+use crate::part::Keep;
 use crate::status::{Cause, Status};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -152,6 +153,9 @@ impl Policies {
     }
 }
 
+/// What is read of a namespace.
+const KEEP: Keep = Keep::Fields(&[("metadata", Keep::Fields(&[("labels", Keep::All)]))]);
+
 /// Checks a pod, or warns of a template whose pods would be refused.
 pub(super) fn admit(
     request: Request<'_>,
@@ -166,9 +170,8 @@ pub(super) fn admit(
     if is_pod && old.is_some_and(|old| !is_significant(old, new)) {
         return Ok(Vec::new());
     }
-    let Some(namespace) = request.lookup.get("namespaces", None, request.namespace) else {
-        return Ok(Vec::new());
-    };
+    let namespace = request.lookup.parts("namespaces", None, request.namespace, &KEEP);
+    let Some(namespace) = namespace else { return Ok(Vec::new()) };
     let policies = Policies::of(&namespace);
     if is_pod {
         note(&format!("{PREFIX}enforce-policy"), policies.enforce.to_string());
