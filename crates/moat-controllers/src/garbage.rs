@@ -134,7 +134,11 @@ impl Graph {
                     words.extend(item.meta.owner_references.iter().map(|owner| owner.uid.clone()));
                 };
                 let gvr = kind.gvr.clone();
-                let cache = Cache::start(Arc::clone(cluster), gvr.clone(), vec![own, owners]);
+                // Of all kinds there is, nothing but the metadata is read.
+                let cache =
+                    Cache::reading(Arc::clone(cluster), gvr.clone(), vec![own, owners], |_| {
+                        Some(IgnoredAny)
+                    });
                 known.insert(gvr.clone(), (kind, cache.clone()));
                 new.push((gvr, cache));
             }

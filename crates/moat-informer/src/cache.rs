@@ -1,12 +1,13 @@
 //! A cache: the objects of a kind as they are, and news of what changes.
 
 use crate::cluster::Cluster;
+use crate::index::{Found, Named};
 use crate::meta::Meta;
-use moat_apiserver::{ChangeKind, Gvr, Selection, Status};
+use moat_apiserver::{ChangeKind, Gvr, Selection, Status, field};
 use moat_store::{Object, Path};
 use rustc_hash::FxHashMap;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -50,6 +51,10 @@ impl<T> Delta<T> {
 /// Words by which objects are found: `index(item, &mut found)` pushes those of an item.
 pub type Index<T> = fn(&Item<T>, &mut Vec<Box<str>>);
 
+/// How what a cache's user reads is read of a stored object; nothing where it cannot be. What keeps the object itself shares its bytes with the
+/// store, and costs nothing until it is parsed.
+pub type Read<T> = fn(&Object) -> Option<T>;
+
 type Listener<T> = Arc<dyn Fn(&Delta<T>) + Send + Sync>;
 
 /// The objects of one kind. Copies are the same cache; it follows the cluster until the last one is dropped or [`Cache::stop`] is called.
@@ -57,6 +62,7 @@ pub struct Cache<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
     gvr: Gvr,
+    read: Read<T>,
     state: RwLock<State<T>>,
     /// Held while changes are told, so that a listener that is added hears everything once and in order.
     listeners: Mutex<Vec<Listener<T>>>,
@@ -65,9 +71,10 @@ struct Shared<T> {
 }
 
 struct State<T> {
-    items: BTreeMap<Box<str>, BTreeMap<Box<str>, Arc<Item<T>>>>,
+    /// By namespace, then by name.
+    items: BTreeMap<Box<str>, BTreeMap<Named, Arc<Item<T>>>>,
     n_items: usize,
-    indexes: Vec<(Index<T>, FxHashMap<Box<str>, BTreeMap<Path, Arc<Item<T>>>>)>,
+    indexes: Vec<(Index<T>, FxHashMap<Box<str>, Found<T>>)>,
     n_unreadable: u64,
 }
 
@@ -94,10 +101,23 @@ impl<T> Drop for Shared<T> {
 impl<T: DeserializeOwned + Send + Sync + 'static> Cache<T> {
     /// Follows a kind in all namespaces. Indexes are asked for by their place in the list.
     pub fn start(cluster: Arc<dyn Cluster>, gvr: Gvr, indexes: Vec<Index<T>>) -> Self {
+        Self::reading(cluster, gvr, indexes, |object| serde_json::from_slice(&object.value).ok())
+    }
+}
+
+impl<T: Send + Sync + 'static> Cache<T> {
+    /// The same with a reader of its own.
+    pub fn reading(
+        cluster: Arc<dyn Cluster>,
+        gvr: Gvr,
+        indexes: Vec<Index<T>>,
+        read: Read<T>,
+    ) -> Self {
         let indexes = indexes.into_iter().map(|index| (index, FxHashMap::default())).collect();
         let state = State { items: BTreeMap::new(), n_items: 0, indexes, n_unreadable: 0 };
         let shared = Arc::new(Shared {
             gvr: gvr.clone(),
+            read,
             state: RwLock::new(state),
             listeners: Mutex::default(),
             revision: watch::channel(0).0,
@@ -132,7 +152,7 @@ enum Round {
 }
 
 /// Lists, and follows from there; a watch that breaks is taken up where it was, one that is too old begins with a list.
-async fn follow<T: DeserializeOwned + Send + Sync + 'static>(
+async fn follow<T: Send + Sync + 'static>(
     cluster: &dyn Cluster,
     gvr: &Gvr,
     cache: impl Fn() -> Option<Cache<T>>,
@@ -171,7 +191,7 @@ async fn follow<T: DeserializeOwned + Send + Sync + 'static>(
     }
 }
 
-impl<T: DeserializeOwned> Cache<T> {
+impl<T> Cache<T> {
     /// The kind changed to exactly these objects.
     fn replace(&self, objects: Vec<Object>, revision: u64) {
         let mut gone: BTreeSet<Path> =
@@ -207,13 +227,13 @@ impl<T: DeserializeOwned> Cache<T> {
     }
 
     fn put(&self, listeners: &[Listener<T>], object: &Object) {
-        match read::<T>(object) {
-            Ok(item) => {
+        match read(self.0.read, object) {
+            Some(item) => {
                 let new = Arc::new(item);
                 let old = self.write().put(&new);
                 tell(listeners, &Delta { old, new: Some(new) });
             }
-            Err(_) => {
+            None => {
                 // What cannot be read is as if it were not there; what it was before would be a lie.
                 self.write().n_unreadable += 1;
                 self.remove(listeners, &object.path);
@@ -300,7 +320,7 @@ impl<T> Cache<T> {
     pub fn by(&self, index: usize, word: &str) -> Vec<Arc<Item<T>>> {
         let state = self.read();
         let found = state.indexes.get(index).and_then(|(_, index)| index.get(word));
-        found.into_iter().flat_map(BTreeMap::values).cloned().collect()
+        found.map(Found::all).unwrap_or_default()
     }
 
     /// Whether some object has a word in an index.
@@ -328,17 +348,12 @@ fn tell<T>(listeners: &[Listener<T>], delta: &Delta<T>) {
     listeners.iter().for_each(|listener| listener(delta));
 }
 
-fn read<T: DeserializeOwned>(object: &Object) -> Result<Item<T>, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct Envelope {
-        metadata: Meta,
-    }
-    let envelope: Envelope = serde_json::from_slice(&object.value)?;
-    Ok(Item {
+fn read<T>(read: Read<T>, object: &Object) -> Option<Item<T>> {
+    Some(Item {
         path: object.path.clone(),
         revision: object.revision,
-        meta: envelope.metadata,
-        value: serde_json::from_slice(&object.value)?,
+        meta: serde_json::from_slice(field(&object.value, "metadata")?).ok()?,
+        value: read(object)?,
     })
 }
 
@@ -349,7 +364,7 @@ impl<T> State<T> {
             Some(names) => names,
             None => self.items.entry(namespace.into()).or_default(),
         };
-        let old = names.insert(new.path.name().into(), Arc::clone(new));
+        let old = names.insert(Named(new.path.clone()), Arc::clone(new));
         if let Some(old) = &old {
             self.unindex(old);
         } else {
@@ -359,7 +374,12 @@ impl<T> State<T> {
         for (index, found) in &mut self.indexes {
             index(new, &mut words);
             for word in words.drain(..) {
-                found.entry(word).or_default().insert(new.path.clone(), Arc::clone(new));
+                match found.entry(word) {
+                    Entry::Vacant(slot) => {
+                        slot.insert(Found::One(Arc::clone(new)));
+                    }
+                    Entry::Occupied(mut slot) => slot.get_mut().insert(Arc::clone(new)),
+                }
             }
         }
         old
@@ -382,11 +402,10 @@ impl<T> State<T> {
         for (index, found) in &mut self.indexes {
             index(old, &mut words);
             for word in words.drain(..) {
-                if let Some(paths) = found.get_mut(&word) {
-                    paths.remove(&old.path);
-                    if paths.is_empty() {
-                        found.remove(&word);
-                    }
+                if let Entry::Occupied(mut slot) = found.entry(word)
+                    && slot.get_mut().remove(&old.path)
+                {
+                    slot.remove();
                 }
             }
         }

@@ -13,10 +13,11 @@
 
 mod cache;
 mod cluster;
+mod index;
 mod meta;
 mod queue;
 
-pub use cache::{Cache, Delta, Index, Item};
+pub use cache::{Cache, Delta, Index, Item, Read};
 pub use cluster::{Boxed, Cluster, Events};
-pub use meta::{Meta, Owner};
+pub use meta::{Labels, Meta, Owner};
 pub use queue::{Backoff, Done, Queue};

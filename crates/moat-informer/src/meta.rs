@@ -1,7 +1,8 @@
 //! The metadata that controllers decide by.
 
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use std::fmt;
 
 /// Metadata of an object, without what nobody decides by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -22,7 +23,7 @@ pub struct Meta {
     /// When it has to be gone, if it goes.
     pub deletion_timestamp: Option<Box<str>>,
     /// Labels.
-    pub labels: BTreeMap<Box<str>, Box<str>>,
+    pub labels: Labels,
     /// Who has to let go before it goes.
     pub finalizers: Vec<Box<str>>,
     /// Whose it is.
@@ -47,6 +48,65 @@ pub struct Owner {
     pub block_owner_deletion: bool,
 }
 
+/// Labels. There are few of them and many who hold them, so they take no more room than they need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels(
+    /// Sorted by key.
+    Box<[(Box<str>, Box<str>)]>,
+);
+
+impl Labels {
+    /// A label's value.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let at = self.0.binary_search_by(|(own, _)| (**own).cmp(key)).ok()?;
+        self.0.get(at).map(|(_, value)| &**value)
+    }
+
+    /// Sets a label.
+    pub fn insert(&mut self, key: Box<str>, value: Box<str>) {
+        let all = std::mem::take(&mut self.0).into_vec();
+        *self = all.into_iter().chain([(key, value)]).collect();
+    }
+
+    /// All of them, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (&**key, &**value))
+    }
+}
+
+impl FromIterator<(Box<str>, Box<str>)> for Labels {
+    /// Of labels with the same key the last counts.
+    fn from_iter<I: IntoIterator<Item = (Box<str>, Box<str>)>>(labels: I) -> Self {
+        let mut all: Vec<(Box<str>, Box<str>)> = labels.into_iter().collect();
+        all.reverse();
+        all.sort_by(|(left, _), (right, _)| left.cmp(right));
+        all.dedup_by(|(later, _), (earlier, _)| later == earlier);
+        Self(all.into_boxed_slice())
+    }
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Labels;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
+                let mut all = Vec::new();
+                while let Some(label) = map.next_entry()? {
+                    all.push(label);
+                }
+                Ok(all.into_iter().collect())
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
 impl Meta {
     /// The owner that manages it.
     pub fn controller(&self) -> Option<&Owner> {
@@ -65,6 +125,25 @@ impl Meta {
 
     /// A label's value.
     pub fn label(&self, key: &str) -> Option<&str> {
-        self.labels.get(key).map(|value| &**value)
+        self.labels.get(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_found_by_key_and_the_last_of_a_key_counts() {
+        let labels: Labels = serde_json::from_str(r#"{"b":"1","a":"2","b":"3","c":""}"#).unwrap();
+        assert_eq!(labels.iter().collect::<Vec<_>>(), [("a", "2"), ("b", "3"), ("c", "")]);
+        assert_eq!((labels.get("b"), labels.get("d")), (Some("3"), None));
+        let mut labels = labels;
+        labels.insert("b".into(), "4".into());
+        labels.insert("0".into(), "5".into());
+        assert_eq!(
+            labels.iter().collect::<Vec<_>>(),
+            [("0", "5"), ("a", "2"), ("b", "4"), ("c", "")]
+        );
     }
 }

@@ -5,9 +5,9 @@ use super::object::Sort;
 use super::stage::{self, Place, Step};
 use super::{Node, text};
 use jiff::Timestamp;
-use moat_apiserver::{At, Client, DeleteOptions, Gvr, Status};
+use moat_apiserver::{At, Client, DeleteOptions, Gvr, Status, field};
 use moat_informer::{Backoff, Cache, Done, Queue};
-use moat_store::Path;
+use moat_store::{Object, Path};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -25,8 +25,28 @@ const NO_ADDRESS: Duration = Duration::from_secs(1);
 struct Engine {
     client: Client,
     nodes: Arc<BTreeMap<String, Node>>,
-    pods: Cache<Value>,
+    pods: Cache<Placed>,
     given: Mutex<Given>,
+}
+
+/// A pod as it is stored, parsed when there is something to do about it: there are many, and few change at a time.
+#[derive(Debug)]
+struct Placed {
+    object: Object,
+    /// The node it is on, or nothing.
+    node: Box<str>,
+}
+
+impl Placed {
+    fn read(object: &Object) -> Self {
+        let node = field(&object.value, "spec").and_then(|spec| field(spec, "nodeName"));
+        let node = node.and_then(|node| serde_json::from_slice(node).ok()).unwrap_or_default();
+        Self { object: object.clone(), node }
+    }
+
+    fn parsed(&self) -> Value {
+        serde_json::from_slice(&self.object.value).unwrap_or_default()
+    }
 }
 
 /// Addresses that pods have, and pods that were told that nothing will happen to them. Both by uid, so that a pod of the same name that comes
@@ -40,7 +60,8 @@ struct Given {
 
 /// Runs for ever.
 pub(super) async fn run(client: Client, nodes: Arc<BTreeMap<String, Node>>) {
-    let pods: Cache<Value> = Cache::start(Arc::new(client.clone()), PODS.clone(), Vec::new());
+    let cluster = Arc::new(client.clone());
+    let pods = Cache::reading(cluster, PODS.clone(), Vec::new(), |pod| Some(Placed::read(pod)));
     pods.synced().await;
     let mut given = Given::default();
     for (name, node) in nodes.iter() {
@@ -48,7 +69,7 @@ pub(super) async fn run(client: Client, nodes: Arc<BTreeMap<String, Node>>) {
     }
     // Addresses of pods from before a restart are theirs before any is given to others.
     for pod in pods.all() {
-        given.keep(&pod.value);
+        given.keep(&pod.value.parsed());
     }
     let engine = Arc::new(Engine { client, nodes, pods, given: Mutex::new(given) });
     let queue: Queue<Path> =
@@ -57,7 +78,7 @@ pub(super) async fn run(client: Client, nodes: Arc<BTreeMap<String, Node>>) {
     engine.pods.on_change(move |delta| {
         let Some(engine) = hearing.upgrade() else { return };
         match (&delta.old, &delta.new) {
-            (_, Some(new)) if engine.nodes.contains_key(text(&new.value, "/spec/nodeName")) => {
+            (_, Some(new)) if engine.nodes.contains_key(&*new.value.node) => {
                 listening.add(new.path.clone());
             }
             (Some(old), None) => engine.given().free(&old.meta.uid),
@@ -112,9 +133,9 @@ impl Engine {
     async fn step(&self, path: &Path) -> Done {
         let (namespace, name) = (path.namespace().unwrap_or_default(), path.name());
         let Some(item) = self.pods.get(namespace, name) else { return Done::Ok };
-        let pod = &item.value;
-        let on = text(pod, "/spec/nodeName");
+        let on = &*item.value.node;
         let Some(node) = self.nodes.get(on) else { return Done::Ok };
+        let pod = &item.value.parsed();
         let at = PODS.at(namespace, name);
         if node.sort == Sort::Agentless {
             return self.wait_for_agent(at, pod, on).await;

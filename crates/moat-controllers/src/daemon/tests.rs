@@ -24,9 +24,12 @@ fn pod(name: &str, node: &str, hash: &str, phase: &str, ready: bool) -> PodItem 
         value["status"]["conditions"] =
             json!([{ "type": "Ready", "status": "True", "lastTransitionTime": time(10) }]);
     }
-    let mut meta =
-        Meta { name: name.into(), creation_timestamp: time(0).into(), ..Meta::default() };
-    meta.labels.insert(HASH.into(), hash.into());
+    let meta = Meta {
+        name: name.into(),
+        creation_timestamp: time(0).into(),
+        labels: [(HASH.into(), hash.into())].into_iter().collect(),
+        ..Meta::default()
+    };
     let path = Path::new(Some("n"), name).unwrap();
     Arc::new(Item { path, revision: 1, meta, value: Pod::deserialize(value).unwrap() })
 }

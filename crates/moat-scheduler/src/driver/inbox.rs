@@ -2,10 +2,9 @@
 //! one piece of news per object.
 
 use crate::pod::Pod;
-use moat_apiserver::Gvr;
+use moat_apiserver::{Gvr, Keep, pick};
 use moat_informer::{Cache, Cluster, Delta, Item};
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
@@ -30,26 +29,40 @@ static OTHERS: [(&str, Gvr); 9] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachedPod(pub(super) Arc<Pod>);
 
-impl<'de> Deserialize<'de> for CachedPod {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Arc::new(Pod::read(&Value::deserialize(deserializer)?))))
-    }
+/// What the scheduler never looks at of a pod.
+const CONTAINER: Keep = Keep::But(&[
+    ("args", Keep::Nothing),
+    ("command", Keep::Nothing),
+    ("env", Keep::Nothing),
+    ("envFrom", Keep::Nothing),
+    ("lifecycle", Keep::Nothing),
+    ("livenessProbe", Keep::Nothing),
+    ("readinessProbe", Keep::Nothing),
+    ("securityContext", Keep::Nothing),
+    ("startupProbe", Keep::Nothing),
+    ("volumeMounts", Keep::Nothing),
+]);
+const METADATA: Keep =
+    Keep::But(&[("managedFields", Keep::Nothing), ("annotations", Keep::Nothing)]);
+const POD: Keep = Keep::But(&[
+    ("metadata", METADATA),
+    ("spec", Keep::But(&[("containers", CONTAINER), ("initContainers", CONTAINER)])),
+]);
+
+fn read_pod(bytes: &[u8]) -> CachedPod {
+    CachedPod(Arc::new(Pod::read(&pick(bytes, &POD))))
 }
 
 /// Another object as caches hold it: without what the scheduler never looks at and what can be large.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CachedObject(pub(super) Value);
 
-impl<'de> Deserialize<'de> for CachedObject {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut value = Value::deserialize(deserializer)?;
-        for (part, field) in [("metadata", "managedFields"), ("spec", "template")] {
-            if let Some(map) = value.get_mut(part).and_then(Value::as_object_mut) {
-                map.shift_remove(field);
-            }
-        }
-        Ok(Self(value))
-    }
+fn read_other(bytes: &[u8]) -> CachedObject {
+    const KEEP: Keep = Keep::But(&[
+        ("metadata", Keep::But(&[("managedFields", Keep::Nothing)])),
+        ("spec", Keep::But(&[("template", Keep::Nothing)])),
+    ]);
+    CachedObject(pick(bytes, &KEEP))
 }
 
 /// What the scheduler follows. Whoever needs the same may share the caches.
@@ -66,9 +79,15 @@ pub struct Caches {
 impl Caches {
     /// Begins to follow a cluster.
     pub fn start(cluster: &Arc<dyn Cluster>) -> Self {
-        let follow = |gvr: &Gvr| Cache::start(Arc::clone(cluster), gvr.clone(), vec![]);
+        let follow = |gvr: &Gvr| {
+            Cache::reading(Arc::clone(cluster), gvr.clone(), vec![], |object| {
+                Some(read_other(&object.value))
+            })
+        };
         Self {
-            pods: Cache::start(Arc::clone(cluster), PODS.clone(), vec![]),
+            pods: Cache::reading(Arc::clone(cluster), PODS.clone(), vec![], |object| {
+                Some(read_pod(&object.value))
+            }),
             nodes: follow(&NODES),
             others: OTHERS.iter().map(|(kind, gvr)| (*kind, follow(gvr))).collect(),
         }
