@@ -71,10 +71,7 @@ impl Embedded {
 
     /// CPU seconds that the process has used.
     pub(crate) fn cpu(&self) -> f64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        // utime and stime are fields 14 and 15 of proc(5), in ticks of 10 ms.
-        (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) as f64 / 100.0
+        cpu(&self.child.id().to_string())
     }
 
     /// Ends it at once, as a crash does.
@@ -94,4 +91,12 @@ impl Drop for Embedded {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.home);
     }
+}
+
+/// CPU seconds that a process has used, `self` for this one.
+pub(crate) fn cpu(process: &str) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    // utime and stime are fields 14 and 15 of proc(5), in ticks of 10 ms.
+    (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) as f64 / 100.0
 }

@@ -1,8 +1,10 @@
 //! The embedded control plane in numbers: `cargo bench -p moat --bench cluster`, about two minutes.
 //!
 //! The cluster is the binary itself, started as a user starts it; the client is a plain HTTPS client in this process, so both share the
-//! machine. `MOAT_BENCH_PEER=KUBECONFIG` runs the rows that any API server can run against that one, too, in the same run, and prints ratios;
-//! it is for a server on this machine.
+//! machine; the CPU that each side uses for a create is printed beside the rate, for a machine that does other things besides. Words after `--`
+//! choose sections: `start`, `create`, `list`, `memory`, `watch`, `deployment`, `recovery`; those about pods create them first, unmeasured.
+//! `MOAT_BENCH_PEER=KUBECONFIG` runs the rows that any API server can run against that one, too, in the same run, and prints ratios; it is for
+//! a server on this machine.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -24,21 +26,54 @@ use std::time::Duration;
 /// Pods of the rows with many pods.
 pub(crate) const N_PODS: usize = 10_000;
 
+/// What can be chosen, in the order of the table.
+const SECTIONS: [&str; 7] =
+    ["start", "create", "list", "memory", "watch", "deployment", "recovery"];
+
 #[tokio::main]
 async fn main() {
+    // Cargo says `--bench`.
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    for word in &chosen {
+        assert!(SECTIONS.contains(&word.as_str()), "no section {word:?}; there are {SECTIONS:?}");
+    }
+    let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|word| word == name);
     println!("machine: {}", machine());
-    println!("{:<58} {:>12} {:>10} {:>14}", "row", "measured", "goal", "peer");
+    println!("{:<72} {:>12} {:>10} {:>14}", "row", "measured", "goal", "peer");
     let peer = std::env::var("MOAT_BENCH_PEER").ok().map(|path| Target::read(&path));
-    rows::start_and_idle().await;
+    if wanted("start") {
+        rows::start_and_idle().await;
+    }
     let scratch = embedded::Scratch::new();
+    if ["create", "list", "memory", "watch"].into_iter().any(wanted) {
+        pods(&scratch, peer.as_ref(), wanted).await;
+    }
+    if wanted("deployment") {
+        rows::deployment().await;
+    }
+    if wanted("recovery") {
+        rows::recovery(&scratch).await;
+    }
+    println!("load at the end: {}", load());
+}
+
+/// The rows about a server with many pods.
+async fn pods(scratch: &embedded::Scratch, peer: Option<&Target>, wanted: impl Fn(&str) -> bool) {
     let durable = Embedded::start(&["--nodes", "0", "--data-dir", scratch.path("durable")]).await;
-    rows::create_pods(&durable, peer.as_ref()).await;
-    rows::list_pods(&durable, peer.as_ref()).await;
-    rows::memory(&durable);
-    rows::watch_latency(&durable, peer.as_ref()).await;
+    rows::create_pods(&durable, peer).await;
+    if wanted("memory") {
+        rows::memory(&durable, "after the creates");
+    }
+    if wanted("list") {
+        rows::list_pods(&durable, peer).await;
+    }
+    if wanted("memory") {
+        rows::memory(&durable, "after the lists");
+    }
+    if wanted("watch") {
+        rows::watch_latency(&durable, peer).await;
+    }
     durable.stop();
-    rows::deployment().await;
-    rows::recovery(&scratch).await;
 }
 
 fn machine() -> String {
@@ -46,14 +81,18 @@ fn machine() -> String {
     let model =
         info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
     let n = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("{n} x {}, load {}", model.trim_start_matches(['\t', ':', ' ']), load())
+}
+
+/// How many processes wanted to run in the last minute, on average.
+fn load() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or_default().to_owned();
-    format!("{n} x {}, load {load}", model.trim_start_matches(['\t', ':', ' ']))
+    load.split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// A line of the table.
 pub(crate) fn row(name: &str, measured: &str, goal: &str, peer: Option<String>) {
-    println!("{name:<58} {measured:>12} {goal:>10} {:>14}", peer.unwrap_or_else(|| "-".to_owned()));
+    println!("{name:<72} {measured:>12} {goal:>10} {:>14}", peer.unwrap_or_else(|| "-".to_owned()));
 }
 
 /// A quantile of times, which are sorted here.
