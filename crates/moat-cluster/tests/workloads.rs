@@ -364,10 +364,58 @@ fn a_cron_job_is_run_by_hand() {
             "get cronjob tick",
             "describe cronjob tick",
         ],
-        expect![[r#""#]],
+        expect![[r#"
+            $ kubectl create job now --from=cronjob/tick
+            job.batch/now created
+            $ kubectl wait --for=condition=complete job/now --timeout=60s
+            job.batch/now condition met
+            $ kubectl get cronjob -o wide
+            NAME   SCHEDULE   TIMEZONE   SUSPEND   ACTIVE   LAST SCHEDULE   AGE   CONTAINERS   IMAGES   SELECTOR
+            tick   0 0 1 1 *   <none>   False   0   <none>   AGE   tick   busybox   <none>
+            $ kubectl patch cronjob tick -p {"spec":{"timeZone":"Europe/Berlin","suspend":true}}
+            cronjob.batch/tick patched
+            $ kubectl get cronjob tick
+            NAME   SCHEDULE   TIMEZONE   SUSPEND   ACTIVE   LAST SCHEDULE   AGE
+            tick   0 0 1 1 *   Europe/Berlin   True   0   <none>   AGE
+            $ kubectl describe cronjob tick
+            Name:   tick
+            Namespace:   default
+            Labels:   <none>
+            Annotations:   <none>
+            Schedule:   0 0 1 1 *
+            Concurrency Policy:   Allow
+            Suspend:   True
+            Successful Job History Limit:   3
+            Failed Job History Limit:   1
+            Starting Deadline Seconds:   <unset>
+            Selector:   <unset>
+            Parallelism:   <unset>
+            Completions:   <unset>
+            Pod Template:
+              Labels:  <none>
+              Containers:
+               tick:
+                Image:      busybox
+                Port:       <none>
+                Host Port:  <none>
+                Command:
+                  true
+                Environment:     <none>
+                Mounts:          <none>
+              Volumes:           <none>
+              Node-Selectors:    <none>
+              Tolerations:       <none>
+            Last Schedule Time:   <unset>
+            Active Jobs:   <none>
+        "#]],
     );
     let of = |spec: &str| world.refused(&format!("patch cronjob tick -p {{\"spec\":{spec}}}"));
-    expect![[r#""#]].assert_eq(
+    expect![[r#"
+        The CronJob "tick" is invalid: spec.schedule: Invalid value: "61 * * * *": end of range (61) above maximum (59): 61
+        The CronJob "tick" is invalid: spec.schedule: Invalid value: "TZ=UTC 0 * * * *": cannot use TZ or CRON_TZ in schedule, use timeZone field instead
+        The CronJob "tick" is invalid: spec.timeZone: Invalid value: "Mars/Base": unknown time zone Mars/Base
+        The CronJob "tick" is invalid: spec.concurrencyPolicy: Unsupported value: "Maybe": supported values: "Allow", "Forbid", "Replace"
+    "#]].assert_eq(
         &[
             of(r#"{"schedule":"61~*~*~*~*"}"#),
             of(r#"{"schedule":"TZ=UTC~0~*~*~*~*"}"#),
