@@ -1,7 +1,7 @@
 //! Errors as clients read them: `Status` objects in Kubernetes' own words.
 //!
 //! kubectl prints the message as it is, and programs decide by `reason` and `details`; so words, order and details are upstream's
-//! (`apimachinery/pkg/api/errors`), and each is held against a captured body in `tests/errors.rs`.
+//! (`apimachinery/pkg/api/errors`), and each is held against a captured body in `tests/api/errors.rs`.
 
 use serde_json::{Map, Value, json};
 

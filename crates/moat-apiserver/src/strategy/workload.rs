@@ -255,7 +255,9 @@ fn cron(own: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn job_defaults(own: &mut Map<String, Value>) {
-    default(own, "backoffLimit", 6);
+    // A Job that counts failures for each index has no limit for all of them together.
+    let limit = if own.contains_key("backoffLimitPerIndex") { i64::from(i32::MAX) } else { 6 };
+    default(own, "backoffLimit", limit);
     default(own, "completionMode", "NonIndexed");
     default(own, "suspend", false);
     // Why a pod failed is known when it has: who asks for that waits for it.
