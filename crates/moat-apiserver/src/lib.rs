@@ -52,6 +52,7 @@ mod patch;
 mod pki;
 mod query;
 mod rbac;
+mod reply;
 mod route;
 mod schema;
 mod selector;
