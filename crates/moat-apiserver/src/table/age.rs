@@ -22,7 +22,7 @@ pub(crate) fn duration(from: &str, to: &str) -> Option<String> {
 }
 
 /// Two units at most, and fewer the longer it is.
-fn human(seconds: i64) -> String {
+pub(super) fn human(seconds: i64) -> String {
     // A clock that is a little behind is no news.
     if seconds < -1 {
         return "<invalid>".to_owned();

@@ -2,6 +2,7 @@
 
 mod age;
 mod cells;
+mod certificate;
 mod cluster;
 mod network;
 mod pod;
@@ -101,6 +102,7 @@ fn columns_of(kind: &Kind) -> &'static Columns {
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => &rest::ROLE,
         ("scheduling.k8s.io", "PriorityClass") => &rest::PRIORITY_CLASS,
         ("storage.k8s.io", "StorageClass") => &rest::STORAGE_CLASS,
+        ("certificates.k8s.io", "CertificateSigningRequest") => &certificate::REQUEST,
         ("coordination.k8s.io", "Lease") => &rest::LEASE,
         ("autoscaling", "HorizontalPodAutoscaler") => &rest::AUTOSCALER,
         ("node.k8s.io", "RuntimeClass") => &rest::RUNTIME_CLASS,

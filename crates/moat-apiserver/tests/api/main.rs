@@ -11,6 +11,7 @@
 mod admission;
 mod apply;
 mod cel;
+mod certificates;
 mod clients;
 mod common;
 mod crds;
