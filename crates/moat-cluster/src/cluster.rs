@@ -138,7 +138,6 @@ impl Cluster {
         let scheduling = options.scheduler;
         let scheduler = moat_scheduler::start_on(cluster, caches, scheduling.clone());
         let nodes = Nodes::start(&api.client(admin()), &options.nodes).await.map_err(failed)?;
-        token::allow(&api.client(admin())).await.map_err(failed)?;
         options.manifests.apply(&api.client(admin())).await.map_err(failed)?;
         Ok(Self {
             api,

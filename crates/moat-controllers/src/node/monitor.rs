@@ -10,7 +10,7 @@ use crate::pod::PodItem;
 use moat_apiserver::{Gvr, PatchType, Selection, Status};
 use moat_informer::Item;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -71,13 +71,13 @@ impl Monitor {
     async fn look(&mut self, context: &Context, leases: &BTreeMap<String, String>) {
         let now = self.began.elapsed();
         let nodes = context.nodes.all();
-        let is_there = |name: &str| nodes.iter().any(|node| &*node.meta.name == name);
-        self.health.retain(is_there);
-        self.was_ready.retain(|name, _| is_there(name));
+        let there: BTreeSet<&str> = nodes.iter().map(|node| &*node.meta.name).collect();
+        self.health.retain(|name| there.contains(name));
+        self.was_ready.retain(|name, _| there.contains(&**name));
         let mut looked = Vec::new();
-        for node in nodes {
+        for node in &nodes {
             // A node that somebody else is writing is looked at next time.
-            if let Ok(value) = self.one(context, leases, &node, now).await {
+            if let Ok(value) = self.one(context, leases, node, now).await {
                 looked.push((node, value));
             }
         }
