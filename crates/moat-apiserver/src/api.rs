@@ -6,7 +6,7 @@ use crate::authorize::{Attributes, Authorize, Decision, User};
 use crate::discovery;
 use crate::encode::encoded;
 use crate::handle::{self, Call};
-use crate::kinds::{Kinds, Served};
+use crate::kinds::{Kind, Kinds, Served};
 use crate::lookup::Lookup;
 use crate::negotiate::{Form, Offer, choose};
 use crate::observe::Seen;
@@ -334,7 +334,7 @@ pub(crate) fn call<'a>(
     }
     let subresource = match route.subresource.as_str() {
         "" => None,
-        name => Some(kind.subresource(name).ok_or_else(Status::no_such_path)?),
+        name => Some(kind.subresource(name).ok_or_else(|| no_part(kind, name))?),
     };
     let verbs = subresource.map_or(kind.verbs.words(), |sub| sub.verbs());
     if !verbs.contains(&verb) {
@@ -411,4 +411,12 @@ async fn read(body: Incoming) -> Result<Bytes, Status> {
         Ok(Err(error)) => Err(Status::bad_request(format!("cannot read the body: {error}"))),
         Err(_) => Err(Status::bad_request("the body did not come in time")),
     }
+}
+
+/// A part that a kind does not have. Those of running containers are said in words: users would take a bare 404 for a wrong address.
+fn no_part(kind: &Kind, name: &str) -> Status {
+    if kind.is("", "Pod") && matches!(name, "attach" | "exec" | "log" | "portforward" | "proxy") {
+        return Status::not_implemented(&format!("pods/{name}, which needs a running container,"));
+    }
+    Status::no_such_path()
 }

@@ -10,6 +10,10 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 
+const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+/// Bytes of a label's value, and of its key without the domain.
+const WORD_MAX: usize = 63;
+
 /// Which rule the names of a kind follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
@@ -74,30 +78,31 @@ fn is_label(text: &str) -> bool {
 
 /// Letters, digits, `-`, `_` and `.`, with a letter or digit at both ends; 63 at most.
 pub(crate) fn is_label_word(text: &str) -> bool {
+    text.len() <= WORD_MAX && is_word(text)
+}
+
+fn is_word(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    text.len() <= 63
-        && ends(text.bytes().next())
-        && ends(text.bytes().last())
-        && text.bytes().all(inner)
+    ends(text.bytes().next()) && ends(text.bytes().last()) && text.bytes().all(inner)
 }
 
 /// Checks labels and annotations of an object's metadata.
 pub(crate) fn check_maps(metadata: &Value, causes: &mut Vec<Cause>) {
     for (key, value) in metadata["labels"].as_object().into_iter().flatten() {
-        check_key(key, "metadata.labels", causes);
-        let text = value.as_str().unwrap_or_default();
-        if 63 < text.len() {
-            causes.push(Cause::invalid("metadata.labels", value, "must be no more than 63 bytes"));
+        for why in qualified(key) {
+            causes.push(Cause::invalid("metadata.labels", &key.as_str().into(), &why));
         }
-        if !text.is_empty() && text.len() <= 63 && !is_label_word(text) {
-            causes.push(Cause::invalid("metadata.labels", value, LABEL_VALUE));
+        for why in label_value(value.as_str().unwrap_or_default()) {
+            causes.push(Cause::invalid("metadata.labels", value, &why));
         }
     }
     let mut bytes = 0;
     for (key, value) in metadata["annotations"].as_object().into_iter().flatten() {
         // Keys of annotations may have capital letters in the prefix.
-        check_key(&key.to_lowercase(), "metadata.annotations", causes);
+        for why in qualified(&key.to_lowercase()) {
+            causes.push(Cause::invalid("metadata.annotations", &key.as_str().into(), &why));
+        }
         bytes += key.len() + value.as_str().map_or(0, str::len);
     }
     if 256 << 10 < bytes {
@@ -109,25 +114,72 @@ pub(crate) fn check_maps(metadata: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-fn check_key(key: &str, field: &str, causes: &mut Vec<Cause>) {
-    let shown = Value::from(key);
-    let (prefix, name) = match key.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, key),
+/// What is wrong with a key of labels: a word with an optional domain before it.
+pub(crate) fn qualified(key: &str) -> Vec<String> {
+    let parts: Vec<&str> = key.split('/').collect();
+    let (prefix, name) = match parts.as_slice() {
+        [name] => (None, *name),
+        [prefix, name] => (Some(*prefix), *name),
+        _ => {
+            let must = QUALIFIED.trim_start_matches("name part ");
+            let more = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+            return vec![format!("a valid label key {must} {more}")];
+        }
     };
-    if prefix.is_some_and(str::is_empty) {
-        causes.push(Cause::invalid(field, &shown, "prefix part must be non-empty"));
-    } else if prefix.is_some_and(|prefix| !prefix.split('.').all(is_label)) {
-        causes.push(Cause::invalid(field, &shown, &format!("prefix part {SUBDOMAIN}")));
+    let mut wrong = Vec::new();
+    match prefix {
+        Some("") => wrong.push("prefix part must be non-empty".to_owned()),
+        Some(prefix) => {
+            wrong.extend(
+                check(Rule::Subdomain, prefix, false)
+                    .iter()
+                    .map(|why| format!("prefix part {why}")),
+            );
+        }
+        None => {}
     }
     if name.is_empty() {
-        causes.push(Cause::invalid(field, &shown, "name part must be non-empty"));
-    } else if 63 < name.len() {
-        causes.push(Cause::invalid(field, &shown, "name part must be no more than 63 bytes"));
+        wrong.push("name part must be non-empty".to_owned());
+    } else if WORD_MAX < name.len() {
+        wrong.push(format!("name part must be no more than {WORD_MAX} bytes"));
     }
-    if !is_label_word(name) {
-        causes.push(Cause::invalid(field, &shown, QUALIFIED));
+    if !is_word(name) {
+        wrong.push(QUALIFIED.to_owned());
     }
+    wrong
+}
+
+/// What is wrong with the value of a label.
+pub(crate) fn label_value(value: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if WORD_MAX < value.len() {
+        wrong.push(format!("must be no more than {WORD_MAX} bytes"));
+    }
+    if !value.is_empty() && !is_word(value) {
+        wrong.push(LABEL_VALUE.to_owned());
+    }
+    wrong
+}
+
+/// What is wrong with a key of a ConfigMap or Secret.
+pub(crate) fn config_key(key: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if 253 < key.len() {
+        wrong.push("must be no more than 253 characters".to_owned());
+    }
+    if key.is_empty()
+        || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    {
+        wrong.push(CONFIG_KEY.to_owned());
+    }
+    if key == "." {
+        wrong.push("must not be '.'".to_owned());
+    } else if key == ".." {
+        wrong.push("must not be '..'".to_owned());
+    } else if key.starts_with("..") {
+        wrong.push("must not start with '..'".to_owned());
+    }
+    wrong
 }
 
 #[cfg(test)]

@@ -348,6 +348,16 @@ impl Cause {
         Self::field("FieldValueNotSupported", field, message)
     }
 
+    /// `Duplicate value`.
+    pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+        Self::field("FieldValueDuplicate", field, format!("Duplicate value: {value}"))
+    }
+
+    /// `Not found`: what it names is not there.
+    pub fn not_found(field: impl Into<String>, value: &Value) -> Self {
+        Self::field("FieldValueNotFound", field, format!("Not found: {value}"))
+    }
+
     /// `Forbidden`.
     pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
         Self::field("FieldValueForbidden", field, format!("Forbidden: {why}"))

@@ -194,7 +194,7 @@ pub(super) fn validate(served: &Served, old: Option<&Value>, new: &Value) -> Res
     let kind = &served.stored;
     let strategy = strategy::of(kind);
     let mut causes = Vec::new();
-    metadata(&strategy, old, new, &mut causes);
+    metadata(&strategy, old, new, kind.custom.is_some(), &mut causes);
     if let Some(custom) = &served.kind.custom {
         let old = old.filter(|_| custom.has_rules()).map(|old| served.shown(old.clone()));
         custom.check(old.as_ref(), &served.shown(new.clone()), &mut causes);
@@ -210,7 +210,13 @@ pub(super) fn validate(served: &Served, old: Option<&Value>, new: &Value) -> Res
     }
 }
 
-fn metadata(strategy: &Strategy, old: Option<&Value>, new: &Value, causes: &mut Vec<Cause>) {
+fn metadata(
+    strategy: &Strategy,
+    old: Option<&Value>,
+    new: &Value,
+    is_custom: bool,
+    causes: &mut Vec<Cause>,
+) {
     let (name, prefix) = (meta(new, "name"), meta(new, "generateName"));
     if old.is_none() {
         if name.is_empty() {
@@ -237,6 +243,8 @@ fn metadata(strategy: &Strategy, old: Option<&Value>, new: &Value, causes: &mut 
             }
         }
     }
+    one_controller(new, causes);
+    finalizer_names(new, is_custom, causes);
     let Some(old) = old.filter(|old| is_deleting(old)) else { return };
     let had = crate::object::finalizers(old);
     let added: Vec<String> = crate::object::finalizers(new)
@@ -250,5 +258,43 @@ fn metadata(strategy: &Strategy, old: Option<&Value>, new: &Value, causes: &mut 
             added.join(", ")
         );
         causes.push(Cause::forbidden("metadata.finalizers", &why));
+    }
+}
+
+/// An object has one controller.
+fn one_controller(object: &Value, causes: &mut Vec<Cause>) {
+    let owners = crate::object::list(object, "/metadata/ownerReferences");
+    let named = |owner: &Value| format!("{}/{}", text(owner, "/kind"), text(owner, "/name"));
+    let mut controllers = owners.iter().filter(|owner| owner["controller"] == true);
+    if let (Some(first), Some(second)) = (controllers.next(), controllers.next()) {
+        let why = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {} and {}",
+            named(first),
+            named(second)
+        );
+        let value = &object["metadata"]["ownerReferences"];
+        causes.push(Cause::invalid("metadata.ownerReferences", value, &why));
+    }
+}
+
+/// Finalizers are known ones or have a domain; those of kinds that clients define may be any word.
+fn finalizer_names(object: &Value, is_custom: bool, causes: &mut Vec<Cause>) {
+    let all = crate::object::finalizers(object);
+    for name in &all {
+        for why in names::qualified(name) {
+            causes.push(Cause::invalid("metadata.finalizers", &(*name).into(), &why));
+        }
+    }
+    if all.contains(&"orphan") && all.contains(&"foregroundDeletion") {
+        let why = "finalizer orphan and foregroundDeletion cannot be both set";
+        let value = &object["metadata"]["finalizers"];
+        causes.push(Cause::invalid("metadata.finalizers", value, why));
+    }
+    let known = ["kubernetes", "orphan", "foregroundDeletion"];
+    for (at, name) in all.iter().enumerate() {
+        if !is_custom && !name.contains('/') && !known.contains(name) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(format!("metadata.finalizers[{at}]"), &(*name).into(), why));
+        }
     }
 }

@@ -108,15 +108,19 @@ fn fits(call: &Call<'_>, config: &Value) -> Result<(), Status> {
         )));
     }
     body::of_kind(call, config)?;
-    if kind.custom.is_some() {
-        return Ok(());
-    }
-    let findings = check(kind.schema(), config);
-    let unknown = findings.unknown.first().map(|field| {
-        let path = field.trim_start_matches("unknown field ").trim_matches('"');
-        format!(".{path}: field not declared in schema")
-    });
-    let Some(why) = unknown.or(findings.wrong_type) else { return Ok(()) };
+    let undeclared = |path: &str| format!(".{path}: field not declared in schema");
+    let why = if let Some(custom) = &kind.custom {
+        // An applier owns what it applies, so nothing of it may be dropped in silence.
+        custom.fill(&mut config.clone()).first().map(|path| undeclared(path))
+    } else {
+        let findings = check(kind.schema(), config);
+        let unknown = findings
+            .unknown
+            .first()
+            .map(|field| undeclared(field.trim_start_matches("unknown field ").trim_matches('"')));
+        unknown.or(findings.wrong_type)
+    };
+    let Some(why) = why else { return Ok(()) };
     Err(Status::unknown(format!(
         "failed to create typed patch object ({}/{}; {want}, Kind={}): {why}",
         call.namespace.as_deref().unwrap_or_default(),

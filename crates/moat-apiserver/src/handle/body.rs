@@ -47,7 +47,7 @@ pub(super) fn read(
 ) -> Result<Read, Status> {
     let encoding = negotiate::body(&call.content_type, wire::has_message(version, kind))?;
     let parsed = match encoding {
-        Encoding::Json => json::parse(bytes),
+        Encoding::Json => json::parse(bytes).map_err(|why| no_json(&why)),
         Encoding::Yaml => yaml::parse(bytes),
         Encoding::Protobuf => wire::open(bytes, version, kind).map(|value| (value, Vec::new())),
     };
@@ -68,6 +68,13 @@ impl Read {
             Err(unrecognized(kind, "the body is no object", bytes))
         }
     }
+}
+
+/// Upstream looks for version and kind first, and says that of a body that ends too early as Go does.
+fn no_json(why: &str) -> String {
+    let why =
+        if why.starts_with("EOF while parsing") { "unexpected end of JSON input" } else { why };
+    format!("couldn't get version/kind; json parse error: {why}")
 }
 
 fn unrecognized(kind: &str, why: &str, bytes: &[u8]) -> Status {

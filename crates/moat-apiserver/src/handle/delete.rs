@@ -27,6 +27,8 @@ pub(super) struct Deletion {
     pub(super) version: Option<String>,
 }
 
+/// Namespaces that every cluster has (upstream's `NamespaceLifecycle`).
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 const PROPAGATIONS: &[&str] = &["Background", "Foreground", "Orphan"];
 
 impl Deletion {
@@ -218,6 +220,10 @@ async fn one(
         let stored = api.store.get(&key).ok_or_else(|| Status::not_found(kind.about(), name))?;
         let mut object = decode(&stored);
         options.allow(call, name, &object)?;
+        if kind.is("", "Namespace") && IMMORTAL.contains(&name) {
+            let why = "this namespace may not be deleted";
+            return Err(Status::forbidden(kind.about(), name, why));
+        }
         let request = Request { name, ..call.request(api) };
         admission::node_restriction(request, Some(&object), None)?;
         admission::policies(request, admission::Operation::Delete, Some(&object), None)?;

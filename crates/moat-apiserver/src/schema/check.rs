@@ -46,9 +46,14 @@ impl Findings {
                 }
                 false
             }
-            ("string", Value::String(_))
-            | ("boolean", Value::Bool(_))
-            | ("number", Value::Number(_)) => false,
+            ("string", Value::String(text)) => {
+                let wrong = super::format::wrong(resolved.text("format"), text);
+                if self.findings.wrong_type.is_none() {
+                    self.findings.wrong_type = wrong;
+                }
+                false
+            }
+            ("boolean", Value::Bool(_)) | ("number", Value::Number(_)) => false,
             ("string", Value::Number(_)) => {
                 !matches!(&*resolved.format, "int-or-string" | "quantity")
             }

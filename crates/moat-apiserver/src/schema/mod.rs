@@ -4,6 +4,7 @@
 //! without them. What the checks of each write need of them is kept in a form of its own (`types.rs`).
 
 mod check;
+mod format;
 mod gnostic;
 mod openapi;
 mod openapi2;

@@ -1,8 +1,7 @@
 //! ConfigMaps, Secrets, StorageClasses.
 
-use super::{PLAIN, Strategy};
+use super::{PLAIN, Strategy, check};
 use crate::names::Rule;
-
 use crate::object::{child_mut, default, text};
 use crate::status::Cause;
 use base64::Engine as _;
@@ -20,16 +19,10 @@ pub(super) const SECRET: Strategy = Strategy {
 
 /// Bytes of one Secret or ConfigMap (`MaxSecretSize`).
 const BYTES_MAX: usize = 1 << 20;
-const KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
-
 fn keys(object: &Value, field: &str, causes: &mut Vec<Cause>) -> usize {
     let mut bytes = 0;
     for (key, value) in object[field].as_object().into_iter().flatten() {
-        let letters =
-            key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-        if key.is_empty() || !letters || 253 < key.len() {
-            causes.push(Cause::invalid(format!("{field}[{key}]"), &key.as_str().into(), KEY));
-        }
+        check::config_key(key, &format!("{field}[{key}]"), causes);
         bytes += value.as_str().map_or(0, str::len);
     }
     bytes
@@ -78,6 +71,53 @@ fn secret(object: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::invalid(format!("data[{key}]"), &"".into(), "must be base64"));
         }
     }
+    of_type(object, causes);
+}
+
+/// What a Secret of a well-known type must have.
+fn of_type(object: &Value, causes: &mut Vec<Cause>) {
+    let has = |key: &str| object["data"].get(key).is_some();
+    let must = |key: &str| Cause::required(format!("data[{key}]"), "");
+    match object["type"].as_str().unwrap_or_default() {
+        "kubernetes.io/service-account-token" => {
+            let key = "kubernetes.io/service-account.name";
+            if object["metadata"]["annotations"][key].as_str().unwrap_or_default().is_empty() {
+                causes.push(Cause::required(format!("metadata.annotations[{key}]"), ""));
+            }
+        }
+        "kubernetes.io/dockercfg" => json_at(object, ".dockercfg", causes),
+        "kubernetes.io/dockerconfigjson" => json_at(object, ".dockerconfigjson", causes),
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            causes.extend([must("username"), must("password")]);
+        }
+        "kubernetes.io/ssh-auth"
+            if object["data"]["ssh-privatekey"].as_str().unwrap_or_default().is_empty() =>
+        {
+            causes.push(must("ssh-privatekey"));
+        }
+        "kubernetes.io/tls" => {
+            causes.extend(["tls.crt", "tls.key"].into_iter().filter(|key| !has(key)).map(must));
+        }
+        _ => {}
+    }
+}
+
+fn json_at(object: &Value, key: &str, causes: &mut Vec<Cause>) {
+    let field = format!("data[{key}]");
+    let Some(text) = object["data"].get(key).and_then(Value::as_str) else {
+        return causes.push(Cause::required(field, ""));
+    };
+    let bytes = STANDARD.decode(text).unwrap_or_default();
+    let parsed: Result<serde_json::Map<String, Value>, _> = serde_json::from_slice(&bytes);
+    if let Err(error) = parsed {
+        // The two sentences that people meet are Go's.
+        let why = if error.is_eof() {
+            "unexpected end of JSON input".to_owned()
+        } else {
+            error.to_string()
+        };
+        causes.push(Cause::invalid(field, &"<secret contents redacted>".into(), &why));
+    }
 }
 
 fn secret_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
@@ -100,14 +140,6 @@ fn immutable(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         }
     }
 }
-
-pub(super) fn storage_class(object: &mut Value) {
-    if let Some(map) = object.as_object_mut() {
-        default(map, "reclaimPolicy", "Delete");
-        default(map, "volumeBindingMode", "Immediate");
-    }
-}
-
 /// Parts of the API that are elsewhere are not supported: a client that made one would wait for it for ever.
 pub(crate) const API_SERVICE: Strategy =
     Strategy { names: Rule::Path, status_at_create: true, validate: api_service, ..PLAIN };

@@ -2,14 +2,21 @@
 //!
 //! Most kinds need nothing. A kind that does has a file here, and a line in [`of`].
 
+mod batch;
 pub(crate) mod certificate;
+mod check;
 mod cluster;
 mod config;
+mod endpoints;
+mod event;
+mod ingress;
 pub(crate) mod limits;
 pub(crate) mod pod;
 mod policy;
 mod rbac;
+mod scaling;
 pub(crate) mod service;
+mod storage;
 mod workload;
 
 use crate::api::Api;
@@ -77,6 +84,15 @@ pub(crate) fn allocate(
     service::allocate(api, served, old, new)
 }
 
+/// Go writes the status of a load balancer though it is empty.
+fn balancer(object: &mut Value) {
+    crate::object::default(
+        crate::object::child_mut(object, "status"),
+        "loadBalancer",
+        serde_json::json!({}),
+    );
+}
+
 /// Kinds that clients define.
 const CUSTOM: Strategy = Strategy { generation: true, ..PLAIN };
 
@@ -91,26 +107,31 @@ pub(crate) fn of(kind: &Kind) -> Strategy {
         ("", "Service") => service::STRATEGY,
         ("", "Namespace") => cluster::NAMESPACE,
         ("", "Node") => cluster::NODE,
-        ("", "PersistentVolume") => cluster::VOLUME,
-        ("", "PersistentVolumeClaim") => cluster::CLAIM,
+        ("", "PersistentVolume") => storage::VOLUME,
+        ("", "PersistentVolumeClaim") => storage::CLAIM,
         ("", "LimitRange") => limits::LIMIT_RANGE,
         ("scheduling.k8s.io", "PriorityClass") => limits::PRIORITY_CLASS,
         ("certificates.k8s.io", "CertificateSigningRequest") => certificate::REQUEST,
         ("", "ConfigMap") => config::CONFIG_MAP,
         ("", "Secret") => config::SECRET,
-        ("", "ServiceAccount" | "PodTemplate" | "ResourceQuota") => {
-            Strategy { returns_deleted: true, ..PLAIN }
-        }
+        ("", "ResourceQuota") => limits::QUOTA,
+        ("", "PodTemplate") => workload::POD_TEMPLATE,
+        ("", "ServiceAccount") => Strategy { returns_deleted: true, ..PLAIN },
+        ("", "Endpoints") => endpoints::ENDPOINTS,
+        ("", "Event") => event::STRATEGY,
+        ("autoscaling", "HorizontalPodAutoscaler") => scaling::AUTOSCALER,
         ("apps", "Deployment") => workload::DEPLOYMENT,
         ("apps", "ReplicaSet") => workload::REPLICA_SET,
         ("apps", "StatefulSet") => workload::STATEFUL_SET,
         ("apps", "DaemonSet") => workload::DAEMON_SET,
         ("", "ReplicationController") => workload::REPLICATION_CONTROLLER,
-        ("batch", "Job") => workload::JOB,
-        ("batch", "CronJob") => workload::CRON_JOB,
+        ("batch", "Job") => batch::JOB,
+        ("batch", "CronJob") => batch::CRON_JOB,
         ("networking.k8s.io", "NetworkPolicy") => policy::NETWORK_POLICY,
         ("policy.networking.k8s.io", "ClusterNetworkPolicy") => policy::CLUSTER_NETWORK_POLICY,
-        ("networking.k8s.io", "Ingress") | ("policy", _) => Strategy { generation: true, ..PLAIN },
+        ("networking.k8s.io", "Ingress") => ingress::INGRESS,
+        ("networking.k8s.io", "IngressClass") => ingress::CLASS,
+        ("policy", "PodDisruptionBudget") => scaling::BUDGET,
         ("rbac.authorization.k8s.io", "Role") => rbac::ROLE,
         ("rbac.authorization.k8s.io", "ClusterRole") => rbac::CLUSTER_ROLE,
         ("rbac.authorization.k8s.io", "RoleBinding") => rbac::ROLE_BINDING,
@@ -121,13 +142,14 @@ pub(crate) fn of(kind: &Kind) -> Strategy {
         }
         ("apiregistration.k8s.io", "APIService") => config::API_SERVICE,
         ("flowcontrol.apiserver.k8s.io", _) => Strategy { generation: true, ..PLAIN },
-        ("storage.k8s.io", "StorageClass") => {
-            Strategy { returns_deleted: true, default: config::storage_class, ..PLAIN }
-        }
+        ("storage.k8s.io", "StorageClass") => storage::CLASS,
+        ("coordination.k8s.io", "Lease") => cluster::LEASE,
+        ("node.k8s.io", "RuntimeClass") => cluster::RUNTIME_CLASS,
+        ("apps", "ControllerRevision") => cluster::REVISION,
         ("storage.k8s.io", "CSIDriver" | "CSINode" | "VolumeAttachment") => {
             Strategy { returns_deleted: true, ..PLAIN }
         }
-        ("discovery.k8s.io", _) => Strategy { generation: true, ..PLAIN },
+        ("discovery.k8s.io", "EndpointSlice") => endpoints::SLICE,
         _ => PLAIN,
     }
 }

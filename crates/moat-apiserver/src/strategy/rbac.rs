@@ -29,9 +29,7 @@ fn cluster_role_defaults(role: &mut Value) {
 }
 
 fn binding_defaults(binding: &mut Value) {
-    if binding.get("roleRef").is_some() {
-        default(child_mut(binding, "roleRef"), "apiGroup", GROUP);
-    }
+    default(child_mut(binding, "roleRef"), "apiGroup", GROUP);
     let subjects = binding.get_mut("subjects").and_then(Value::as_array_mut);
     for subject in subjects.into_iter().flatten().filter_map(Value::as_object_mut) {
         if matches!(subject.get("kind").and_then(Value::as_str), Some("User" | "Group")) {

@@ -1,6 +1,6 @@
 //! Services: defaults, rules, and the addresses and ports that they are given.
 
-use super::{PLAIN, Strategy};
+use super::{PLAIN, Strategy, check};
 use crate::api::Api;
 use crate::kinds::Served;
 use crate::names::Rule;
@@ -29,6 +29,11 @@ fn is_external(spec: &Map<String, Value>) -> bool {
     spec.get("type").is_some_and(|kind| kind == "ExternalName")
 }
 
+/// Whether a list has something in it.
+fn list_of(spec: &Map<String, Value>, field: &str) -> bool {
+    spec.get(field).and_then(Value::as_array).is_some_and(|items| !items.is_empty())
+}
+
 fn defaults(object: &mut Value) {
     let spec = child_mut(object, "spec");
     default(spec, "sessionAffinity", "None");
@@ -47,7 +52,8 @@ fn defaults(object: &mut Value) {
     if !is_external(spec) {
         default(spec, "internalTrafficPolicy", "Cluster");
     }
-    if matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
+    let outside = list_of(spec, "externalIPs") && spec["type"] == "ClusterIP";
+    if outside || matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
         default(spec, "externalTrafficPolicy", "Cluster");
     }
     if spec["type"] == "LoadBalancer" {
@@ -94,60 +100,164 @@ fn update(new: &mut Value, old: &Value) {
 
 fn validate(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
-    let kind = &spec["type"];
-    if !matches!(kind.as_str(), Some("ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName")) {
-        causes.push(Cause::not_supported(
-            "spec.type",
-            kind,
-            &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
-        ));
-    }
-    let external = kind == "ExternalName";
+    let kind = text(spec, "/type");
     let headless = spec["clusterIP"] == "None";
     let ports = list(spec, "/ports");
-    if ports.is_empty() && !external && !headless {
+    if ports.is_empty() && kind != "ExternalName" && !headless {
         causes.push(Cause::required("spec.ports", ""));
     }
-    if external && text(spec, "/externalName").is_empty() {
-        causes.push(Cause::required("spec.externalName", ""));
+    match kind {
+        "LoadBalancer" | "NodePort" if headless => {
+            let why = format!("may not be set to 'None' for {kind} services");
+            causes.push(Cause::invalid("spec.clusterIPs[0]", &"None".into(), &why));
+        }
+        "ExternalName" => external(spec, causes),
+        _ => {}
     }
-    let mut names = BTreeSet::new();
+    let mut names = Vec::new();
+    for (at, port) in ports.iter().enumerate() {
+        own_port(port, 1 < ports.len(), &mut names, &format!("spec.ports[{at}]"), causes);
+    }
+    check::labels(&spec["selector"], "spec.selector", causes);
+    let path = "spec.sessionAffinity";
+    check::one_of(&spec["sessionAffinity"], path, &["ClientIP", "None"], causes);
+    affinity(spec, causes);
+    families(spec, causes);
+    for (at, ip) in list(spec, "/externalIPs").iter().enumerate() {
+        let path = format!("spec.externalIPs[{at}]");
+        if let Some(ip) = check::ip(ip.as_str().unwrap_or_default(), &path, causes) {
+            super::endpoints::reachable(ip, &path, causes);
+        }
+    }
+    let known = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+    check::one_of(&spec["type"], "spec.type", &known, causes);
+    distinct_ports(kind, ports, causes);
+    let ranges = list(spec, "/loadBalancerSourceRanges");
+    if !ranges.is_empty() && kind != "LoadBalancer" {
+        let why = "may only be used when `type` is 'LoadBalancer'";
+        causes.push(Cause::forbidden("spec.LoadBalancerSourceRanges", why));
+    }
+    for (at, range) in ranges.iter().enumerate() {
+        let path = format!("spec.LoadBalancerSourceRanges[{at}]");
+        check::cidr(range.as_str().unwrap_or_default().trim(), &path, causes);
+    }
+    if !spec["allocateLoadBalancerNodePorts"].is_null() && kind != "LoadBalancer" {
+        let why = "may only be used when `type` is 'LoadBalancer'";
+        causes.push(Cause::forbidden("spec.allocateLoadBalancerNodePorts", why));
+    }
+    traffic(spec, kind, causes);
+}
+
+fn external(spec: &Value, causes: &mut Vec<Cause>) {
+    let name = text(spec, "/externalName");
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.is_empty() {
+        causes.push(Cause::required("spec.externalName", ""));
+    } else {
+        check::name(Rule::Subdomain, name, "spec.externalName", causes);
+    }
+}
+
+fn own_port<'a>(
+    port: &'a Value,
+    several: bool,
+    names: &mut Vec<&'a str>,
+    path: &str,
+    causes: &mut Vec<Cause>,
+) {
+    let (name, field) = (text(port, "/name"), format!("{path}.name"));
+    if !name.is_empty() {
+        check::name(Rule::Label, name, &field, causes);
+        causes.extend(check::distinct(names, name, &field));
+    } else if several {
+        causes.push(Cause::required(field, ""));
+    }
+    let own = number(port, "/port").unwrap_or(0);
+    check::port_number(own, &format!("{path}.port"), causes);
+    check::protocol(port, path, causes);
+    check::port(&port["targetPort"], &format!("{path}.targetPort"), causes);
+    if let Some(protocol) = port["appProtocol"].as_str() {
+        check::qualified(protocol, &format!("{path}.appProtocol"), causes);
+    }
+}
+
+fn affinity(spec: &Value, causes: &mut Vec<Cause>) {
+    let config = &spec["sessionAffinityConfig"];
+    if spec["sessionAffinity"] == "None" && config.is_object() {
+        let why = "must not be set when session affinity is None";
+        causes.push(Cause::forbidden("spec.sessionAffinityConfig", why));
+    }
+    if let Some(seconds) = number(config, "/clientIP/timeoutSeconds")
+        && !(1..=86_400).contains(&seconds)
+    {
+        let path = "spec.sessionAffinityConfig.clientIP.timeoutSeconds";
+        let why = "must be greater than 0 and less than 86400";
+        causes.push(Cause::invalid(path, &seconds.into(), why));
+    }
+}
+
+/// Families of addresses: this cluster has IPv4.
+fn families(spec: &Value, causes: &mut Vec<Cause>) {
+    for (at, family) in list(spec, "/ipFamilies").iter().enumerate() {
+        let path = format!("spec.ipFamilies[{at}]");
+        if family == "IPv6" {
+            let why = "not configured on this cluster";
+            causes.push(Cause::invalid(path, family, why));
+        } else {
+            check::maybe_one_of(family, &path, &["IPv4", "IPv6"], causes);
+        }
+    }
+    let policy = &spec["ipFamilyPolicy"];
+    let known = ["PreferDualStack", "RequireDualStack", "SingleStack"];
+    check::maybe_one_of(policy, "spec.ipFamilyPolicy", &known, causes);
+    if policy == "RequireDualStack" {
+        let why = "this cluster is not configured for dual-stack services";
+        causes.push(Cause::invalid("spec.ipFamilyPolicy", policy, why));
+    }
+}
+
+fn distinct_ports(kind: &str, ports: &[Value], causes: &mut Vec<Cause>) {
+    let mut nodes = BTreeSet::new();
+    for (at, port) in ports.iter().enumerate() {
+        let Some(node) = number(port, "/nodePort").filter(|node| *node != 0) else { continue };
+        let path = format!("spec.ports[{at}].nodePort");
+        if kind == "ClusterIP" {
+            let why = "may not be used when `type` is 'ClusterIP'";
+            causes.push(Cause::forbidden(&path, why));
+        }
+        if !nodes.insert((node, text(port, "/protocol"))) {
+            causes.push(Cause::duplicate(&path, &node.into()));
+        }
+    }
     let mut numbers = BTreeSet::new();
     for (at, port) in ports.iter().enumerate() {
-        let path = format!("spec.ports[{at}]");
-        let name = text(port, "/name");
-        if name.is_empty() && 1 < ports.len() {
-            causes.push(Cause::required(format!("{path}.name"), ""));
-        } else if !name.is_empty() && !names.insert(name) {
-            causes.push(Cause::field(
-                "FieldValueDuplicate",
-                format!("{path}.name"),
-                format!("Duplicate value: {name:?}"),
-            ));
-        }
-        match number(port, "/port") {
-            None => causes.push(Cause::required(format!("{path}.port"), "")),
-            Some(own) => {
-                super::pod::in_range(own, &format!("{path}.port"), causes);
-                if !numbers.insert((own, text(port, "/protocol"))) {
-                    let shown = json!({ "port": own, "protocol": port["protocol"] });
-                    causes.push(Cause::field(
-                        "FieldValueDuplicate",
-                        path.clone(),
-                        format!("Duplicate value: {shown}"),
-                    ));
-                }
-            }
-        }
-        super::pod::has_protocol(port, &path, causes);
-        if let Some(node) =
-            number(port, "/nodePort").filter(|node| *node != 0 && !NODE_PORTS.contains(node))
-        {
-            let why =
-                "provided port is not in the valid range. The range of valid ports is 30000-32767";
-            causes.push(Cause::invalid(format!("{path}.nodePort"), &node.into(), why));
+        let own = number(port, "/port").unwrap_or(0);
+        if !numbers.insert((own, text(port, "/protocol"))) {
+            // As upstream shows it: a structure of Go's, with the two fields that are compared.
+            let shown = json!({
+                "Name": "", "Protocol": port["protocol"], "AppProtocol": null, "Port": own, "TargetPort": 0, "NodePort": 0,
+            });
+            causes.push(Cause::duplicate(format!("spec.ports[{at}]"), &shown));
         }
     }
+}
+
+fn traffic(spec: &Value, kind: &str, causes: &mut Vec<Cause>) {
+    let policy = &spec["externalTrafficPolicy"];
+    let outside = matches!(kind, "LoadBalancer" | "NodePort")
+        || kind == "ClusterIP" && !list(spec, "/externalIPs").is_empty();
+    if outside {
+        let path = "spec.externalTrafficPolicy";
+        check::one_of(policy, path, &["Cluster", "Local"], causes);
+    } else if policy.as_str().is_some_and(|policy| !policy.is_empty()) {
+        let why = "may only be set for externally-accessible services";
+        causes.push(Cause::invalid("spec.externalTrafficPolicy", policy, why));
+    }
+    let policy = &spec["internalTrafficPolicy"];
+    check::maybe_one_of(policy, "spec.internalTrafficPolicy", &["Cluster", "Local"], causes);
+    let known = ["PreferClose", "PreferSameZone", "PreferSameNode"];
+    let path = "spec.trafficDistribution";
+    check::maybe_one_of(&spec["trafficDistribution"], path, &known, causes);
 }
 
 /// Gives a Service the address and node ports that it needs and does not name. The caller holds the lock of all Services.
@@ -223,6 +333,11 @@ fn node_ports(
         let Some(port) = port.as_object_mut() else { continue };
         let named = port.get("nodePort").and_then(Value::as_i64).filter(|node| *node != 0);
         match named {
+            Some(node) if !NODE_PORTS.contains(&node) => {
+                let field = format!("spec.ports[{at}].nodePort");
+                let why = "provided port is not in the valid range. The range of valid ports is 30000-32767";
+                return Err(invalid(Cause::invalid(field, &node.into(), why)));
+            }
             Some(node) if taken.ports.contains(&node) => {
                 let field = format!("spec.ports[{at}].nodePort");
                 return Err(invalid(Cause::invalid(

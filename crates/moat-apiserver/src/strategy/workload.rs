@@ -1,15 +1,14 @@
 //! Workloads: kinds that make pods of a template.
 
-use super::pod::{spec, spec_defaults};
-use super::{PLAIN, Strategy};
-use crate::cron::{Schedule, time_zone};
-use crate::names;
-use crate::object::{child_mut, default, map_mut, number};
+use super::pod::{Stands, spec, spec_defaults};
+use super::{PLAIN, Strategy, check};
+use crate::names::Rule;
+use crate::object::{self, child_mut, default, map_mut, number};
 use crate::selector::matches_labels;
 use crate::status::Cause;
 use serde_json::{Map, Value, json};
 
-const WORKLOAD: Strategy = Strategy { generation: true, ..PLAIN };
+pub(super) const WORKLOAD: Strategy = Strategy { generation: true, ..PLAIN };
 
 pub(super) const DEPLOYMENT: Strategy = Strategy {
     default: |object| {
@@ -27,14 +26,7 @@ pub(super) const DEPLOYMENT: Strategy = Strategy {
         template_defaults(own);
         status(object);
     },
-    validate: |object, causes| {
-        selected(object, causes);
-        let strategy = &object["spec"]["strategy"];
-        if strategy["type"] == "Recreate" && strategy.get("rollingUpdate").is_some() {
-            let why = "may not be specified when strategy `type` is 'Recreate'";
-            causes.push(Cause::forbidden("spec.strategy.rollingUpdate", why));
-        }
-    },
+    validate: deployment,
     validate_update: fixed_selector,
     ..WORKLOAD
 };
@@ -46,7 +38,7 @@ pub(super) const REPLICA_SET: Strategy = Strategy {
         template_defaults(own);
         default(child_mut(object, "status"), "replicas", 0);
     },
-    validate: selected,
+    validate: replica_set,
     validate_update: fixed_selector,
     ..WORKLOAD
 };
@@ -70,7 +62,7 @@ pub(super) const STATEFUL_SET: Strategy = Strategy {
         default(status, "replicas", 0);
         default(status, "availableReplicas", 0);
     },
-    validate: selected,
+    validate: stateful_set,
     validate_update: |new, old, causes| {
         let free = [
             "replicas",
@@ -120,7 +112,7 @@ pub(super) const DAEMON_SET: Strategy = Strategy {
             default(status, field, 0);
         }
     },
-    validate: selected,
+    validate: daemon_set,
     validate_update: fixed_selector,
     ..WORKLOAD
 };
@@ -137,210 +129,325 @@ pub(super) const REPLICATION_CONTROLLER: Strategy = Strategy {
         template_defaults(own);
         default(child_mut(object, "status"), "replicas", 0);
     },
-    validate: |object, causes| {
-        spec(&object["spec"]["template"]["spec"], "spec.template.spec", causes);
-    },
+    validate: replication_controller,
     ..WORKLOAD
 };
 
-pub(super) const JOB: Strategy = Strategy {
-    default: |object| {
-        job_defaults(child_mut(object, "spec"));
-        status(object);
-    },
-    create: |object| {
-        if object["spec"]["manualSelector"] == true {
-            return;
-        }
-        // A Job's pods are told apart by its uid (`generateSelector`).
-        let (uid, name) = (object["metadata"]["uid"].clone(), object["metadata"]["name"].clone());
-        let own = child_mut(object, "spec");
-        let labels = map_mut(map_mut(map_mut(own, "template"), "metadata"), "labels");
-        for (key, value) in [
-            ("batch.kubernetes.io/controller-uid", &uid),
-            ("batch.kubernetes.io/job-name", &name),
-            ("controller-uid", &uid),
-            ("job-name", &name),
-        ] {
-            labels.insert(key.to_owned(), value.clone());
-        }
-        own.insert(
-            "selector".to_owned(),
-            json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } }),
-        );
-    },
-    validate: |object, causes| job(&object["spec"], "spec", causes),
-    validate_update: |new, old, causes| {
-        for field in ["selector", "completionMode"] {
-            if new["spec"][field] != old["spec"][field] {
-                causes.push(Cause::invalid(
-                    format!("spec.{field}"),
-                    &new["spec"][field],
-                    "field is immutable",
-                ));
-            }
-        }
-        if new["spec"]["template"] != old["spec"]["template"] {
-            causes.push(Cause::invalid(
-                "spec.template",
-                &new["spec"]["template"],
-                "field is immutable",
-            ));
-        }
-    },
-    ..WORKLOAD
-};
-
-pub(super) const CRON_JOB: Strategy = Strategy {
-    default: |object| {
-        let own = child_mut(object, "spec");
-        default(own, "concurrencyPolicy", "Allow");
-        default(own, "suspend", false);
-        default(own, "successfulJobsHistoryLimit", 3);
-        default(own, "failedJobsHistoryLimit", 1);
-        if let Some(job) = own
-            .get_mut("jobTemplate")
-            .and_then(|template| template.get_mut("spec"))
-            .and_then(Value::as_object_mut)
-        {
-            template_defaults(job);
-        }
-        status(object);
-    },
-    validate: |object, causes| {
-        cron(&object["spec"], causes);
-        job(&object["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec", causes);
-    },
-    ..WORKLOAD
-};
-
-fn cron(own: &Value, causes: &mut Vec<Cause>) {
-    let schedule = own["schedule"].as_str().unwrap_or_default();
-    if schedule.is_empty() {
-        causes.push(Cause::required("spec.schedule", ""));
-    } else if schedule.contains("TZ") {
-        let why = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
-        causes.push(Cause::invalid("spec.schedule", &schedule.into(), why));
-    } else if let Err(why) = Schedule::parse(schedule) {
-        causes.push(Cause::invalid("spec.schedule", &schedule.into(), &why));
-    }
-    match own["timeZone"].as_str() {
-        None => {}
-        Some("") => {
-            let why = "timeZone must be nil or non-empty string";
-            causes.push(Cause::invalid("spec.timeZone", &own["timeZone"], why));
-        }
-        Some(name) if name.eq_ignore_ascii_case("Local") => {
-            let why = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
-            causes.push(Cause::invalid("spec.timeZone", &own["timeZone"], why));
-        }
-        Some(name) if time_zone(name).is_none() => {
-            let why = format!("unknown time zone {name}");
-            causes.push(Cause::invalid("spec.timeZone", &own["timeZone"], &why));
-        }
-        Some(_) => {}
-    }
-    let policy = &own["concurrencyPolicy"];
-    let known = ["Allow", "Forbid", "Replace"];
-    if policy.as_str().is_some_and(|policy| !known.contains(&policy)) {
-        causes.push(Cause::not_supported("spec.concurrencyPolicy", policy, &known));
-    }
-    for field in ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"]
-    {
-        if own[field].as_i64().is_some_and(|n| n < 0) {
-            let why = "must be greater than or equal to 0";
-            causes.push(Cause::invalid(format!("spec.{field}"), &own[field], why));
-        }
-    }
-}
-
-fn job_defaults(own: &mut Map<String, Value>) {
-    // A Job that counts failures for each index has no limit for all of them together.
-    let limit = if own.contains_key("backoffLimitPerIndex") { i64::from(i32::MAX) } else { 6 };
-    default(own, "backoffLimit", limit);
-    default(own, "completionMode", "NonIndexed");
-    default(own, "suspend", false);
-    // Why a pod failed is known when it has: who asks for that waits for it.
-    let asks = own.get("podFailurePolicy").is_some_and(|policy| !policy.is_null());
-    default(own, "podReplacementPolicy", if asks { "Failed" } else { "TerminatingOrFailed" });
-    if own.get("completions").is_none_or(Value::is_null)
-        && own.get("parallelism").is_none_or(Value::is_null)
-    {
-        default(own, "completions", 1);
-    }
-    default(own, "parallelism", 1);
-    template_defaults(own);
-}
-
-fn job(own: &Value, path: &str, causes: &mut Vec<Cause>) {
-    spec(&own["template"]["spec"], &format!("{path}.template.spec"), causes);
-    let policy = &own["template"]["spec"]["restartPolicy"];
-    if !matches!(policy.as_str(), Some("OnFailure" | "Never")) {
-        let field = format!("{path}.template.spec.restartPolicy");
-        causes.push(Cause::not_supported(field, policy, &["OnFailure", "Never"]));
-    }
-}
-
-fn status(object: &mut Value) {
+pub(super) fn status(object: &mut Value) {
     child_mut(object, "status");
 }
 
-fn template_defaults(own: &mut Map<String, Value>) {
+pub(super) fn template_defaults(own: &mut Map<String, Value>) {
     let template = map_mut(own, "template");
     map_mut(template, "metadata");
     spec_defaults(map_mut(template, "spec"));
 }
 
+pub(super) const POD_TEMPLATE: Strategy = Strategy {
+    generation: true,
+    returns_deleted: true,
+    default: |object| {
+        if let Some(map) = object.as_object_mut() {
+            template_defaults(map);
+        }
+    },
+    validate: |object, causes| template(&object["template"], "template", causes),
+    ..PLAIN
+};
+
+/// How a kind of workload speaks of itself where its selector or a deadline is wrong.
+#[derive(Clone, Copy)]
+struct Words {
+    empty: &'static str,
+    unread: &'static str,
+    deadline: &'static str,
+}
+
+const SET: Words = Words {
+    empty: "empty selector is invalid for deployment",
+    unread: "invalid label selector",
+    deadline: "activeDeadlineSeconds in ReplicaSet is not Supported",
+};
+const STATEFUL: Words = Words {
+    empty: "empty selector is invalid for statefulset",
+    unread: "",
+    deadline: "activeDeadlineSeconds in StatefulSet is not Supported",
+};
+const DAEMON: Words = Words {
+    empty: "empty selector is invalid for daemonset",
+    unread: "",
+    deadline: "activeDeadlineSeconds in DaemonSet is not Supported",
+};
+
 /// A workload must select the pods that it makes.
-fn selected(object: &Value, causes: &mut Vec<Cause>) {
-    let own = &object["spec"];
-    if number(object, "/spec/replicas").is_some_and(|replicas| replicas < 0) {
-        causes.push(Cause::invalid(
-            "spec.replicas",
-            &own["replicas"],
-            "must be greater than or equal to 0",
-        ));
+fn selected(own: &Value, words: Words, causes: &mut Vec<Cause>) {
+    let selector = &own["selector"];
+    if selector.is_null() {
+        causes.push(Cause::required("spec.selector", ""));
+    } else {
+        is_selector(selector, words, causes);
     }
+    if is_read(selector) {
+        matches_template(own, causes);
+        pods(own, words, causes);
+    } else {
+        causes.push(Cause::invalid("spec.selector", selector, words.unread));
+    }
+}
+
+fn is_selector(selector: &Value, words: Words, causes: &mut Vec<Cause>) {
+    check::selector(selector, "spec.selector", causes);
+    if is_empty(selector) {
+        causes.push(Cause::invalid("spec.selector", selector, words.empty));
+    }
+}
+
+fn is_empty(selector: &Value) -> bool {
+    let none = |field: &str| match &selector[field] {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => true,
+    };
+    none("matchLabels") && none("matchExpressions")
+}
+
+/// Whether a selector can be evaluated.
+fn is_read(selector: &Value) -> bool {
+    let mut wrong = Vec::new();
+    check::selector(selector, "", &mut wrong);
+    wrong.is_empty()
+}
+
+fn matches_template(own: &Value, causes: &mut Vec<Cause>) {
     let labels = &own["template"]["metadata"]["labels"];
-    match own.get("selector") {
-        None => causes.push(Cause::required("spec.selector", "")),
-        Some(selector) if selector.as_object().is_some_and(Map::is_empty) => {
-            causes.push(Cause::invalid(
-                "spec.selector",
-                selector,
-                "empty selector is invalid for deployment",
-            ));
-        }
-        Some(selector) if !matches_labels(selector, labels) => {
-            let shown = labels
-                .as_object()
-                .map_or_else(|| Value::Object(Map::new()), |map| Value::Object(map.clone()));
-            causes.push(Cause::invalid(
-                "spec.template.metadata.labels",
-                &shown,
-                "`selector` does not match template `labels`",
-            ));
-        }
-        Some(_) => {}
+    let selector = &own["selector"];
+    // No selector selects nothing, an empty one everything.
+    if selector.is_null() || !is_empty(selector) && !matches_labels(selector, labels) {
+        let why = "`selector` does not match template `labels`";
+        causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
     }
-    let mut inner = Vec::new();
-    names::check_maps(&own["template"]["metadata"], &mut inner);
-    for cause in inner {
-        causes.push(Cause { field: format!("spec.template.{}", cause.field), ..cause });
-    }
-    spec(&own["template"]["spec"], "spec.template.spec", causes);
+}
+
+/// The template of pods that run for ever.
+fn pods(own: &Value, words: Words, causes: &mut Vec<Cause>) {
+    template(&own["template"], "spec.template", causes);
     let policy = &own["template"]["spec"]["restartPolicy"];
     if policy != "Always" {
         causes.push(Cause::not_supported("spec.template.spec.restartPolicy", policy, &["Always"]));
     }
+    if own["template"]["spec"]["activeDeadlineSeconds"].is_number() {
+        let path = "spec.template.spec.activeDeadlineSeconds";
+        causes.push(Cause::forbidden(path, words.deadline));
+    }
+}
+
+/// A template of pods at a path.
+pub(super) fn template(template: &Value, path: &str, causes: &mut Vec<Cause>) {
+    check::labels(&template["metadata"]["labels"], &format!("{path}.labels"), causes);
+    let annotations = template["metadata"]["annotations"].as_object();
+    for key in annotations.into_iter().flatten().map(|(key, _)| key) {
+        check::qualified(&key.to_lowercase(), &format!("{path}.annotations"), causes);
+    }
+    spec(&template["spec"], &format!("{path}.spec"), Stands::InTemplate, causes);
+    if !object::list(template, "/spec/ephemeralContainers").is_empty() {
+        let why = "ephemeral containers not allowed in pod template";
+        causes.push(Cause::forbidden(format!("{path}.spec.ephemeralContainers"), why));
+    }
 }
 
 fn fixed_selector(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    if new["spec"]["selector"] != old["spec"]["selector"] {
-        causes.push(Cause::invalid(
-            "spec.selector",
-            &new["spec"]["selector"],
-            "field is immutable",
-        ));
+    check::fixed(new, old, &["spec.selector"], causes);
+}
+
+fn deployment(object: &Value, causes: &mut Vec<Cause>) {
+    let own = &object["spec"];
+    check::not_negative(own, &["replicas"], "spec", causes);
+    selected(own, SET, causes);
+    let strategy = &own["strategy"];
+    let rolling = &strategy["rollingUpdate"];
+    match strategy["type"].as_str().unwrap_or_default() {
+        "Recreate" if rolling.is_object() => {
+            let why = "may not be specified when strategy `type` is 'Recreate'";
+            causes.push(Cause::forbidden("spec.strategy.rollingUpdate", why));
+        }
+        "Recreate" => {}
+        "RollingUpdate" => {
+            let path = |field: &str| format!("spec.strategy.rollingUpdate.{field}");
+            check::amount(&rolling["maxUnavailable"], &path("maxUnavailable"), causes);
+            check::amount(&rolling["maxSurge"], &path("maxSurge"), causes);
+            if is_nothing(&rolling["maxUnavailable"]) && is_nothing(&rolling["maxSurge"]) {
+                let why = "may not be 0 when `maxSurge` is 0";
+                let path = path("maxUnavailable");
+                causes.push(Cause::invalid(path, &rolling["maxUnavailable"], why));
+            }
+            check::at_most_all(&rolling["maxUnavailable"], &path("maxUnavailable"), causes);
+        }
+        _ => {
+            let known = ["Recreate", "RollingUpdate"];
+            causes.push(Cause::not_supported("spec.strategy", &as_go(strategy), &known));
+        }
     }
+    let fields = ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"];
+    check::not_negative(own, &fields, "spec", causes);
+    let seconds = |field: &str| number(own, &format!("/{field}")).unwrap_or(0);
+    if own["progressDeadlineSeconds"].is_number()
+        && seconds("progressDeadlineSeconds") <= seconds("minReadySeconds")
+    {
+        let why = "must be greater than minReadySeconds";
+        let path = "spec.progressDeadlineSeconds";
+        causes.push(Cause::invalid(path, &own["progressDeadlineSeconds"], why));
+    }
+}
+
+/// A strategy as upstream shows it: a structure of Go's.
+fn as_go(strategy: &Value) -> Value {
+    json!({ "Type": strategy["type"], "RollingUpdate": strategy["rollingUpdate"] })
+}
+
+/// Whether an amount or a share is none; one that cannot be read counts as none too.
+fn is_nothing(amount: &Value) -> bool {
+    check::percent(amount).or(amount.as_u64()).unwrap_or(0) == 0
+}
+
+fn replica_set(object: &Value, causes: &mut Vec<Cause>) {
+    check::not_negative(&object["spec"], &["replicas", "minReadySeconds"], "spec", causes);
+    selected(&object["spec"], SET, causes);
+}
+
+fn stateful_set(object: &Value, causes: &mut Vec<Cause>) {
+    let own = &object["spec"];
+    let mut must = |field: &str, value: &Value, known: [&str; 2]| {
+        if !value.as_str().is_some_and(|value| known.contains(&value)) {
+            let why = format!("must be '{}' or '{}'", known[0], known[1]);
+            let shown = if field == "updateStrategy" { as_go(&own[field]) } else { value.clone() };
+            causes.push(Cause::invalid(format!("spec.{field}"), &shown, &why));
+        }
+    };
+    must("podManagementPolicy", &own["podManagementPolicy"], ["OrderedReady", "Parallel"]);
+    let strategy = &own["updateStrategy"];
+    must("updateStrategy", &strategy["type"], ["RollingUpdate", "OnDelete"]);
+    let rolling = &strategy["rollingUpdate"];
+    let path = "spec.updateStrategy.rollingUpdate";
+    if strategy["type"] == "OnDelete" && rolling.is_object() {
+        let why = "only allowed for updateStrategy 'RollingUpdate'";
+        causes.push(Cause::invalid(path, rolling, why));
+    } else {
+        check::not_negative(rolling, &["partition"], path, causes);
+        let most = &rolling["maxUnavailable"];
+        if !most.is_null() {
+            let path = format!("{path}.maxUnavailable");
+            check::amount(most, &path, causes);
+            if is_nothing(most) {
+                causes.push(Cause::invalid(&path, most, "cannot be 0"));
+            }
+            check::at_most_all(most, &path, causes);
+        }
+    }
+    for field in ["whenDeleted", "whenScaled"] {
+        let value = &own["persistentVolumeClaimRetentionPolicy"][field];
+        let path = format!("spec.persistentVolumeClaimRetentionPolicy.{field}");
+        check::maybe_one_of(value, &path, &["Retain", "Delete"], causes);
+    }
+    for (n, claim) in object::list(own, "/volumeClaimTemplates").iter().enumerate() {
+        let path = format!("spec.volumeClaimTemplates[{n}].spec");
+        super::storage::claim_spec(&claim["spec"], &path, causes);
+    }
+    check::not_negative(own, &["replicas", "minReadySeconds"], "spec", causes);
+    check::not_negative(&own["ordinals"], &["start"], "spec.ordinals", causes);
+    let service = own["serviceName"].as_str().unwrap_or_default();
+    if !service.is_empty() {
+        check::name(Rule::Label, service, "spec.serviceName", causes);
+    }
+    selected(&with_claims(own), STATEFUL, causes);
+}
+
+/// The spec with a volume for each of its claims, which its pods will have.
+fn with_claims(own: &Value) -> Value {
+    let mut own = own.clone();
+    let names: Vec<String> = object::list(&own, "/volumeClaimTemplates")
+        .iter()
+        .map(|claim| object::meta(claim, "name").to_owned())
+        .collect();
+    if let Some(spec) = own.pointer_mut("/template/spec").and_then(Value::as_object_mut) {
+        spec.shift_remove("subdomain");
+        spec.shift_remove("hostname");
+        if !names.is_empty() {
+            let made = names.iter().map(
+                |name| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } }),
+            );
+            let had = spec.get("volumes").and_then(Value::as_array).cloned().unwrap_or_default();
+            let had = had
+                .into_iter()
+                .filter(|volume| !names.iter().any(|name| volume["name"].as_str() == Some(name)));
+            let all: Vec<Value> = made.chain(had).collect();
+            spec.insert("volumes".to_owned(), all.into());
+        }
+    }
+    own
+}
+
+fn daemon_set(object: &Value, causes: &mut Vec<Cause>) {
+    let own = &object["spec"];
+    check::selector(&own["selector"], "spec.selector", causes);
+    if is_read(&own["selector"]) {
+        matches_template(own, causes);
+    }
+    if own["selector"].is_object() && is_empty(&own["selector"]) {
+        causes.push(Cause::invalid("spec.selector", &own["selector"], DAEMON.empty));
+    }
+    pods(own, DAEMON, causes);
+    check::not_negative(own, &["minReadySeconds"], "spec", causes);
+    let strategy = &own["updateStrategy"];
+    let rolling = &strategy["rollingUpdate"];
+    match strategy["type"].as_str().unwrap_or_default() {
+        "OnDelete" => {}
+        "RollingUpdate" => {
+            let path = |field: &str| format!("spec.updateStrategy.rollingUpdate.{field}");
+            for field in ["maxUnavailable", "maxSurge"] {
+                check::amount(&rolling[field], &path(field), causes);
+            }
+            for field in ["maxUnavailable", "maxSurge"] {
+                check::at_most_all(&rolling[field], &path(field), causes);
+            }
+            match (is_nothing(&rolling["maxUnavailable"]), is_nothing(&rolling["maxSurge"])) {
+                (false, false) => {
+                    let why = "may not be set when maxUnavailable is non-zero";
+                    causes.push(Cause::invalid(path("maxSurge"), &rolling["maxSurge"], why));
+                }
+                (true, true) => {
+                    let why = "cannot be 0 when maxSurge is 0";
+                    causes.push(Cause::required(path("maxUnavailable"), why));
+                }
+                _ => {}
+            }
+        }
+        _ => {
+            let known = ["RollingUpdate", "OnDelete"];
+            causes.push(Cause::not_supported("spec.updateStrategy", &as_go(strategy), &known));
+        }
+    }
+    check::not_negative(own, &["revisionHistoryLimit"], "spec", causes);
+}
+
+fn replication_controller(object: &Value, causes: &mut Vec<Cause>) {
+    let own = &object["spec"];
+    check::not_negative(own, &["minReadySeconds"], "spec", causes);
+    let selector = own["selector"].as_object();
+    if selector.is_none_or(Map::is_empty) {
+        causes.push(Cause::required("spec.selector", ""));
+    }
+    if own.get("replicas").is_none_or(Value::is_null) {
+        causes.push(Cause::required("spec.replicas", ""));
+    }
+    check::not_negative(own, &["replicas"], "spec", causes);
+    let labels = &own["template"]["metadata"]["labels"];
+    if selector.into_iter().flatten().any(|(key, value)| labels.get(key) != Some(value)) {
+        let why = "`selector` does not match template `labels`";
+        causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
+    }
+    let words = Words {
+        deadline: "activeDeadlineSeconds in ReplicationController is not Supported",
+        ..SET
+    };
+    pods(own, words, causes);
 }

@@ -1,8 +1,20 @@
-//! Pods, and templates of pods: defaults and the rules that people meet (upstream: `pkg/apis/core/v1/defaults.go`, `validation.go`).
+//! Pods, and templates of pods: defaults (upstream: `pkg/apis/core/v1/defaults.go`). Rules are in the files beside.
+
+mod change;
+mod containers;
+mod env;
+mod placement;
+mod probes;
+mod resources;
+mod security;
+mod spec;
+mod volumes;
+
+pub(super) use placement::{node_selector, taints};
+pub(super) use spec::{Stands, spec};
 
 use super::{PLAIN, Strategy};
-use crate::names::{self, Rule};
-use crate::object::{child_mut, default, list, map_mut, number, text};
+use crate::object::{child_mut, default, list, map_mut, meta, number, text};
 use crate::status::Cause;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +24,7 @@ pub(super) const STRATEGY: Strategy = Strategy {
     default: |object| spec_defaults(child_mut(object, "spec")),
     create,
     validate,
-    validate_update,
+    validate_update: change::check,
     grace,
     ..PLAIN
 };
@@ -168,115 +180,6 @@ fn quality(object: &Value) -> &'static str {
     }
 }
 
-fn validate(object: &Value, causes: &mut Vec<Cause>) {
-    spec(&object["spec"], "spec", causes);
-    let policy = &object["spec"]["restartPolicy"];
-    if !matches!(policy.as_str(), Some("Always" | "OnFailure" | "Never")) {
-        causes.push(Cause::not_supported(
-            "spec.restartPolicy",
-            policy,
-            &["Always", "Never", "OnFailure"],
-        ));
-    }
-}
-
-/// Rules of a pod's spec at a path.
-pub(super) fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
-    if list(spec, "/containers").is_empty() {
-        causes.push(Cause::required(format!("{path}.containers"), ""));
-    }
-    let mut seen = Vec::new();
-    for field in ["containers", "initContainers"] {
-        for (at, container) in list(spec, &format!("/{field}")).iter().enumerate() {
-            let path = format!("{path}.{field}[{at}]");
-            let name = text(container, "/name");
-            if name.is_empty() {
-                causes.push(Cause::required(format!("{path}.name"), ""));
-            } else if seen.contains(&name) {
-                causes.push(Cause::field(
-                    "FieldValueDuplicate",
-                    format!("{path}.name"),
-                    format!("Duplicate value: {name:?}"),
-                ));
-            } else {
-                for why in names::check(Rule::Label, name, false) {
-                    causes.push(Cause::invalid(format!("{path}.name"), &name.into(), &why));
-                }
-            }
-            seen.push(name);
-            let image = text(container, "/image");
-            if image.is_empty() {
-                causes.push(Cause::required(format!("{path}.image"), ""));
-            } else if image.trim() != image {
-                causes.push(Cause::invalid(
-                    format!("{path}.image"),
-                    &image.into(),
-                    "must not have leading or trailing whitespace",
-                ));
-            }
-            ports(container, &path, causes);
-        }
-    }
-}
-
-fn ports(container: &Value, path: &str, causes: &mut Vec<Cause>) {
-    for (at, port) in list(container, "/ports").iter().enumerate() {
-        let path = format!("{path}.ports[{at}]");
-        match number(port, "/containerPort") {
-            None => causes.push(Cause::required(format!("{path}.containerPort"), "")),
-            Some(own) => in_range(own, &format!("{path}.containerPort"), causes),
-        }
-        has_protocol(port, &path, causes);
-    }
-}
-
-/// A port's protocol.
-pub(super) fn has_protocol(port: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let protocol = &port["protocol"];
-    if !matches!(protocol.as_str(), Some("TCP" | "UDP" | "SCTP")) {
-        let path = format!("{path}.protocol");
-        causes.push(Cause::not_supported(path, protocol, &["SCTP", "TCP", "UDP"]));
-    }
-}
-
-/// A port's number.
-pub(super) fn in_range(port: i64, path: &str, causes: &mut Vec<Cause>) {
-    if !(1..=65_535).contains(&port) {
-        causes.push(Cause::invalid(path, &port.into(), "must be between 1 and 65535, inclusive"));
-    }
-}
-
-/// Little of a pod can be changed once it runs somewhere.
-fn validate_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    let settled = |object: &Value| {
-        let mut spec = object["spec"].clone();
-        if let Some(map) = spec.as_object_mut() {
-            for field in ["containers", "initContainers"] {
-                for container in items_mut(map, field) {
-                    container.shift_remove("image");
-                }
-            }
-            for field in [
-                "activeDeadlineSeconds",
-                "tolerations",
-                "schedulingGates",
-                "nodeName",
-                "ephemeralContainers",
-                "terminationGracePeriodSeconds",
-            ] {
-                map.shift_remove(field);
-            }
-        }
-        spec
-    };
-    if settled(new) != settled(old) {
-        causes.push(Cause::forbidden(
-            "spec",
-            "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
-        ));
-    }
-}
-
 /// A pod that runs nowhere goes at once (`podStrategy.CheckGracefulDelete`).
 fn grace(object: &Value, wanted: Option<i64>) -> i64 {
     let seconds =
@@ -284,4 +187,18 @@ fn grace(object: &Value, wanted: Option<i64>) -> i64 {
     let nowhere = text(object, "/spec/nodeName").is_empty();
     let ended = matches!(text(object, "/status/phase"), "Failed" | "Succeeded");
     if nowhere || ended { 0 } else { seconds.max(0) }
+}
+
+fn validate(object: &Value, causes: &mut Vec<Cause>) {
+    spec(&object["spec"], "spec", Stands::InPod(meta(object, "name")), causes);
+    // They come by a path of their own, which this server does not have.
+    if !list(object, "/spec/ephemeralContainers").is_empty() {
+        causes.push(Cause::forbidden("spec.ephemeralContainers", "cannot be set on create"));
+    }
+    if !text(object, "/spec/nodeName").is_empty()
+        && !list(object, "/spec/schedulingGates").is_empty()
+    {
+        let why = "cannot be set until all schedulingGates have been cleared";
+        causes.push(Cause::forbidden("spec.nodeName", why));
+    }
 }
