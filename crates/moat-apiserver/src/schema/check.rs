@@ -47,9 +47,8 @@ impl Findings {
                 false
             }
             ("string", Value::String(text)) => {
-                let wrong = super::format::wrong(resolved.text("format"), text);
-                if self.findings.wrong_type.is_none() {
-                    self.findings.wrong_type = wrong;
+                if self.wrong_type.is_none() {
+                    self.wrong_type = super::format::wrong(&resolved.format, text);
                 }
                 false
             }
