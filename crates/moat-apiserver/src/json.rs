@@ -26,6 +26,8 @@ pub(crate) struct Place<'a> {
 enum Step<'a> {
     Top,
     Field(&'a str),
+    /// A key of a map, which is data and no field.
+    Key(&'a str),
     Item(usize),
 }
 
@@ -37,6 +39,10 @@ impl<'a> Place<'a> {
         Self { above: Some(self), step: Step::Field(name) }
     }
 
+    pub(crate) fn key(&'a self, key: &'a str) -> Self {
+        Self { above: Some(self), step: Step::Key(key) }
+    }
+
     pub(crate) fn item(&'a self, at: usize) -> Self {
         Self { above: Some(self), step: Step::Item(at) }
     }
@@ -46,16 +52,16 @@ impl<'a> Place<'a> {
         let above = self.above.map(Place::path).unwrap_or_default();
         match self.step {
             Step::Top => above,
-            Step::Field(name) => join(&above, name),
+            Step::Field(name) | Step::Key(name) => join(&above, name),
             Step::Item(at) => format!("{above}[{at}]"),
         }
     }
 
-    /// `spec.ports.name`.
+    /// `spec.ports.name`: the fields alone, as Go's decoder names a place.
     pub(crate) fn names(&self) -> String {
         let above = self.above.map(Place::names).unwrap_or_default();
         match self.step {
-            Step::Top | Step::Item(_) => above,
+            Step::Top | Step::Item(_) | Step::Key(_) => above,
             Step::Field(name) => join(&above, name),
         }
     }

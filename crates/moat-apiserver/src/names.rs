@@ -48,7 +48,12 @@ pub(crate) fn check(rule: Rule, name: &str, generated: bool) -> Vec<String> {
             }
             let begins = rule == Rule::Label || !body.starts_with(|c: char| c.is_ascii_digit());
             if !(is_label(body) && begins) {
-                wrong.push(if rule == Rule::Label { LABEL } else { LABEL_1035 }.to_owned());
+                let has_dots = rule == Rule::Label && body.split('.').all(is_label);
+                wrong.push(match rule {
+                    Rule::Label if has_dots => "must not contain dots".to_owned(),
+                    Rule::Label => LABEL.to_owned(),
+                    _ => LABEL_1035.to_owned(),
+                });
             }
         }
         Rule::Path => wrong.extend(path_segment(name)),

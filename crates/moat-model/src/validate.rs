@@ -111,33 +111,25 @@ fn is_qualified(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
-/// A port name: an IANA service name. `None` when it is right.
+/// All that is wrong with a port name, which is an IANA service name; nothing when it is right.
 ///
 /// Source: apimachinery `IsValidPortName`.
-#[must_use]
-pub fn port_name(name: &str) -> Option<String> {
-    if name.len() > 15 {
-        return Some("must be no more than 15 characters".to_owned());
-    }
-    if name.is_empty()
-        || !name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-    {
-        return Some(
-            "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".to_owned(),
-        );
-    }
-    if !name.bytes().any(|byte| byte.is_ascii_lowercase()) {
-        return Some("must contain at least one letter (a-z)".to_owned());
-    }
-    if name.contains("--") {
-        return Some("must not contain consecutive hyphens".to_owned());
-    }
-    if name.starts_with('-') || name.ends_with('-') {
-        return Some("must not begin or end with a hyphen".to_owned());
-    }
-    None
+pub fn port_name(name: &str) -> impl Iterator<Item = &'static str> {
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let rules = [
+        (15 < name.len(), "must be no more than 15 characters"),
+        (
+            name.is_empty() || !name.bytes().all(letter),
+            "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
+        ),
+        (
+            !name.bytes().any(|byte| byte.is_ascii_lowercase()),
+            "must contain at least one letter (a-z)",
+        ),
+        (name.contains("--"), "must not contain consecutive hyphens"),
+        (name.starts_with('-') || name.ends_with('-'), "must not begin or end with a hyphen"),
+    ];
+    rules.into_iter().filter(|(broken, _)| *broken).map(|(_, why)| why)
 }
 
 /// A port number. `None` when it is right.
@@ -160,8 +152,8 @@ mod tests {
         assert!(label_key("/x").is_some());
         assert!(label_value("").is_none());
         assert!(label_value("-x").is_some());
-        assert!(port_name("my-http").is_none());
-        assert!(port_name("8080").is_some());
+        assert!(port_name("my-http").next().is_none());
+        assert!(port_name("8080").next().is_some());
         assert!(port_number(0).is_some() && port_number(65535).is_none());
     }
 }

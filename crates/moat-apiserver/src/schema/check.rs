@@ -32,7 +32,8 @@ impl Findings {
                 for (key, inner) in map {
                     let below = schema.field(key);
                     if below.is_known() {
-                        self.value(below, inner, place.field(key), owner);
+                        let inside = if known { place.field(key) } else { place.key(key) };
+                        self.value(below, inner, inside, owner);
                     } else if known {
                         let path = place.field(key).path();
                         self.unknown.push(format!("unknown field {path:?}"));
@@ -160,7 +161,7 @@ mod tests {
             ),
             (
                 json!({"metadata": {"labels": {"a": 1}}}),
-                "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels.a of type string",
+                "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string",
             ),
             (
                 json!({"spec": {"template": {"spec": {"containers": {}}}}}),

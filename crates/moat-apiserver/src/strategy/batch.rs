@@ -97,15 +97,16 @@ fn job(object: &Value, causes: &mut Vec<Cause>) {
         generated(object, causes);
     }
     job_spec(own, "spec", causes);
-    if own["selector"].is_null() {
+    let selector = &own["selector"];
+    if selector.is_null() {
         causes.push(Cause::required("spec.selector", ""));
     } else {
-        check::selector(&own["selector"], "spec.selector", causes);
-        let labels = &own["template"]["metadata"]["labels"];
-        if !matches_labels(&own["selector"], labels) {
-            let why = "`selector` does not match template `labels`";
-            causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
-        }
+        check::selector(selector, "spec.selector", causes);
+    }
+    let labels = &own["template"]["metadata"]["labels"];
+    if selector.is_null() || !matches_labels(selector, labels) {
+        let why = "`selector` does not match template `labels`";
+        causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
     }
     let completions = number(own, "/completions").unwrap_or(0);
     if own["completionMode"] == "Indexed" && 0 < completions {

@@ -149,22 +149,8 @@ pub(super) fn port_number(port: i64, path: &str, causes: &mut Vec<Cause>) {
 
 /// What is wrong with the name of a port.
 pub(super) fn port_name(name: &str, path: &str, causes: &mut Vec<Cause>) {
-    let mut wrong = |why: &str| causes.push(Cause::invalid(path, &name.into(), why));
-    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if 15 < name.len() {
-        wrong("must be no more than 15 characters");
-    }
-    if name.is_empty() || !name.bytes().all(letter) {
-        wrong("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
-    }
-    if !name.bytes().any(|byte| byte.is_ascii_lowercase()) {
-        wrong("must contain at least one letter (a-z)");
-    }
-    if name.contains("--") {
-        wrong("must not contain consecutive hyphens");
-    }
-    if name.starts_with('-') || name.ends_with('-') {
-        wrong("must not begin or end with a hyphen");
+    for why in moat_model::validate::port_name(name) {
+        causes.push(Cause::invalid(path, &name.into(), why));
     }
 }
 
@@ -192,16 +178,47 @@ pub(super) fn ip(value: &str, path: &str, causes: &mut Vec<Cause>) -> Option<IpA
 
 /// A range of addresses.
 pub(super) fn cidr(value: &str, path: &str, causes: &mut Vec<Cause>) {
-    let parsed = value.split_once('/').and_then(|(address, bits)| {
-        let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let plain = !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit());
-        bits.parse().ok().filter(|bits: &u8| plain && *bits <= most)
-    });
-    if parsed.is_none() {
-        let why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+    if let Some(why) = wrong_cidr(value) {
         causes.push(Cause::invalid(path, &value.into(), why));
     }
+}
+
+/// What is wrong with a range of addresses, by the strict rules that new objects must meet since Kubernetes 1.36.
+//= k8s feature gate StrictIPCIDRValidation
+//# must not have bits set beyond the prefix length
+pub(super) fn wrong_cidr(value: &str) -> Option<&'static str> {
+    const SHAPE: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+    const ZEROS: &str = "must not have leading 0s in IP or prefix length";
+    let Some((address, bits)) = value.split_once('/') else { return Some(SHAPE) };
+    let has_zeros = |word: &str| 1 < word.len() && word.starts_with('0');
+    let plain = !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(length) = bits.parse::<u8>().ok().filter(|_| plain) else { return Some(SHAPE) };
+    // Go's lenient parser reads such octets as decimal.
+    let dotted = !address.contains(':');
+    let trimmed = |octet: &str| octet.trim_start_matches('0').to_owned();
+    let octet = |octet: &str| if has_zeros(octet) { trimmed(octet) } else { octet.to_owned() };
+    let lenient = address.split('.').map(|word| match octet(word) {
+        empty if empty.is_empty() && !word.is_empty() => "0".to_owned(),
+        some => some,
+    });
+    let lenient = if dotted { lenient.collect::<Vec<_>>().join(".") } else { address.to_owned() };
+    let Ok(parsed) = lenient.parse::<IpAddr>() else { return Some(SHAPE) };
+    let most = if parsed.is_ipv4() { 32 } else { 128 };
+    if most < length {
+        return Some(SHAPE);
+    }
+    if lenient != address || has_zeros(bits) {
+        return Some(ZEROS);
+    }
+    let (host, mapped) = match parsed {
+        IpAddr::V4(v4) => (u128::from(u32::from(v4)) << 96, false),
+        IpAddr::V6(v6) => (u128::from(v6), v6.to_ipv4_mapped().is_some()),
+    };
+    if mapped {
+        return Some("must not have an IPv4-mapped IPv6 address");
+    }
+    let beyond = host.checked_shl(u32::from(length)).unwrap_or(0);
+    (beyond != 0).then_some("must not have bits set beyond the prefix length")
 }
 
 /// A path that stays below where it begins.

@@ -70,7 +70,8 @@ fn check_namespace(object: &Value, causes: &mut Vec<Cause>) {
 
 fn check_node(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
-    pod::taints(spec, "spec.taints", causes);
+    // Upstream calls the place so.
+    pod::taints(spec, "metadata.taints", causes);
     let own = text(spec, "/podCIDR");
     let all = list(spec, "/podCIDRs");
     for (n, range) in all.iter().enumerate() {

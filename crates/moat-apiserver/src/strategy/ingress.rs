@@ -132,7 +132,7 @@ fn backend(own: &Value, path: &str, causes: &mut Vec<Cause>) {
     let service = &own["service"];
     if check::required(service, "name", &format!("{path}.service"), causes) {
         let name = text(service, "/name");
-        check::name(Rule::Label1035, name, &format!("{path}.service.name"), causes);
+        check::name(Rule::Label, name, &format!("{path}.service.name"), causes);
     }
     let port = format!("{path}.service.port");
     let name = text(service, "/port/name");

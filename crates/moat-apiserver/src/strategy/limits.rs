@@ -276,6 +276,7 @@ fn counted(resource: &str, amount: &Value, causes: &mut Vec<Cause>) {
     ];
     let whole = counts.contains(&resource) || resource.starts_with("services.");
     if whole && quantity.milli() % 1000 != 0 {
-        causes.push(Cause::invalid(&path, &shown.into(), "must be an integer"));
+        let canonical = quantity.show(Quantity::counts_by_twos(&shown));
+        causes.push(Cause::invalid(&path, &canonical.into(), "must be an integer"));
     }
 }

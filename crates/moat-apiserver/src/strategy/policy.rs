@@ -1,16 +1,46 @@
 //! Policies: upstream's defaults, and the rules by which every other part of the product reads them (`moat-model`), so that what is stored
 //! here is never refused there.
 
-use super::{PLAIN, Strategy};
-use crate::object::{child_mut, default};
+use super::{PLAIN, Strategy, check};
+use crate::object::{child_mut, default, list};
 use crate::status::Cause;
 use moat_model::{Options, SourceId, codes, lower};
 use serde_json::{Value, json};
 
 pub(super) const NETWORK_POLICY: Strategy =
-    Strategy { generation: true, default: network_policy, validate, ..PLAIN };
+    Strategy { generation: true, default: network_policy, validate: check_network_policy, ..PLAIN };
 pub(super) const CLUSTER_NETWORK_POLICY: Strategy =
     Strategy { generation: true, validate, ..PLAIN };
+
+fn check_network_policy(object: &Value, causes: &mut Vec<Cause>) {
+    validate(object, causes);
+    for (rules, peers) in [("ingress", "from"), ("egress", "to")] {
+        for (n, rule) in list(object, &format!("/spec/{rules}")).iter().enumerate() {
+            for (m, peer) in list(rule, &format!("/{peers}")).iter().enumerate() {
+                strict_block(
+                    &peer["ipBlock"],
+                    &format!("spec.{rules}[{n}].{peers}[{m}].ipBlock"),
+                    causes,
+                );
+            }
+        }
+    }
+}
+
+/// What the reader takes with a warning, because older servers let it in, is not let in here.
+fn strict_block(block: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let mut check = |value: &Value, path: String| {
+        let text = value.as_str().unwrap_or_default();
+        let is_new = !causes.iter().any(|cause| cause.field == path);
+        if let Some(why) = check::wrong_cidr(text).filter(|_| is_new && !text.is_empty()) {
+            causes.push(Cause::invalid(path, value, why));
+        }
+    };
+    check(&block["cidr"], format!("{path}.cidr"));
+    for (n, except) in list(block, "/except").iter().enumerate() {
+        check(except, format!("{path}.except[{n}]"));
+    }
+}
 
 /// The reader's own findings, which are in upstream's words already; the word before the first colon is the machine's reason.
 fn validate(object: &Value, causes: &mut Vec<Cause>) {

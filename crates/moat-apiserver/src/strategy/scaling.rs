@@ -1,7 +1,7 @@
 //! How many pods there are and must stay: autoscalers and budgets.
 
 use super::{PLAIN, Strategy, check};
-use crate::object::{child_mut, default, list, map_mut, number};
+use crate::object::{child_mut, default, list, map_mut, number, text};
 use crate::status::Cause;
 use serde_json::{Map, Value, json};
 
@@ -71,6 +71,7 @@ fn autoscaler(object: &Value, causes: &mut Vec<Cause>) {
     for field in ["kind", "name"] {
         check::required(&spec["scaleTargetRef"], field, "spec.scaleTargetRef", causes);
     }
+    group(&spec["scaleTargetRef"], causes);
     for (n, metric) in list(spec, "/metrics").iter().enumerate() {
         source(metric, &format!("spec.metrics[{n}]"), causes);
     }
@@ -80,6 +81,19 @@ fn autoscaler(object: &Value, causes: &mut Vec<Cause>) {
             behavior(own, &format!("spec.behavior.{field}"), causes);
         }
     }
+}
+
+/// The one thing in the core group that can be scaled may leave the group out.
+fn group(target: &Value, causes: &mut Vec<Cause>) {
+    let version = text(target, "/apiVersion");
+    let why = match version.split('/').count() {
+        1 if text(target, "/kind") != "ReplicationController" => {
+            "apiVersion must specify API group".to_owned()
+        }
+        1 | 2 => return,
+        _ => format!("unexpected GroupVersion string: {version}"),
+    };
+    causes.push(Cause::invalid("spec.scaleTargetRef.apiVersion", &version.into(), &why));
 }
 
 fn source(metric: &Value, path: &str, causes: &mut Vec<Cause>) {

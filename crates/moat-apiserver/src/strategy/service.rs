@@ -17,7 +17,7 @@ use std::net::Ipv4Addr;
 const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
 
 pub(super) const STRATEGY: Strategy = Strategy {
-    names: Rule::Label1035,
+    names: Rule::Label,
     returns_deleted: true,
     default: defaults,
     update,
@@ -300,8 +300,7 @@ pub(crate) fn allocate(
             })?;
             if !api.services.contains(address) {
                 let why = format!(
-                    "failed to allocate IP: the provided IP is not in the valid range. The range of valid IPs is {}",
-                    api.services
+                    "failed to allocate IP {text}: the provided network does not match the current range"
                 );
                 return Err(invalid(Cause::invalid("spec.clusterIPs", &json!([text]), &why)));
             }

@@ -126,7 +126,10 @@ pub(super) const REPLICATION_CONTROLLER: Strategy = Strategy {
         if let Some(labels) = labels {
             default(own, "selector", labels);
         }
-        template_defaults(own);
+        // A template that is not there is missed by validation.
+        if own.get("template").is_some_and(|template| !template.is_null()) {
+            template_defaults(own);
+        }
         default(child_mut(object, "status"), "replicas", 0);
     },
     validate: replication_controller,
@@ -440,6 +443,10 @@ fn replication_controller(object: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::required("spec.replicas", ""));
     }
     check::not_negative(own, &["replicas"], "spec", causes);
+    if own["template"].is_null() {
+        causes.push(Cause::required("spec.template", ""));
+        return;
+    }
     let labels = &own["template"]["metadata"]["labels"];
     if selector.into_iter().flatten().any(|(key, value)| labels.get(key) != Some(value)) {
         let why = "`selector` does not match template `labels`";

@@ -78,7 +78,7 @@ const TOUR: &[(&str, &str)] = &[
         "! Error from server (NotImplemented): pods/log, which needs a running container, is not supported by this server\nexit 1",
     ),
     ("cordon nope", "! Error from server (NotFound): nodes \"nope\" not found\nexit 1"),
-    ("delete deploy d -n n --cascade=orphan", "deployment.apps \"d\" deleted"),
+    ("delete deploy d -n n --cascade=orphan --wait=false", "deployment.apps \"d\" deleted"),
     ("delete cm c -n n", "configmap \"c\" deleted"),
 ];
 

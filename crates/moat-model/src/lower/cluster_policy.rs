@@ -355,8 +355,11 @@ fn port_name<'v>(
     key: &'static str,
 ) -> Option<Option<Vec<PortMatch>>> {
     let name = reader.string_field(value, key)?;
-    if let Some(reason) = validate::port_name(name) {
+    let errors = reader.n_errors;
+    for reason in validate::port_name(name) {
         reader.invalid_field(value, key, format!("Invalid value: \"{name}\": {reason}"));
+    }
+    if reader.n_errors > errors {
         return Some(None);
     }
     Some(Some(vec![PortMatch::Named { protocol: None, name: name.into() }]))

@@ -257,12 +257,9 @@ fn port<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<PortMatch> 
         return None;
     }
     let Some(number) = value.get("port").filter(|port| !port.is_null()) else {
-        if end.is_some() {
-            reader.invalid_field(
-                value,
-                "endPort",
-                "Forbidden: may not be specified when `port` is not specified",
-            );
+        if let Some(end) = end {
+            let why = "may not be specified when `port` is not specified";
+            reader.invalid_field(value, "endPort", format!("Invalid value: {end}: {why}"));
             return None;
         }
         //# "If this field is not provided, this matches all port names and numbers."
@@ -291,23 +288,23 @@ fn port<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Option<PortMatch> 
                 reader.invalid_field(
                     value,
                     "endPort",
-                    format!("Invalid value: {high}: must be greater than or equal to `port`"),
+                    // Upstream names the value of `port` here.
+                    format!("Invalid value: {low}: must be greater than or equal to `port`"),
                 );
                 return None;
             }
             Some(PortMatch::Numbers(PortSet::range(protocol, low_u16, u16::try_from(high).ok()?)))
         }
         Data::String(name) => {
-            if end.is_some() {
-                reader.invalid_field(
-                    value,
-                    "endPort",
-                    "Forbidden: may not be specified when `port` is non-numeric",
-                );
-                return None;
+            let errors = reader.n_errors;
+            if let Some(end) = end {
+                let why = "may not be specified when `port` is non-numeric";
+                reader.invalid_field(value, "endPort", format!("Invalid value: {end}: {why}"));
             }
-            if let Some(reason) = validate::port_name(name) {
+            for reason in validate::port_name(name) {
                 reader.invalid_field(value, "port", format!("Invalid value: \"{name}\": {reason}"));
+            }
+            if reader.n_errors > errors {
                 return None;
             }
             Some(PortMatch::Named { protocol: Some(protocol), name: name.as_ref().into() })
@@ -333,7 +330,7 @@ pub(super) fn protocol<'v>(reader: &mut Reader<'v, '_>, value: &'v Value) -> Opt
     if protocol.is_none() {
         reader.invalid(
             value,
-            format!("Unsupported value: \"{text}\": supported values: \"SCTP\", \"TCP\", \"UDP\""),
+            format!("Unsupported value: \"{text}\": supported values: \"TCP\", \"UDP\", \"SCTP\""),
         );
     }
     protocol

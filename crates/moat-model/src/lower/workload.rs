@@ -221,7 +221,7 @@ fn container_ports<'v>(
                 return;
             }
             let name = reader.string_field(item, "name").filter(|name| !name.is_empty());
-            if let Some(reason) = name.and_then(validate::port_name) {
+            if let Some(reason) = name.and_then(|name| validate::port_name(name).next()) {
                 reader.invalid_field(item, "name", format!("Invalid value: \"{}\": {reason}", name.unwrap_or_default()));
             }
             let protocol = match reader.string_field(item, "protocol") {

@@ -4,7 +4,7 @@ use crate::names::{self, Rule};
 use crate::object::{list, number, text};
 use crate::status::Cause;
 use crate::strategy::check;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -156,7 +156,10 @@ pub(in crate::strategy) fn taints(spec: &Value, path: &str, causes: &mut Vec<Cau
         }
         check::one_of(&one["effect"], &format!("{path}.effect"), &EFFECTS, causes);
         if seen.contains(&(key, effect)) {
-            let cause = Cause::duplicate(&path, one);
+            let shown = json!({
+                "Key": key, "Value": text(one, "/value"), "Effect": effect, "TimeAdded": one["timeAdded"],
+            });
+            let cause = Cause::duplicate(&path, &shown);
             let message =
                 format!("{}: taints must be unique by key and effect pair", cause.message);
             causes.push(Cause { message, ..cause });

