@@ -121,6 +121,9 @@ impl Api {
             }
         };
         insert("audit-id", &seen.id);
+        if reply.content_type.starts_with("text/plain") {
+            insert("x-content-type-options", "nosniff");
+        }
         for warning in reply.warnings {
             insert("warning", &format!("299 - {}", Value::from(warning)));
         }
@@ -172,6 +175,7 @@ impl Api {
         let served = self.kinds.find(&route.group, &route.version, &route.resource);
         let served = served.ok_or_else(Status::no_such_path)?;
         seen.served = Some(Arc::clone(&served));
+        let deprecated = served.kind.deprecation();
         let call = call(served, route, query, verb, user, &head.headers)?;
         let encoding = call.wanted()?.encoding;
         let watch = call.verb == "watch";
@@ -180,7 +184,7 @@ impl Api {
             Err(status) => Err(status),
         };
         let reply = reply.unwrap_or_else(|status| refused(seen, &status));
-        Ok(encoded(reply, encoding, watch))
+        Ok(encoded(reply.warn(deprecated), encoding, watch))
     }
 
     /// What a stranger may see: that the server lives, and its version.
@@ -297,7 +301,9 @@ impl Api {
             }
             _ => None,
         };
-        found.map(|body| Reply::json(200, &body)).ok_or_else(Status::no_such_path)
+        // Upstream's router answers in Go's words where no part of the server has the path.
+        let none = || Reply::bytes(404, "text/plain; charset=utf-8", "404 page not found\n");
+        Ok(found.map_or_else(none, |body| Reply::json(200, &body)))
     }
 }
 

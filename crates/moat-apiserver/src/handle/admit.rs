@@ -135,17 +135,33 @@ pub(super) fn prepare_changed(kind: &Kind, sub: Option<Subresource>, old: &Value
     let is_status = matches!(sub, Some(Subresource::Status | Subresource::Approval));
     let part = if is_status { Part::Status } else { Part::Rest };
     keep(kind, part, old, new);
+    if is_status && kind.is("apps", "Deployment") {
+        let labels = old["metadata"].get("labels").cloned();
+        match labels {
+            Some(labels) => meta_mut(new).insert("labels".to_owned(), labels),
+            None => meta_mut(new).shift_remove("labels"),
+        };
+    }
     (strategy.default)(new);
     if sub.is_none() {
         (strategy.update)(new, old);
     }
     drop_empty_metadata(new);
     let generation = old["metadata"]["generation"].as_i64();
-    let changed =
-        if kind.custom.is_some() { differs(kind, old, new) } else { old["spec"] != new["spec"] };
+    let changed = if kind.custom.is_some() {
+        differs(kind, old, new)
+    } else {
+        old["spec"] != new["spec"] || has_new_annotations(kind, old, new)
+    };
     if let Some(generation) = generation.filter(|_| strategy.generation && changed) {
         meta_mut(new).insert("generation".to_owned(), (generation + 1).into());
     }
+}
+
+/// A Deployment's annotations count too: its revision stands there.
+fn has_new_annotations(kind: &Kind, old: &Value, new: &Value) -> bool {
+    kind.is("apps", "Deployment")
+        && old["metadata"]["annotations"] != new["metadata"]["annotations"]
 }
 
 /// Whether objects of a defined kind differ in more than metadata and a status with a path of its own.
@@ -300,6 +316,7 @@ fn has_known_finalizers(kind: &Kind) -> bool {
 
 /// Finalizers are qualified names, and where `known` says so those without a domain are ones that Kubernetes knows.
 fn finalizer_names(object: &Value, known: bool, causes: &mut Vec<Cause>) {
+    const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
     let all = crate::object::finalizers(object);
     for name in &all {
         for why in names::qualified(name) {
@@ -311,7 +328,6 @@ fn finalizer_names(object: &Value, known: bool, causes: &mut Vec<Cause>) {
         let value = &object["metadata"]["finalizers"];
         causes.push(Cause::invalid("metadata.finalizers", value, why));
     }
-    const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
     for (at, name) in all.iter().enumerate() {
         if known && !name.contains('/') && !STANDARD.contains(name) {
             let why = "name is neither a standard finalizer name nor is it fully qualified";

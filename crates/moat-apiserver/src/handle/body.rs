@@ -176,9 +176,7 @@ fn defined(
         return Err(Status::bad_request(format!("strict decoding error: {}", strict.join(", "))));
     }
     strict.truncate(WARNINGS_MAX);
-    let mut warnings = if validation == Validation::Warn { strict } else { Vec::new() };
-    warnings.extend(custom.warning.clone());
-    Ok((value, warnings))
+    Ok((value, if validation == Validation::Warn { strict } else { Vec::new() }))
 }
 
 /// Drops fields that the type does not have: a Go server could not keep them either.

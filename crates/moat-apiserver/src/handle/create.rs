@@ -21,6 +21,9 @@ pub(super) async fn create(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<R
     let options = WriteOptions::of(call)?;
     let form = call.form()?;
     let (mut object, warnings) = body::object(call, bytes, options.validation)?;
+    if !meta(&object, "resourceVersion").is_empty() {
+        return Err(Status::unknown("resourceVersion should not be set on objects to be created"));
+    }
     object = call.served.kept(object);
     body::stamp_kind(&call.served.stored, &mut object);
     let write = options.write(call);

@@ -7,6 +7,7 @@ use super::update::TRIES;
 use super::{Call, refused, send};
 use crate::admission::{self, Request};
 use crate::api::{Api, Reply};
+use crate::kinds::Kind;
 use crate::object::{
     child_mut, decode, encode, finalizers, is_deleting, list, meta, meta_mut, number,
 };
@@ -27,6 +28,8 @@ pub(super) struct Deletion {
     pub(super) version: Option<String>,
 }
 
+/// What whoever deletes a Job without saying more is told.
+const JOBS_KEEP_PODS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
 /// Namespaces that every cluster has (upstream's `NamespaceLifecycle`).
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 const PROPAGATIONS: &[&str] = &["Background", "Foreground", "Orphan"];
@@ -131,6 +134,18 @@ impl Deletion {
         }
         Ok(())
     }
+
+    /// What becomes of what belongs to the object: what the client says, else what the object waits for, else its kind's way.
+    fn propagation(&self, kind: &Kind, object: &Value) -> Option<&str> {
+        let waits =
+            finalizers(object).iter().any(|one| matches!(*one, "orphan" | "foregroundDeletion"));
+        let stay = !waits && strategy::of(kind).dependents == strategy::Dependents::Stay;
+        self.propagation.as_deref().or(stay.then_some("Orphan"))
+    }
+
+    fn is_silent(&self) -> bool {
+        self.propagation.is_none()
+    }
 }
 
 fn invalid(causes: &[Cause]) -> Status {
@@ -149,7 +164,12 @@ pub(super) async fn delete(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<R
     let options = Deletion::of_call(call, bytes)?;
     let form = call.form()?;
     let kind = call.kind();
-    match one(api, call, &call.name, call.namespace.as_deref(), &options).await? {
+    let warnings = if kind.is("batch", "Job") && options.is_silent() {
+        vec![JOBS_KEEP_PODS.to_owned()]
+    } else {
+        Vec::new()
+    };
+    let reply = match one(api, call, &call.name, call.namespace.as_deref(), &options).await? {
         Deleted::Marked(object) => send::value(call, form, 200, object),
         Deleted::Gone(object) if strategy::of(kind).returns_deleted => {
             send::value(call, form, 200, object)
@@ -170,7 +190,8 @@ pub(super) async fn delete(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<R
             let body = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details });
             Ok(Reply::json(200, &body))
         }
-    }
+    };
+    Ok(reply?.warn(warnings))
 }
 
 pub(super) async fn delete_collection(
@@ -228,8 +249,8 @@ async fn one(
         admission::node_restriction(request, Some(&object), None)?;
         admission::policies(request, admission::Operation::Delete, Some(&object), None)?;
         let grace = (strategy::of(kind).grace)(&object, options.grace_seconds);
-        let gone =
-            mark(kind.is("", "Namespace"), &mut object, grace, options.propagation.as_deref());
+        let propagation = options.propagation(kind, &object);
+        let gone = mark(kind.is("", "Namespace"), &mut object, grace, propagation);
         if options.dry_run {
             return Ok(if gone { Deleted::Gone(object) } else { Deleted::Marked(object) });
         }

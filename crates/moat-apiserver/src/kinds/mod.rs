@@ -184,6 +184,17 @@ impl Kind {
         }
     }
 
+    /// What whoever uses the kind is told, if it is on its way out.
+    pub(crate) fn deprecation(&self) -> Vec<String> {
+        if self.is("", "Endpoints") {
+            return vec![
+                "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+                    .to_owned(),
+            ];
+        }
+        self.custom.as_ref().and_then(|custom| custom.warning.clone()).into_iter().collect()
+    }
+
     /// What errors about its objects name.
     pub fn about(&self) -> About<'_> {
         About { group: &self.group, resource: &self.plural }

@@ -59,6 +59,12 @@ fn merge_map(
             list.retain(|item| !gone.contains(item));
         }
     }
+    let ordered = patch.iter().filter_map(|(key, order)| {
+        let (field, order) = (key.strip_prefix(ORDER)?, order.as_array()?);
+        let before = old.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
+        Some((field, order, before))
+    });
+    let ordered: Vec<_> = ordered.collect();
     for (key, value) in patch {
         if key.starts_with('$') {
             continue;
@@ -92,11 +98,9 @@ fn merge_map(
             }
         }
     }
-    for (key, order) in patch {
-        if let (Some(field), Some(order)) = (key.strip_prefix(ORDER), order.as_array())
-            && let Some(list) = old.get_mut(field).and_then(Value::as_array_mut)
-        {
-            sort(list, order, schema.field(field).merge_key());
+    for (field, order, before) in ordered {
+        if let Some(list) = old.get_mut(field).and_then(Value::as_array_mut) {
+            arrange(list, order, &before, schema.field(field).merge_key());
         }
     }
     Ok(())
@@ -108,6 +112,7 @@ fn merge_list(
     schema: Schema<'_>,
 ) -> Result<Vec<Value>, Status> {
     let key = schema.merge_key();
+    let before = old.clone();
     if key.is_empty() {
         // Plain values: a set.
         for item in patch {
@@ -115,6 +120,7 @@ fn merge_list(
                 old.push(item.clone());
             }
         }
+        arrange(&mut old, patch, &before, key);
         return Ok(old);
     }
     let is = |item: &Value, directive: &str| item[DIRECTIVE] == directive;
@@ -148,42 +154,33 @@ fn merge_list(
             }
         }
     }
+    arrange(&mut old, patch, &before, key);
     Ok(old)
 }
 
-/// Puts items into the order that the client has them in; those that only the server has keep their place before the items that follow them.
-fn sort(list: &mut Vec<Value>, order: &[Value], key: &str) {
-    let place = |item: &Value| {
-        order.iter().position(|wanted| {
-            if key.is_empty() {
-                wanted == item
-            } else {
-                item.get(key).is_some() && item.get(key) == wanted.get(key)
-            }
-        })
+/// Puts items into the order that a client has them in, among those that only the server has.
+///
+/// The latter keep the order of `before`. One of them goes first where both it and the client's next item were there before, and it was
+/// in front; so what the client adds comes before the server's rest (upstream's `normalizeElementOrder`).
+fn arrange(list: &mut Vec<Value>, order: &[Value], before: &[Value], key: &str) {
+    let same = |a: &Value, b: &Value| {
+        if key.is_empty() { a == b } else { a.get(key).is_some() && a.get(key) == b.get(key) }
     };
-    let (mut known, own): (Vec<(usize, Value)>, Vec<(usize, Value)>) = (Vec::new(), Vec::new());
-    let mut own = own;
-    for (at, item) in list.drain(..).enumerate() {
-        match place(&item) {
-            Some(place) => known.push((place, item)),
-            None => own.push((at, item)),
+    let place = |item: &Value, among: &[Value]| among.iter().position(|other| same(other, item));
+    let (mut clients, mut servers): (Vec<Value>, Vec<Value>) =
+        list.drain(..).partition(|item| place(item, order).is_some());
+    clients.sort_by_key(|item| place(item, order));
+    servers.sort_by_key(|item| place(item, before).unwrap_or(usize::MAX));
+    let mut clients = clients.into_iter().peekable();
+    for item in servers {
+        let own = place(&item, before);
+        let follows = |next: &Value| !matches!((own, place(next, before)), (Some(own), Some(next)) if own < next);
+        while let Some(first) = clients.next_if(follows) {
+            list.push(first);
         }
+        list.push(item);
     }
-    known.sort_by_key(|(place, _)| *place);
-    let mut known = known.into_iter().map(|(_, item)| item);
-    let mut own = own.into_iter().peekable();
-    loop {
-        if let Some((_, item)) = own.next_if(|(at, _)| *at <= list.len()) {
-            list.push(item);
-        } else if let Some(item) = known.next() {
-            list.push(item);
-        } else if let Some((_, item)) = own.next() {
-            list.push(item);
-        } else {
-            return;
-        }
-    }
+    list.extend(clients);
 }
 
 fn without_directives(patch: &Map<String, Value>) -> Map<String, Value> {
@@ -250,7 +247,30 @@ mod tests {
             POD,
             json!({"metadata": {"finalizers": ["a", "b"]}}),
             &json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]}}),
-            &json!({"metadata": {"finalizers": ["b", "c"]}}),
+            &json!({"metadata": {"finalizers": ["c", "b"]}}),
+        );
+    }
+
+    /// What kube-apiserver 1.36 answered.
+    #[test]
+    fn what_a_patch_adds_comes_before_what_it_does_not_name() {
+        check(
+            POD,
+            json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}]}}),
+            &json!({"spec": {"containers": [{"name": "c"}]}}),
+            &json!({"spec": {"containers": [{"name": "c"}, {"name": "a"}, {"name": "b"}]}}),
+        );
+        check(
+            POD,
+            json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}, {"name": "c"}]}}),
+            &json!({"spec": {"containers": [{"name": "b"}, {"name": "d"}]}}),
+            &json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}, {"name": "d"}, {"name": "c"}]}}),
+        );
+        check(
+            POD,
+            json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}, {"name": "c"}]}}),
+            &json!({"spec": {"$setElementOrder/containers": [{"name": "c"}, {"name": "a"}]}}),
+            &json!({"spec": {"containers": [{"name": "b"}, {"name": "c"}, {"name": "a"}]}}),
         );
     }
 

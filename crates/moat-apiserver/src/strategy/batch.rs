@@ -1,11 +1,11 @@
 //! Jobs, and what makes them by the clock: defaults and rules.
 
-use super::Strategy;
 use super::check;
 use super::workload::{WORKLOAD, status, template, template_defaults};
+use super::{Dependents, Strategy};
 use crate::cron::{Schedule, time_zone};
 use crate::names::{self, Rule};
-use crate::object::{child_mut, default, list, map_mut, meta, number, text};
+use crate::object::{child_mut, default, list, map_mut, meta, meta_mut, number, text};
 use crate::selector::matches_labels;
 use crate::status::Cause;
 use serde_json::{Map, Value, json};
@@ -15,6 +15,8 @@ pub(super) const JOB: Strategy = Strategy {
         job_defaults(child_mut(object, "spec"));
         status(object);
     },
+    // Upstream's default for `batch/v1`, of which its API warns.
+    dependents: Dependents::Stay,
     create: |object| {
         if object["spec"]["manualSelector"] == true {
             return;
@@ -34,6 +36,9 @@ pub(super) const JOB: Strategy = Strategy {
         // One that was given stays in it, and is refused.
         let labels = map_mut(map_mut(own, "selector"), "matchLabels");
         labels.insert("batch.kubernetes.io/controller-uid".to_owned(), uid);
+        // A Job without labels of its own has those of its pods.
+        let labels = own["template"]["metadata"]["labels"].clone();
+        default(meta_mut(object), "labels", labels);
     },
     validate: job,
     validate_update: |new, old, causes| {
@@ -64,7 +69,9 @@ pub(super) const CRON_JOB: Strategy = Strategy {
         default(own, "suspend", false);
         default(own, "successfulJobsHistoryLimit", 3);
         default(own, "failedJobsHistoryLimit", 1);
-        template_defaults(map_mut(map_mut(own, "jobTemplate"), "spec"));
+        let template = map_mut(own, "jobTemplate");
+        map_mut(template, "metadata");
+        template_defaults(map_mut(template, "spec"));
         status(object);
     },
     validate: cron_job,
@@ -77,6 +84,7 @@ fn job_defaults(own: &mut Map<String, Value>) {
     default(own, "backoffLimit", limit);
     default(own, "completionMode", "NonIndexed");
     default(own, "suspend", false);
+    default(own, "manualSelector", false);
     // Why a pod failed is known when it has: who asks for that waits for it.
     let asks = own.get("podFailurePolicy").is_some_and(|policy| !policy.is_null());
     default(own, "podReplacementPolicy", if asks { "Failed" } else { "TerminatingOrFailed" });

@@ -11,6 +11,7 @@ pub(super) const LIMIT_RANGE: Strategy =
 pub(super) const QUOTA: Strategy =
     Strategy { returns_deleted: true, validate: check_quota, ..PLAIN };
 pub(super) const PRIORITY_CLASS: Strategy = Strategy {
+    generation: true,
     default: priority_class,
     validate: check_priority_class,
     validate_update: keeps_priority,

@@ -35,6 +35,8 @@ pub(crate) struct Strategy {
     pub(crate) generation: bool,
     /// Whether a client may set the status with the object itself.
     pub(crate) status_at_create: bool,
+    /// What becomes of what belongs to a deleted object where the client does not say.
+    pub(crate) dependents: Dependents,
     /// Whether a deletion is answered with the object.
     pub(crate) returns_deleted: bool,
     /// Fills in what is missing, on every write.
@@ -51,12 +53,22 @@ pub(crate) struct Strategy {
     pub(crate) grace: fn(&Value, Option<i64>) -> i64,
 }
 
+/// What becomes of the objects that belong to a deleted one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dependents {
+    /// They are deleted too.
+    Go,
+    /// They stay, and belong to nothing.
+    Stay,
+}
+
 /// A kind without ways of its own.
 pub(crate) const PLAIN: Strategy = Strategy {
     names: Rule::Subdomain,
     generation: false,
     status_at_create: false,
     returns_deleted: false,
+    dependents: Dependents::Go,
     default: |_| {},
     create: |_| {},
     update: |_, _| {},
@@ -146,7 +158,8 @@ pub(crate) fn of(kind: &Kind) -> Strategy {
         ("coordination.k8s.io", "Lease") => cluster::LEASE,
         ("node.k8s.io", "RuntimeClass") => cluster::RUNTIME_CLASS,
         ("apps", "ControllerRevision") => cluster::REVISION,
-        ("storage.k8s.io", "CSIDriver" | "CSINode" | "VolumeAttachment") => {
+        ("storage.k8s.io", "CSIDriver") => storage::DRIVER,
+        ("storage.k8s.io", "CSINode" | "VolumeAttachment") => {
             Strategy { returns_deleted: true, ..PLAIN }
         }
         ("discovery.k8s.io", "EndpointSlice") => endpoints::SLICE,

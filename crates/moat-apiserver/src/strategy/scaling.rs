@@ -10,7 +10,10 @@ pub(super) const AUTOSCALER: Strategy =
 pub(super) const BUDGET: Strategy = Strategy {
     generation: true,
     default: |object| {
-        child_mut(object, "status");
+        let status = child_mut(object, "status");
+        for field in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
+            default(status, field, 0);
+        }
     },
     validate: budget,
     ..PLAIN

@@ -5,7 +5,7 @@ use crate::names::Rule;
 use crate::object::{child_mut, default, list, text};
 use crate::status::Cause;
 use moat_model::Quantity;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(super) const VOLUME: Strategy = Strategy {
     returns_deleted: true,
@@ -40,6 +40,20 @@ pub(super) const CLASS: Strategy = Strategy {
     },
     validate: class,
     validate_update: class_update,
+    ..PLAIN
+};
+
+pub(super) const DRIVER: Strategy = Strategy {
+    returns_deleted: true,
+    default: |object| {
+        let spec = child_mut(object, "spec");
+        default(spec, "attachRequired", true);
+        default(spec, "fsGroupPolicy", "ReadWriteOnceWithFSType");
+        for field in ["podInfoOnMount", "requiresRepublish", "seLinuxMount", "storageCapacity"] {
+            default(spec, field, false);
+        }
+        default(spec, "volumeLifecycleModes", json!(["Persistent"]));
+    },
     ..PLAIN
 };
 

@@ -1,7 +1,7 @@
 //! Workloads: kinds that make pods of a template.
 
 use super::pod::{Stands, spec, spec_defaults};
-use super::{PLAIN, Strategy, check};
+use super::{Dependents, PLAIN, Strategy, check};
 use crate::names::Rule;
 use crate::object::{self, child_mut, default, map_mut, number};
 use crate::selector::matches_labels;
@@ -9,6 +9,9 @@ use crate::status::Cause;
 use serde_json::{Map, Value, json};
 
 pub(super) const WORKLOAD: Strategy = Strategy { generation: true, ..PLAIN };
+
+/// How often the template of a DaemonSet changed, for clients of before `apps/v1`.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 pub(super) const DEPLOYMENT: Strategy = Strategy {
     default: |object| {
@@ -61,6 +64,18 @@ pub(super) const STATEFUL_SET: Strategy = Strategy {
         let status = child_mut(object, "status");
         default(status, "replicas", 0);
         default(status, "availableReplicas", 0);
+        let own = child_mut(object, "spec");
+        default(own, "serviceName", "");
+        for claim in
+            own.get_mut("volumeClaimTemplates").and_then(Value::as_array_mut).into_iter().flatten()
+        {
+            default(child_mut(claim, "spec"), "volumeMode", "Filesystem");
+            default(child_mut(claim, "status"), "phase", "Pending");
+            if let Some(claim) = claim.as_object_mut() {
+                default(claim, "kind", "PersistentVolumeClaim");
+                default(claim, "apiVersion", "v1");
+            }
+        }
     },
     validate: stateful_set,
     validate_update: |new, old, causes| {
@@ -111,6 +126,15 @@ pub(super) const DAEMON_SET: Strategy = Strategy {
         ] {
             default(status, field, 0);
         }
+        default(map_mut(object::meta_mut(object), "annotations"), TEMPLATE_GENERATION, "1");
+    },
+    update: |new, old| {
+        let before = old["metadata"]["annotations"][TEMPLATE_GENERATION].as_str();
+        let before = before.and_then(|text| text.parse::<i64>().ok()).unwrap_or(1);
+        let changed = new["spec"]["template"] != old["spec"]["template"];
+        let now = (before + i64::from(changed)).to_string();
+        map_mut(object::meta_mut(new), "annotations")
+            .insert(TEMPLATE_GENERATION.to_owned(), now.into());
     },
     validate: daemon_set,
     validate_update: fixed_selector,
@@ -118,17 +142,21 @@ pub(super) const DAEMON_SET: Strategy = Strategy {
 };
 
 pub(super) const REPLICATION_CONTROLLER: Strategy = Strategy {
+    dependents: Dependents::Stay,
     default: |object| {
         let own = child_mut(object, "spec");
         default(own, "replicas", 1);
         let labels =
             own.get("template").and_then(|template| template.pointer("/metadata/labels")).cloned();
-        if let Some(labels) = labels {
-            default(own, "selector", labels);
+        if let Some(labels) = &labels {
+            default(own, "selector", labels.clone());
         }
         // A template that is not there is missed by validation.
         if own.get("template").is_some_and(|template| !template.is_null()) {
             template_defaults(own);
+        }
+        if let Some(labels) = labels {
+            default(object::meta_mut(object), "labels", labels);
         }
         default(child_mut(object, "status"), "replicas", 0);
     },

@@ -141,7 +141,7 @@ async fn objects_are_created_shown_changed_and_deleted() {
                 ! The request is invalid: the server rejected our request due to an error in our request
                 exit 1
                 $ kubectl get deploy web -n shop -o 'jsonpath={.spec.replicas} {.spec.template.spec.containers[*].name} {.metadata.generation}'
-                5 c side 3
+                5 side c 3
                 $ kubectl scale deploy web -n shop --replicas=7
                 deployment.apps/web scaled
                 $ kubectl set image deploy/web c=nginx:1.26 -n shop
