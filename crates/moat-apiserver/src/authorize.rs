@@ -24,6 +24,12 @@ impl User {
         groups.push("system:authenticated".to_owned());
         Self { name: name.to_owned(), groups, ..Self::default() }
     }
+
+    /// Somebody who said no name.
+    pub(crate) fn anonymous() -> Self {
+        let groups = vec!["system:unauthenticated".to_owned()];
+        Self { name: "system:anonymous".to_owned(), groups, ..Self::default() }
+    }
 }
 
 /// What a request wants, as authorizers see it (upstream's `authorizer.Attributes`).

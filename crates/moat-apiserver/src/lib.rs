@@ -82,7 +82,7 @@ pub use moat_model::Quantity;
 pub use observe::audit::AuditLog;
 pub use observe::metrics::MoreMetrics;
 pub use part::{Keep, field, pick};
-pub use pki::Identity;
+pub use pki::{Identity, authority_pin, request_for};
 pub use server::{Options, Running, Server, StartError};
 pub use service_range::ServiceRange;
 pub use signer::Signer;

@@ -73,6 +73,34 @@ fn belongs(certificate: &CertificateDer<'_>, key: &KeyPair) -> Result<(), String
     }
 }
 
+fn pin_of(public_key: &[u8]) -> String {
+    format!("sha256:{}", crate::stamp::hex(digest(&SHA256, public_key).as_ref()))
+}
+
+/// By what an authority's certificate (PEM) is known to who was told before: `sha256:` and the digest of its public key.
+///
+/// Errors: the text is no certificate.
+pub fn authority_pin(pem: &str) -> Result<String, String> {
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| error.to_string())?;
+    let (_, parsed) = X509Certificate::from_der(&der).map_err(|error| error.to_string())?;
+    Ok(pin_of(parsed.public_key().raw))
+}
+
+/// A new key, and a request with which its holder asks to be `user` in `group`; both PEM.
+///
+/// Errors: no key can be made.
+pub fn request_for(user: &str, group: &str) -> Result<(String, String), String> {
+    let made = || {
+        let key = KeyPair::generate()?;
+        // Who signs decides how long it holds; a request has no place for that.
+        let mut asked = CertificateParams::default();
+        asked.distinguished_name = params(user, Some(group), 1).distinguished_name;
+        let request = asked.serialize_request(&key)?.pem()?;
+        Ok((key.serialize_pem(), request))
+    };
+    made().map_err(|error: Error| error.to_string())
+}
+
 /// The cluster's certificate authority.
 pub(crate) struct Authority {
     pem: String,
@@ -133,9 +161,7 @@ impl Authority {
 
     /// `sha256:` and the digest of the public key (the certificate's SubjectPublicKeyInfo).
     pub(crate) fn pin(&self) -> String {
-        let digest = digest(&SHA256, &self.issuer.key().subject_public_key_info());
-        let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
-        format!("sha256:{}", hex.collect::<String>())
+        pin_of(&self.issuer.key().subject_public_key_info())
     }
 
     pub(crate) fn der(&self) -> CertificateDer<'static> {

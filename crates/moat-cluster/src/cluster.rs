@@ -34,6 +34,8 @@ pub struct Options {
     pub services: moat_apiserver::ServiceRange,
     /// Objects that it begins with.
     pub manifests: Manifests,
+    /// Where it is kept who did what; nowhere unless given.
+    pub audit_log: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -46,6 +48,7 @@ impl Default for Options {
             scheduler: moat_scheduler::Config::default(),
             services: moat_apiserver::ServiceRange::default(),
             manifests: Manifests::default(),
+            audit_log: None,
         }
     }
 }
@@ -94,6 +97,8 @@ pub struct Cluster {
     data_dir: Option<PathBuf>,
     remarks: Vec<String>,
     n_applied: usize,
+    /// Where machines that join find it: `127.0.0.1:6443`.
+    found_at: String,
 }
 
 impl Cluster {
@@ -110,6 +115,7 @@ impl Cluster {
             None => (Store::in_memory(moat_store::Options::default()), None),
         };
         let advised = store.clone();
+        let name = options.api_names.first().cloned();
         let api = Server::start(moat_apiserver::Options {
             address: options.address,
             names: options.api_names,
@@ -119,10 +125,18 @@ impl Cluster {
             advice: moat_apiserver::Advice::new(move |object| {
                 crate::warn::warnings(&advised, object)
             }),
+            audit_log: options.audit_log.map(moat_apiserver::AuditLog::new),
             ..moat_apiserver::Options::default()
         })
         .await
         .map_err(failed)?;
+        let found_at = match name {
+            // Nobody else finds it at an address that means every address.
+            Some(name) if api.address().ip().is_unspecified() => {
+                format!("{name}:{}", api.address().port())
+            }
+            _ => api.address().to_string(),
+        };
         let own =
             |name: &str| -> Arc<dyn moat_informer::Cluster> { Arc::new(api.client(system(name))) };
         let controllers = moat_controllers::start(
@@ -139,7 +153,11 @@ impl Cluster {
         let scheduler = moat_scheduler::start_on(cluster, caches, scheduling.clone());
         let nodes = Nodes::start(&api.client(admin()), &options.nodes).await.map_err(failed)?;
         options.manifests.apply(&api.client(admin())).await.map_err(failed)?;
+        if options.data_dir.is_some() {
+            token::move_to(&api.client(admin()), &place(&api, &found_at)).await.map_err(failed)?;
+        }
         Ok(Self {
+            found_at,
             api,
             store,
             controllers,
@@ -212,8 +230,9 @@ impl Cluster {
         let answered = match ask {
             Ask::Status => serde_json::to_value(self.status().await?),
             Ask::TokenCreate { ttl, description } => {
-                let token = token::create(&client, ttl, &description).await?;
-                let server = self.api.address().to_string();
+                let place = place(&self.api, &self.found_at);
+                let token = token::create(&client, &place, ttl, &description).await?;
+                let server = self.found_at.clone();
                 let ca_cert_hash = self.api.authority_pin();
                 serde_json::to_value(token::Join { token, server, ca_cert_hash })
             }
@@ -238,6 +257,11 @@ impl Cluster {
         self.api.shutdown().await;
         self.store.close();
     }
+}
+
+/// Where a cluster is, for machines that join.
+fn place(api: &Running, found_at: &str) -> token::Place {
+    token::Place { url: format!("https://{found_at}"), authority: api.ca() }
 }
 
 /// An address that could be a pod's and a Service's would be neither.

@@ -6,6 +6,7 @@
 mod cluster;
 pub mod control;
 pub mod home;
+pub mod join;
 pub mod kubeconfig;
 mod manifests;
 pub mod nodes;

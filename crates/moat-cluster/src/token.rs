@@ -4,13 +4,23 @@
 //! names its end. Who deletes the Secret takes the token back.
 
 use jiff::{SignedDuration, Timestamp};
-use moat_apiserver::{Client, DeleteOptions, Gvr, Selection, Status};
+use moat_apiserver::{Client, DeleteOptions, Gvr, PatchType, Selection, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 static BINDINGS: Gvr = Gvr::new("rbac.authorization.k8s.io", "v1", "clusterrolebindings");
+static ROLES: Gvr = Gvr::new("rbac.authorization.k8s.io", "v1", "roles");
+static ROLE_BINDINGS: Gvr = Gvr::new("rbac.authorization.k8s.io", "v1", "rolebindings");
+static CLUSTER_ROLES: Gvr = Gvr::new("rbac.authorization.k8s.io", "v1", "clusterroles");
+static CONFIG_MAPS: Gvr = Gvr::new("", "v1", "configmaps");
 static SECRETS: Gvr = Gvr::new("", "v1", "secrets");
 const NAMESPACE: &str = "kube-system";
+const PUBLIC: &str = "kube-public";
+const INFO: &str = "cluster-info";
+/// The role by which a machine sees whether its name is taken.
+const GET_NODES: &str = "moat:get-nodes";
+/// The role by which it reads `cluster-info` before it has a name.
+const READ_INFO: &str = "moat:bootstrap-signer-clusterinfo";
 const TYPE: &str = "bootstrap.kubernetes.io/token";
 const PREFIX: &str = "bootstrap-token-";
 /// Besides `system:bootstrappers`: the group that may become nodes.
@@ -40,8 +50,39 @@ pub struct Join {
     pub ca_cert_hash: String,
 }
 
+impl Join {
+    /// What to type on the machine.
+    pub fn command(&self) -> String {
+        let Self { token, server, ca_cert_hash } = self;
+        let token = &token.token;
+        format!("moat join {server} --token {token} --discovery-token-ca-cert-hash {ca_cert_hash}")
+    }
+}
+
+/// Where a cluster is, for who does not know it yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// `https://127.0.0.1:6443`.
+    pub(crate) url: String,
+    /// The authority's certificate, PEM.
+    pub(crate) authority: String,
+}
+
+impl Place {
+    /// The kubeconfig without a user that tokens sign.
+    pub(crate) fn kubeconfig(&self) -> String {
+        use base64::Engine as _;
+        let authority = base64::engine::general_purpose::STANDARD.encode(&self.authority);
+        moat_report::yaml::render(&json!({
+            "apiVersion": "v1", "kind": "Config",
+            "clusters": [{ "name": "", "cluster": { "certificate-authority-data": authority, "server": self.url } }],
+        }))
+    }
+}
+
 /// What machines with a token may do: ask for a certificate of a node, and get it; a node may renew its own.
-const ROLES: [(&str, &str, &str); 3] = [
+const BOUND: [(&str, &str, &str); 4] = [
+    (GET_NODES, GET_NODES, GROUP),
     ("moat:node-bootstrap", "system:node-bootstrapper", GROUP),
     (
         "moat:node-autoapprove-bootstrap",
@@ -60,12 +101,39 @@ const ROLES: [(&str, &str, &str); 3] = [
 /// Errors: the server refuses the bindings.
 async fn allow(client: &Client) -> Result<(), String> {
     const GROUP_OF: &str = "rbac.authorization.k8s.io";
-    for (name, role, group) in ROLES {
+    let get = |resource: &str, rest: Value| {
+        let mut rule = json!({ "apiGroups": [""], "resources": [resource], "verbs": ["get"] });
+        if !rest.is_null() {
+            rule["resourceNames"] = rest;
+        }
+        json!([rule])
+    };
+    let mut wanted = vec![
+        (
+            CLUSTER_ROLES.at("", ""),
+            json!({ "metadata": { "name": GET_NODES }, "rules": get("nodes", Value::Null) }),
+        ),
+        (
+            ROLES.at(PUBLIC, ""),
+            json!({ "metadata": { "name": READ_INFO }, "rules": get("configmaps", json!([INFO])) }),
+        ),
+        (
+            ROLE_BINDINGS.at(PUBLIC, ""),
+            json!({
+                "metadata": { "name": READ_INFO }, "roleRef": { "apiGroup": GROUP_OF, "kind": "Role", "name": READ_INFO },
+                "subjects": [{ "apiGroup": GROUP_OF, "kind": "User", "name": "system:anonymous" }],
+            }),
+        ),
+    ];
+    wanted.extend(BOUND.map(|(name, role, group)| {
         let binding = json!({
             "metadata": { "name": name }, "roleRef": { "apiGroup": GROUP_OF, "kind": "ClusterRole", "name": role },
             "subjects": [{ "apiGroup": GROUP_OF, "kind": "Group", "name": group }],
         });
-        match client.create(BINDINGS.at("", ""), binding).await {
+        (BINDINGS.at("", ""), binding)
+    }));
+    for (at, object) in wanted {
+        match client.create(at, object).await {
             Err(status) if status.reason != "AlreadyExists" => return Err(status.message),
             _ => {}
         }
@@ -73,10 +141,42 @@ async fn allow(client: &Client) -> Result<(), String> {
     Ok(())
 }
 
+/// Writes down where the cluster is, for machines that join; the signatures of the tokens are the controller's.
+///
+/// Errors: the server refuses it.
+async fn tell(client: &Client, place: &Place) -> Result<(), String> {
+    let info =
+        json!({ "metadata": { "name": INFO }, "data": { "kubeconfig": place.kubeconfig() } });
+    match client.create(CONFIG_MAPS.at(PUBLIC, ""), info).await {
+        Err(status) if status.reason == "AlreadyExists" => move_to(client, place).await,
+        Err(status) => Err(status.message),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Writes down where the cluster is now, if that was written down before: one with older tokens may have come back at another address.
+///
+/// Errors: the server refuses it.
+pub(crate) async fn move_to(client: &Client, place: &Place) -> Result<(), String> {
+    let at = CONFIG_MAPS.at(PUBLIC, INFO);
+    let Ok(found) = client.get(at).await else { return Ok(()) };
+    let kubeconfig = place.kubeconfig();
+    if found["data"]["kubeconfig"] == *kubeconfig {
+        return Ok(());
+    }
+    let patch = json!({ "data": { "kubeconfig": kubeconfig } });
+    client.patch(at, PatchType::Merge, &patch).await.map(|_| ()).map_err(|status| status.message)
+}
+
 /// Makes a token that ends after `ttl` seconds; never if that is 0.
 ///
 /// Errors: the server refuses the Secret, or the system has no random numbers.
-pub async fn create(client: &Client, ttl: u64, description: &str) -> Result<Token, String> {
+pub(crate) async fn create(
+    client: &Client,
+    place: &Place,
+    ttl: u64,
+    description: &str,
+) -> Result<Token, String> {
     let word = |n: usize| -> Result<String, String> {
         let mut bytes = vec![0_u8; n];
         getrandom::fill(&mut bytes).map_err(|error| format!("no random numbers: {error}"))?;
@@ -108,6 +208,7 @@ pub async fn create(client: &Client, ttl: u64, description: &str) -> Result<Toke
     });
     // Who gets no token needs none of these, and a cluster starts without them.
     allow(client).await?;
+    tell(client, place).await?;
     client.create(SECRETS.at(NAMESPACE, ""), object).await.map_err(|status| status.message)?;
     Ok(Token { token: format!("{id}.{secret}"), expires, description: description.to_owned() })
 }

@@ -1,11 +1,19 @@
-//! The user's kubeconfig and a cluster's directory on a real disk.
+//! The user's kubeconfig and a cluster's directory on a real disk, and a machine that joins a cluster.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use moat_apiserver::Gvr;
+use moat_cluster::control::Ask;
 use moat_cluster::home::{Home, STATE_SCHEMA, State};
+use moat_cluster::join::{Wanted, join};
 use moat_cluster::kubeconfig::{Context, add, change, default_path, remove};
+use moat_cluster::token::Join;
+use moat_cluster::{Cluster, Options};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+static NODES: Gvr = Gvr::new("", "v1", "nodes");
+static INFO: Gvr = Gvr::new("", "v1", "configmaps");
 
 /// A directory that goes with the test.
 struct Dir(PathBuf);
@@ -183,4 +191,63 @@ fn a_lock_says_who_runs_and_what_was_left_is_cleared() {
     assert_eq!(Home::all(&dir.0), std::slice::from_ref(&home));
     home.remove().unwrap();
     assert_eq!(Home::all(&dir.0), []);
+}
+
+/// The same through the commands is in the tests of the binary; here is what a machine is told, and what it does not believe.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_joins_the_cluster_that_it_was_told_of() {
+    let cluster = Cluster::start(Options::default()).await.unwrap();
+    let made = async |ttl: u64| -> Join {
+        let ask = Ask::TokenCreate { ttl, description: String::new() };
+        serde_json::from_value(cluster.answer(ask).await.unwrap()).unwrap()
+    };
+    let told = made(3600).await;
+    let port = told.server.rsplit(':').next().unwrap().to_owned();
+    let want = format!(
+        "moat join 127.0.0.1:{port} --token {} --discovery-token-ca-cert-hash {}",
+        told.token.token, told.ca_cert_hash
+    );
+    assert_eq!(told.command(), want);
+    let wanted = |token: &str, hash: &str, node: &str| {
+        Wanted::new(&told.server, token, &[hash.to_owned()], node).unwrap()
+    };
+    let joined = join(&wanted(&told.token.token, &told.ca_cert_hash, "worker-1")).await.unwrap();
+    assert_eq!(joined.server, format!("https://127.0.0.1:{port}"));
+    let node = cluster.client().get(NODES.at("", "worker-1")).await.unwrap();
+    let conditions = node["status"]["conditions"].as_array().unwrap();
+    let ready = conditions.iter().find(|one| one["type"] == "Ready").unwrap();
+    assert_eq!((&ready["status"], &ready["reason"]), (&"False".into(), &"NoNodeAgent".into()));
+
+    let why = async |token: &str, hash: &str, node: &str| {
+        let why = join(&wanted(token, hash, node)).await.unwrap_err();
+        why.replace(&port, "PORT").replace(&token[..6], "ID").replace(&told.ca_cert_hash, "HASH")
+    };
+    let short = made(1).await.token.token;
+    let token = &told.token.token;
+    let mut all = Vec::new();
+    all.push(why(token, &format!("sha256:{}", "0".repeat(64)), "worker-2").await);
+    let forged = format!("{}0123456789abcdef", &token[..7]);
+    all.push(why(&forged, &told.ca_cert_hash, "worker-2").await);
+    all.push(why(token, &told.ca_cert_hash, "worker-1").await);
+    // Tokens that have ended are deleted, whether or not anybody asks for them.
+    let secrets = || moat_cluster::token::list(&cluster.client()).unwrap();
+    let gone = async {
+        while secrets().iter().any(|one| one.token == short) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), gone).await.unwrap();
+    all.push(why(&short, &told.ca_cert_hash, "worker-2").await);
+    let signed = async |id: &str| {
+        let info = cluster.client().get(INFO.at("kube-public", "cluster-info")).await.unwrap();
+        info["data"].get(format!("jws-kubeconfig-{id}")).is_some()
+    };
+    assert!(signed(&token[..6]).await && !signed(&short[..6]).await);
+    expect_test::expect![[r#"
+        the cluster's authority is another one: its hash is HASH
+        what answers there knows a token of that name, and not this one's secret
+        the cluster has a node "worker-1" already: choose another name
+        the cluster knows no token ID: it may have ended; `moat token create --print-join-command` makes another"#]].assert_eq(&all.join("\n"));
+    assert!(cluster.client().get(NODES.at("", "worker-2")).await.is_err());
+    cluster.shutdown().await;
 }

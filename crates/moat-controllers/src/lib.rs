@@ -5,10 +5,11 @@
 //!
 //! Here: namespaces, default ServiceAccounts and the root certificate, garbage, ReplicaSets and ReplicationControllers, Deployments, Jobs,
 //! CronJobs, DaemonSets, StatefulSets, claims and volumes, nodes that are lost and the pods on them, disruption budgets, what quotas count,
-//! requests for certificates, endpoints of Services. Other kinds are stored and nothing is done about them. A DaemonSet that asks for
+//! requests for certificates, bootstrap tokens, endpoints of Services. Other kinds are stored and nothing is done about them. A DaemonSet that asks for
 //! `maxSurge` is not rolled; an event on it says so.
 
 mod account;
+mod bootstrap;
 mod certificate;
 mod context;
 mod cron;
@@ -35,6 +36,7 @@ mod testing;
 mod timing;
 mod volume;
 
+pub use bootstrap::detached_signature;
 use context::Context;
 use jiff::Timestamp;
 use moat_informer::Cluster;
@@ -138,6 +140,7 @@ pub fn start(cluster: Arc<dyn Cluster>, options: Options) -> Handle {
     endpoint::start(&context, &mut tasks);
     disruption::start(&context, &mut tasks);
     certificate::start(&context, &mut tasks);
+    bootstrap::start(&context, &graph, &mut tasks);
     quota::start(&context, &graph, &mut tasks);
     sweep::start(&context, &mut tasks);
     Handle { tasks }

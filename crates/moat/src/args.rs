@@ -155,13 +155,25 @@ Exit codes: 0 ended as asked, 2 bad input, 3 it could not start.")]
     Reset(Reset),
     /// Bootstrap tokens, by which machines prove that they may join the embedded cluster
     #[command(after_help = "\
-A token is a credential of the API (group system:bootstrappers) that ends by itself. There is no `moat join` yet.
+A token is a credential of the API (group system:bootstrappers) that ends by itself.
 
 Examples:
   moat token create --ttl 2h
+  moat token create --print-join-command
   moat token list
   moat token delete abcdef")]
     Token(Token),
+    /// Let this machine join a cluster as a node, by a bootstrap token
+    #[command(after_help = "\
+The server is believed only if it knows the token, and its authority's key has the hash. The machine then gets a certificate of a node and
+registers it. No pod runs there: this version has no node agent, so the node says that it is not ready.
+
+Examples:
+  moat token create --print-join-command          on the machine of the cluster; prints what to type here
+  moat join 10.0.0.1:6443 --token abcdef.0123456789abcdef --discovery-token-ca-cert-hash sha256:...
+
+Exit codes: 0 joined, 2 bad input, 3 the cluster cannot be reached, is another one, or refuses.")]
+    Join(Join),
     /// Report what is wrong with manifests and policies
     #[command(after_help = "\
 Examples:
@@ -524,6 +536,9 @@ pub(crate) struct Up {
     /// Keep objects and keys here; without it they are in memory
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<std::path::PathBuf>,
+    /// Write to this file who asked what and how it went, as upstream's audit log at level Metadata; 100 MiB a file, four older ones
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit_log: Option<std::path::PathBuf>,
     /// A KubeSchedulerConfiguration, v1
     #[arg(long, value_name = "FILE")]
     pub(crate) scheduler_config: Option<std::path::PathBuf>,
@@ -578,6 +593,9 @@ pub(crate) enum TokenCommand {
         /// What it is for
         #[arg(long, value_name = "TEXT", default_value = "")]
         description: String,
+        /// Print what to type on a machine that is to join
+        #[arg(long, conflicts_with = "output")]
+        print_join_command: bool,
         /// The form of the answer
         #[arg(short, long, value_enum, default_value_t)]
         output: DataOutput,
@@ -597,6 +615,25 @@ pub(crate) enum TokenCommand {
         /// The token, or its part before the dot
         token: String,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Join {
+    /// Where the cluster's API server is
+    #[arg(value_name = "HOST:PORT")]
+    pub(crate) server: String,
+    /// The token
+    #[arg(long, value_name = "ID.SECRET")]
+    pub(crate) token: String,
+    /// The hash of the key that the cluster's authority has to have; may be repeated
+    #[arg(long = "discovery-token-ca-cert-hash", value_name = "sha256:HEX", required = true)]
+    pub(crate) hashes: Vec<String>,
+    /// The node's name; the machine's unless given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node_name: Option<String>,
+    /// Write the node's kubeconfig to this file; without it beside the directories of the clusters of this user
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<std::path::PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -503,6 +503,7 @@ fn help_has_examples_and_exit_codes() {
               status       Say how the embedded clusters do
               reset        End an embedded cluster and remove all that is kept of it
               token        Bootstrap tokens, by which machines prove that they may join the embedded cluster
+              join         Let this machine join a cluster as a node, by a bootstrap token
               lint         Report what is wrong with manifests and policies
               rule         Explain one lint rule, or list all
               demo         Show the main job on a small built-in world

@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
+    clippy::panic,
     reason = "a test that cannot go on has failed, and one that cannot begin says so"
 )]
 
@@ -207,6 +208,98 @@ fn what_is_kept_on_disk_is_there_after_a_crash_until_it_is_reset() {
     assert_eq!(home.ok(&["token", "list"]), "no tokens\n");
 }
 
+#[test]
+fn a_machine_joins_by_a_token_and_the_hash_and_not_otherwise() {
+    let home = Home::new("joins");
+    home.ok(&["up", "-d", "--address", "127.0.0.1:0", "--nodes", "0", "--audit-log", "audit.log"]);
+    let command = home.ok(&["token", "create", "--print-join-command", "--ttl", "2h"]);
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let ["moat", "join", server, "--token", token, "--discovery-token-ca-cert-hash", hash] =
+        words[..]
+    else {
+        panic!("{command}");
+    };
+    let join = |token: &str, hash: &str, node: &str| {
+        let hash = ["--discovery-token-ca-cert-hash", hash];
+        let (code, out, err) = home.moat(
+            &[&["join", server, "--token", token][..], &hash, &["--node-name", node]].concat(),
+        );
+        format!("{code} {}", home.plain(&format!("{out}{err}")))
+    };
+    expect_test::expect![[r#"
+        0 The node "worker-1" is registered with URL
+          kubeconfig HOME/.local/state/moat/worker-1.node.kubeconfig
+        No pod runs on it: this version of moat has no node agent, so the node says that it is not ready.
+    "#]]
+    .assert_eq(&join(token, hash, "worker-1"));
+    let own = home.0.join(".local/state/moat/worker-1.node.kubeconfig");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&own).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    if kubectl_is_there() {
+        let status = [
+            "-o",
+            "jsonpath={.status.conditions[0].type} {.status.conditions[0].status} {.status.conditions[0].message}",
+        ];
+        expect_test::expect!["Ready False this machine has joined, and runs no pods: this version of moat has no node agent"]
+            .assert_eq(&home.kubectl(&[&["get", "node", "worker-1"][..], &status].concat()));
+        let own = own.to_str().unwrap();
+        let who = home.kubectl(&[
+            "--kubeconfig",
+            own,
+            "auth",
+            "whoami",
+            "-o",
+            "jsonpath={.status.userInfo.username} {.status.userInfo.groups}",
+        ]);
+        assert_eq!(who, "system:node:worker-1 [\"system:nodes\",\"system:authenticated\"]");
+    }
+    // Somebody else's authority, a secret that is not this token's, a name that is taken, a name that is none.
+    let mut all = String::new();
+    let other = format!("sha256:{}", "0".repeat(64));
+    all += &join(token, &other, "worker-2").replace(&hash["sha256:".len()..], "HASH");
+    all += &join(&format!("{}.0123456789abcdef", &token[..6]), hash, "worker-2");
+    all += &join(token, hash, "worker-1");
+    all += &join(token, hash, "Worker_2");
+    all += &join("abcdef.short", hash, "worker-2");
+    // One that has ended is gone from the cluster, and nobody joins by it.
+    let short = home.ok(&["token", "create", "--ttl", "1s"]);
+    while home.ok(&["token", "list"]).contains(short.trim()) {
+        std::thread::yield_now();
+    }
+    all += &join(short.trim(), hash, "worker-2").replace(&short[..6], "ID");
+    expect_test::expect![[r#"
+        3 error: the cluster's authority is another one: its hash is sha256:HASH
+        3 error: what answers there knows a token of that name, and not this one's secret
+        3 error: the cluster has a node "worker-1" already: choose another name
+        2 error: "Worker_2" cannot be a node's name
+        help: --node-name gives it another, of lower-case letters, digits, '-' and '.'
+        2 error: the token is none: six letters, a dot and sixteen letters
+        3 error: the cluster knows no token ID: it may have ended; `moat token create --print-join-command` makes another
+    "#]]
+    .assert_eq(&all);
+
+    home.ok(&["down"]);
+    let log = home.0.join("audit.log");
+    let lines = std::fs::read_to_string(&log).unwrap();
+    let events: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let by = |name: &str, verb: &str, resource: &str| {
+        events.iter().any(|event| {
+            event["user"]["username"] == name
+                && event["verb"] == verb
+                && event["objectRef"]["resource"] == resource
+        })
+    };
+    assert!(by("system:anonymous", "get", "configmaps"), "{lines}");
+    assert!(by(
+        &format!("system:bootstrap:{}", &token[..6]),
+        "create",
+        "certificatesigningrequests"
+    ));
+    assert!(by("system:node:worker-1", "create", "nodes"));
+}
+
 impl Home {
     fn ok_or_not(&self, arguments: &[&str]) -> bool {
         self.moat(arguments).0 == 0
@@ -243,6 +336,7 @@ fn what_cannot_start_says_why() {
     all += &told(&["up", "-d", "--fake-nodes", "1000"]);
     all += &told(&["up", "--node-label", "x"]);
     all += &told(&["up", "--scheduler-config", "nowhere.yaml"]);
+    all += &told(&["up", "--audit-log", "no/where"]);
     all += &told(&["token", "list"]);
     all += &told(&["token", "create", "--ttl", "soon"]);
     expect_test::expect![[r#"
@@ -253,6 +347,7 @@ fn what_cannot_start_says_why() {
         2 error: --node-label x: no `=`
         help: write KEY=VALUE
         2 error: nowhere.yaml: No such file or directory (os error 2)
+        3 error: the audit log HOME/no/where: No such file or directory (os error 2)
         3 error: no cluster "moat" runs; `moat up` starts one
         3 error: no cluster "moat" runs; `moat up` starts one
     "#]].assert_eq(&all);

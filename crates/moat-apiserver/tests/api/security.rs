@@ -1,6 +1,6 @@
 //! Strangers, forgers, and clients that take too much or too long.
 
-use crate::common::{CONFIG_MAPS, client, config, get, post, send, server};
+use crate::common::{CONFIG_MAPS, bearer, client, config, get, post, send, server};
 use hyper::Request;
 use kube::Client;
 use kube::client::Body;
@@ -37,6 +37,47 @@ async fn a_stranger_sees_that_the_server_lives_and_nothing_else() {
     }
     assert_eq!(post(&stranger, CONFIG_MAPS, &json!({"metadata": {"name": "a"}})).await.code, 401);
     assert_eq!(post(&stranger, "/version", &json!({})).await.code, 401);
+}
+
+#[tokio::test]
+async fn a_stranger_reads_where_the_cluster_is_once_a_role_lets_it() {
+    let server = server().await;
+    let (admin, stranger) = (client(&server.kubeconfig()).await, bearer(&server, None).await);
+    let maps = "/api/v1/namespaces/kube-public/configmaps";
+    let info = format!("{maps}/cluster-info");
+    for name in ["cluster-info", "other"] {
+        let made = json!({"metadata": {"name": name}, "data": {"kubeconfig": "x"}});
+        assert_eq!(post(&admin, maps, &made).await.code, 201);
+    }
+    let refused = get(&stranger, &info).await;
+    assert_eq!(refused.code, 403);
+    assert_eq!(
+        refused.json()["message"],
+        "configmaps \"cluster-info\" is forbidden: User \"system:anonymous\" cannot get resource \"configmaps\" in API group \"\" in the namespace \"kube-public\""
+    );
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-public";
+    let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]}]);
+    let role = json!({"metadata": {"name": "all"}, "rules": rules});
+    let binding = json!({
+        "metadata": {"name": "all"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "all"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:anonymous"}],
+    });
+    assert_eq!(post(&admin, &format!("{rbac}/roles"), &role).await.code, 201);
+    assert_eq!(post(&admin, &format!("{rbac}/rolebindings"), &binding).await.code, 201);
+    let read = get(&stranger, &info).await;
+    assert_eq!((read.code, &read.json()["data"]["kubeconfig"]), (200, &json!("x")));
+    // Whatever roles say, nothing else is for strangers, and nothing is for them to write.
+    for path in [maps.to_owned(), format!("{maps}/other"), format!("{info}/"), format!("{info}/x")]
+    {
+        assert_eq!(get(&stranger, &path).await.code, 401, "{path}");
+    }
+    for method in ["DELETE", "PUT", "PATCH", "POST"] {
+        let kind = "application/merge-patch+json";
+        assert_eq!(send(&stranger, method, &info, kind, "{}").await.code, 401, "{method}");
+    }
+    // Who shows a token that is none is no stranger.
+    let foreign = bearer(&server, Some("abcdef.0123456789abcdef")).await;
+    assert_eq!(get(&foreign, &info).await.code, 401);
 }
 
 #[tokio::test]

@@ -72,6 +72,15 @@ fn arch() -> &'static str {
     }
 }
 
+/// The object of a machine that joins, without addresses of pods: nobody routes to it.
+pub fn joined(name: &str) -> Value {
+    json!({
+        "kind": "Node", "apiVersion": "v1", "metadata": { "name": name, "labels": {
+            "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": arch(),
+        } },
+    })
+}
+
 /// The object without its status, as `create` takes it.
 pub fn object(spec: &Spec<'_>) -> Value {
     let mut labels = json!({

@@ -40,5 +40,6 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Status(args) => cluster::status(&args),
         Command::Reset(args) => cluster::reset(&args),
         Command::Token(args) => cluster::token(&args),
+        Command::Join(args) => cluster::join(&args),
     }
 }

@@ -1,12 +1,14 @@
-//! The embedded cluster: `moat up`, `down`, `status`, `reset` and `token`.
+//! The embedded cluster: `moat up`, `down`, `status`, `reset`, `token` and `join`.
 
 mod down;
+mod join;
 mod status;
 mod token;
 mod up;
 mod why;
 
 pub(crate) use down::{down, reset};
+pub(crate) use join::join;
 pub(crate) use status::status;
 pub(crate) use token::token;
 pub(crate) use up::up;

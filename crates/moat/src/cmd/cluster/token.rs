@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 
 pub(crate) fn token(args: &Args) -> Outcome {
     match &args.command {
-        TokenCommand::Create { named, ttl, description, output } => {
+        TokenCommand::Create { named, ttl, description, print_join_command, output } => {
             let home = running(&named.name)?;
             let ttl = seconds(ttl)?;
             let question = Ask::TokenCreate { ttl, description: description.clone() };
             let made: Join = told(ask(&home.socket(), &question))?;
             let value = json!({ "schema": "moat.dev/token/v1", "token": made.token, "server": made.server, "caCertHash": made.ca_cert_hash });
             print(&match output {
+                DataOutput::Text if *print_join_command => format!("{}\n", made.command()),
                 DataOutput::Text => format!("{}\n", made.token.token),
                 DataOutput::Json => format!("{value:#}\n"),
                 DataOutput::Yaml => moat_report::yaml::render(&value),

@@ -302,6 +302,7 @@ fn options(args: &Args) -> Result<Options, Failure> {
             .service_cidr
             .parse()
             .map_err(|why| Failure::input(format!("--service-cidr: {why}")))?,
+        audit_log: args.audit_log.as_deref().map(absolute),
         manifests: Manifests::read(&inputs(&args.files))
             .map_err(|faults| Failure::input(faults.to_string()))?,
         ..Options::default()
