@@ -5,6 +5,7 @@ use crate::kubeconfig::Context;
 use crate::manifests::Manifests;
 use crate::nodes::{Nodes, Wanted};
 use crate::status::{self, Status};
+use crate::storage;
 use crate::token;
 use crate::why;
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use moat_store::Store;
 use serde_json::Value;
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,7 +26,7 @@ pub struct Options {
     pub address: SocketAddr,
     /// Names besides `localhost` and `kubernetes` under which clients may reach it.
     pub api_names: Vec<String>,
-    /// Where objects and keys are kept; in memory alone unless given.
+    /// Where objects, keys and the volumes of claims are kept. Unless given, objects are in memory alone and nobody makes volumes.
     pub data_dir: Option<PathBuf>,
     /// The nodes.
     pub nodes: Wanted,
@@ -109,6 +111,9 @@ impl Cluster {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let began = Instant::now();
         disjoint(&options)?;
+        if let Some(log) = &options.audit_log {
+            writable(log)?;
+        }
         let mut remarks = Vec::new();
         let (store, keys) = match &options.data_dir {
             Some(dir) => open(dir, &mut remarks)?,
@@ -137,6 +142,9 @@ impl Cluster {
             }
             _ => api.address().to_string(),
         };
+        let volumes =
+            options.data_dir.as_deref().map(storage::directory).transpose().map_err(failed)?;
+        let has_volumes = volumes.is_some();
         let own =
             |name: &str| -> Arc<dyn moat_informer::Cluster> { Arc::new(api.client(system(name))) };
         let controllers = moat_controllers::start(
@@ -144,6 +152,7 @@ impl Cluster {
             moat_controllers::Options {
                 root_ca: Some(api.ca()),
                 signer: Some(api.signer()),
+                volumes,
                 ..moat_controllers::Options::default()
             },
         );
@@ -152,6 +161,9 @@ impl Cluster {
         let scheduling = options.scheduler;
         let scheduler = moat_scheduler::start_on(cluster, caches, scheduling.clone());
         let nodes = Nodes::start(&api.client(admin()), &options.nodes).await.map_err(failed)?;
+        if has_volumes {
+            storage::class(&api.client(admin())).await.map_err(failed)?;
+        }
         options.manifests.apply(&api.client(admin())).await.map_err(failed)?;
         if options.data_dir.is_some() {
             token::move_to(&api.client(admin()), &place(&api, &found_at)).await.map_err(failed)?;
@@ -259,6 +271,14 @@ impl Cluster {
     }
 }
 
+/// A log that cannot be written is found before anything is started, and is named.
+fn writable(log: &Path) -> Result<(), StartError> {
+    let mut options = std::fs::File::options();
+    let opened = options.append(true).create(true).mode(0o600).open(log);
+    let told = |error| StartError(format!("the audit log {}: {error}", log.display()));
+    opened.map(|_| ()).map_err(told)
+}
+
 /// Where a cluster is, for machines that join.
 fn place(api: &Running, found_at: &str) -> token::Place {
     token::Place { url: format!("https://{found_at}"), authority: api.ca() }
@@ -303,7 +323,7 @@ fn open(dir: &Path, remarks: &mut Vec<String>) -> Result<(Store, Option<Keys>), 
     Ok((store, Some(keys)))
 }
 
-/// Removes what a cluster keeps in its data directory, and the directory if nothing else is in it.
+/// Removes what a cluster keeps in its data directory, the volumes that it made among it, and the directory if nothing else is in it.
 ///
 /// Errors: something cannot be removed.
 pub fn wipe(dir: &Path) -> std::io::Result<()> {
@@ -313,6 +333,7 @@ pub fn wipe(dir: &Path) -> std::io::Result<()> {
             _ => {}
         }
     }
+    storage::wipe(dir)?;
     match std::fs::remove_dir(dir) {
         // Files of others stay, and so does their directory.
         Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),

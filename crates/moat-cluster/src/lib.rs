@@ -11,6 +11,7 @@ pub mod kubeconfig;
 mod manifests;
 pub mod nodes;
 pub mod status;
+mod storage;
 pub mod token;
 mod warn;
 mod why;

@@ -7,8 +7,9 @@
 
 use expect_test::{Expect, expect};
 use moat_cluster::{Cluster, Options};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 /// A cluster of fake nodes, and a kubectl with a home of its own.
@@ -21,6 +22,10 @@ struct World {
 impl World {
     /// Nothing where there is no kubectl.
     fn start(name: &str) -> Option<Self> {
+        Self::start_with(name, |_, _| {})
+    }
+
+    fn start_with(name: &str, choose: impl FnOnce(&mut Options, &Path)) -> Option<Self> {
         let found = Command::new("kubectl").args(["version", "--client"]).output();
         if !found.is_ok_and(|output| output.status.success()) {
             eprintln!("NOT EXERCISED: no kubectl on the PATH, so nothing of `{name}` was tested");
@@ -31,6 +36,7 @@ impl World {
         std::fs::create_dir_all(&dir).unwrap();
         let mut options = Options::default();
         options.nodes.n_fake = 2;
+        choose(&mut options, &dir);
         let runtime = Runtime::new().unwrap();
         let cluster = runtime.block_on(Cluster::start(options)).unwrap();
         std::fs::write(dir.join("kubeconfig"), cluster.api().kubeconfig()).unwrap();
@@ -69,6 +75,18 @@ impl World {
     /// The last line of what it prints.
     fn last(&self, line: &str) -> String {
         self.run(line).lines().last().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a command prints something that holds: kubectl's own `wait` knows conditions and fields, and this all else.
+    fn until(&self, line: &str, holds: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let out = self.run(line);
+            if holds(&out) {
+                return out;
+            }
+            assert!(Instant::now() < end, "kubectl {line} never so: {out}");
+        }
     }
 
     /// What commands print, without what differs from run to run.
@@ -118,7 +136,13 @@ fn word(word: &str) -> String {
     match word.split_once("controller-uid=") {
         _ if is_age => "AGE".to_owned(),
         Some((before, _)) => format!("{before}controller-uid=UID"),
-        None => word.to_owned(),
+        None => match word.find("pvc-") {
+            // The name of a volume that was made has the uid of its claim.
+            Some(at) if at + 40 <= word.len() => {
+                format!("{}pvc-UID{}", &word[..at], &word[at + 40..])
+            }
+            _ => word.to_owned(),
+        },
     }
 }
 
@@ -424,4 +448,214 @@ fn a_cron_job_is_run_by_hand() {
         ]
         .concat(),
     );
+}
+
+const EVENTS: &str = "-o custom-columns=T:.type,R:.reason,M:.message --sort-by=.reason";
+
+const METRICS: &str = "\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: pods.metrics.k8s.io
+  annotations: {api-approved.kubernetes.io: 'unapproved, for a test'}
+spec:
+  group: metrics.k8s.io
+  scope: Namespaced
+  names: {plural: pods, singular: pod, kind: PodMetrics, listKind: PodMetricsList}
+  versions:
+  - {name: v1beta1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+";
+
+#[test]
+fn an_autoscaler_says_what_it_measured_and_what_it_cannot() {
+    let Some(world) = World::start("autoscaler") else { return };
+    world.run("create deployment web --image=one:1 --replicas=2");
+    world.run("set resources deployment web --requests=cpu=100m");
+    world.run("rollout status deployment/web --timeout=60s");
+    world.run("autoscale deployment web --min=2 --max=5 --cpu-percent=50");
+    let active =
+        "get hpa web -o jsonpath={.status.conditions[?(@.type==\"ScalingActive\")].reason}";
+    world.until(active, |out| out == "FailedGetResourceMetric");
+    let events =
+        format!("get events --field-selector involvedObject.kind=HorizontalPodAutoscaler {EVENTS}");
+    world.until(&events, |out| out.contains("FailedComputeMetricsReplicas"));
+    world.check(&["get hpa", "describe hpa web", &events], expect![[r#"
+        $ kubectl get hpa
+        NAME   REFERENCE   TARGETS   MINPODS   MAXPODS   REPLICAS   AGE
+        web   Deployment/web   cpu: <unknown>/50%   2   5   2   AGE
+        $ kubectl describe hpa web
+        Name:   web
+        Namespace:   default
+        Labels:   <none>
+        Annotations:   <none>
+        CreationTimestamp: TIME
+        Reference:   Deployment/web
+        Metrics:   ( current / target )
+          resource cpu on pods  (as a percentage of request):  <unknown> / 50%
+        Min replicas:   2
+        Max replicas:   5
+        Deployment pods:   2 current / 0 desired
+        Conditions:
+          Type           Status  Reason                   Message
+          ----           ------  ------                   -------
+          AbleToScale    True    SucceededGetScale        the HPA controller was able to get the target's current scale
+          ScalingActive  False   FailedGetResourceMetric  the HPA was unable to compute the replica count: failed to get cpu utilization: unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)
+        $ kubectl get events --field-selector involvedObject.kind=HorizontalPodAutoscaler -o custom-columns=T:.type,R:.reason,M:.message --sort-by=.reason
+        T   R   M
+        Warning   FailedComputeMetricsReplicas   invalid metrics (1 invalid out of 1), first error is: failed to get cpu resource metric value: failed to get cpu utilization: unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)
+        Warning   FailedGetResourceMetric   failed to get cpu utilization: unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)
+    "#]]);
+
+    // Metrics that somebody stores, of each pod nearly twice what it should use.
+    world.run("delete hpa web");
+    world.file("metrics.yaml", METRICS);
+    world.run("apply -f metrics.yaml");
+    world.run("wait --for=condition=Established crd/pods.metrics.k8s.io --timeout=60s");
+    let names = world.until("get pods -l app=web -o jsonpath={.items[*].metadata.name}", |out| {
+        out.split(' ').count() == 2
+    });
+    let mut values = String::new();
+    for name in names.split(' ') {
+        values += &format!(
+            "---\napiVersion: metrics.k8s.io/v1beta1\nkind: PodMetrics\nmetadata: {{name: {name}, namespace: default, labels: {{app: web}}}}\ntimestamp: '2099-01-01T00:00:00Z'\nwindow: 30s\ncontainers: [{{name: one, usage: {{cpu: 90m, memory: 10Mi}}}}]\n"
+        );
+    }
+    world.file("values.yaml", &values);
+    world.run("apply -f values.yaml");
+    world.run("autoscale deployment web --min=2 --max=5 --cpu-percent=50");
+    world.until("get deployment web -o jsonpath={.spec.replicas}", |out| out == "4");
+    world.until("get hpa web -o jsonpath={.status.desiredReplicas}", |out| out == "4");
+    world.check(&["get hpa", "describe hpa web"], expect![[r#"
+        $ kubectl get hpa
+        NAME   REFERENCE   TARGETS   MINPODS   MAXPODS   REPLICAS   AGE
+        web   Deployment/web   cpu: 90%/50%   2   5   2   AGE
+        $ kubectl describe hpa web
+        Name:   web
+        Namespace:   default
+        Labels:   <none>
+        Annotations:   <none>
+        CreationTimestamp: TIME
+        Reference:   Deployment/web
+        Metrics:   ( current / target )
+          resource cpu on pods  (as a percentage of request):  90% (90m) / 50%
+        Min replicas:   2
+        Max replicas:   5
+        Deployment pods:   2 current / 4 desired
+        Conditions:
+          Type            Status  Reason              Message
+          ----            ------  ------              -------
+          AbleToScale     True    SucceededRescale    the HPA controller was able to update the target scale to 4
+          ScalingActive   True    ValidMetricFound    the HPA was able to successfully calculate a replica count from cpu resource utilization (percentage of request)
+          ScalingLimited  False   DesiredWithinRange  the desired count is within the acceptable range
+    "#]]);
+}
+
+const CLAIMS: &str = "\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: never}
+spec: {accessModes: [ReadWriteOnce], storageClassName: none, resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: near}
+spec: {accessModes: [ReadWriteOnce], storageClassName: '', volumeName: near, resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: near}
+spec:
+  accessModes: [ReadWriteOnce]
+  capacity: {storage: 1Gi}
+  hostPath: {path: /srv/near}
+  nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [fake-2]}]}]}}
+";
+
+#[test]
+fn claims_get_volumes_below_the_data_and_pods_go_where_their_volumes_are() {
+    let started = World::start_with("volumes", |options, dir| {
+        options.data_dir = Some(dir.join("data"));
+    });
+    let Some(world) = started else { return };
+    world.file("claims.yaml", CLAIMS);
+    world.run("apply -f claims.yaml");
+    let pod = |name: &str, claim: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{containers: [{{name: c, image: x, volumeMounts: [{{name: v, mountPath: /v}}]}}], volumes: [{{name: v, persistentVolumeClaim: {{claimName: {claim}}}}}]}}\n"
+        )
+    };
+    let pods = [("user", "data"), ("near", "near"), ("waits", "never"), ("lacks", "nothing")];
+    world.file("pods.yaml", &pods.map(|(name, claim)| pod(name, claim)).concat());
+    for claim in ["data", "near"] {
+        world
+            .run(&format!("wait --for=jsonpath={{.status.phase}}=Bound pvc/{claim} --timeout=60s"));
+    }
+    world.run("apply -f pods.yaml");
+    world.run("wait --for=condition=Ready pod/user pod/near --timeout=60s");
+    world.run("wait --for=condition=PodScheduled=false pod/waits pod/lacks --timeout=60s");
+    let why = "get pods near waits lacks -o custom-columns=N:.metadata.name,ON:.spec.nodeName,WHY:.status.conditions[?(@.type==\"PodScheduled\")].message";
+    world.check(
+        &["get sc", "get pvc", "get pv", "describe pvc data", "describe pvc never", why],
+        expect![[r#"
+            $ kubectl get sc
+            NAME   PROVISIONER   RECLAIMPOLICY   VOLUMEBINDINGMODE   ALLOWVOLUMEEXPANSION   AGE
+            moat (default)   moat.dev/host-path   Delete   Immediate   false   AGE
+            $ kubectl get pvc
+            NAME   STATUS   VOLUME   CAPACITY   ACCESS MODES   STORAGECLASS   VOLUMEATTRIBUTESCLASS   AGE
+            data   Bound   pvc-UID   1Gi   RWO   moat   <unset>   AGE
+            near   Bound   near   1Gi   RWO   <unset>   AGE
+            never   Pending   none   <unset>   AGE
+            $ kubectl get pv
+            NAME   CAPACITY   ACCESS MODES   RECLAIM POLICY   STATUS   CLAIM   STORAGECLASS   VOLUMEATTRIBUTESCLASS   REASON   AGE
+            near   1Gi   RWO   Retain   Bound   default/near   <unset>   AGE
+            pvc-UID   1Gi   RWO   Delete   Bound   default/data   moat   <unset>   AGE
+            $ kubectl describe pvc data
+            Name:   data
+            Namespace:   default
+            StorageClass:   moat
+            Status:   Bound
+            Volume:   pvc-UID
+            Labels:   <none>
+            Annotations:   pv.kubernetes.io/bind-completed: yes
+                           pv.kubernetes.io/bound-by-controller: yes
+            Finalizers:   [kubernetes.io/pvc-protection]
+            Capacity:   1Gi
+            Access Modes:   RWO
+            VolumeMode:   Filesystem
+            Used By:   user
+            $ kubectl describe pvc never
+            Name:   never
+            Namespace:   default
+            StorageClass:   none
+            Status:   Pending
+            Volume:
+            Labels:   <none>
+            Annotations:   <none>
+            Finalizers:   [kubernetes.io/pvc-protection]
+            Capacity:
+            Access Modes:
+            VolumeMode:   Filesystem
+            Used By:   waits
+            $ kubectl get pods near waits lacks -o custom-columns=N:.metadata.name,ON:.spec.nodeName,WHY:.status.conditions[?(@.type=="PodScheduled")].message
+            N   ON   WHY
+            near   fake-2   <none>
+            waits   <none>   0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.
+            lacks   <none>   0/2 nodes are available: persistentvolumeclaim "nothing" not found. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.
+        "#]],
+    );
+    let path = world.run(
+        "get pv -o jsonpath={.items[?(@.spec.storageClassName==\"moat\")].spec.hostPath.path}",
+    );
+    let path = PathBuf::from(path);
+    assert!(path.starts_with(world.dir.join("data/volumes")) && path.is_dir(), "{path:?}");
+    std::fs::write(path.join("kept"), "x").unwrap();
+    world.run("delete pod user --grace-period=0 --force");
+    world.run("delete pvc data --timeout=60s");
+    world.until("get pv -o name", |out| out == "persistentvolume/near\n");
+    assert!(!path.exists());
 }

@@ -30,6 +30,7 @@ pub(crate) static BUDGETS: Gvr = Gvr::new("policy", "v1", "poddisruptionbudgets"
 pub(crate) static QUOTAS: Gvr = Gvr::new("", "v1", "resourcequotas");
 pub(crate) static CERTIFICATE_REQUESTS: Gvr =
     Gvr::new("certificates.k8s.io", "v1", "certificatesigningrequests");
+pub(crate) static AUTOSCALERS: Gvr = Gvr::new("autoscaling", "v2", "horizontalpodautoscalers");
 pub(crate) static CRON_JOBS: Gvr = Gvr::new("batch", "v1", "cronjobs");
 pub(crate) static JOBS: Gvr = Gvr::new("batch", "v1", "jobs");
 
@@ -69,6 +70,7 @@ pub(crate) struct Context {
     pub(crate) budgets: Cache<Value>,
     pub(crate) quotas: Cache<Value>,
     pub(crate) certificate_requests: Cache<Value>,
+    pub(crate) autoscalers: Cache<Value>,
 }
 
 fn managed<T>(item: &Item<T>, words: &mut Vec<Box<str>>) {
@@ -127,6 +129,7 @@ impl Context {
             budgets: Cache::start(of(), BUDGETS.clone(), vec![]),
             quotas: Cache::start(of(), QUOTAS.clone(), vec![]),
             certificate_requests: Cache::start(of(), CERTIFICATE_REQUESTS.clone(), vec![]),
+            autoscalers: Cache::start(of(), AUTOSCALERS.clone(), vec![]),
             cluster,
             options,
         }
@@ -154,6 +157,7 @@ impl Context {
             &self.budgets,
             &self.quotas,
             &self.certificate_requests,
+            &self.autoscalers,
         ] {
             cache.synced().await;
         }

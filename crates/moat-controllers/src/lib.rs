@@ -5,10 +5,11 @@
 //!
 //! Here: namespaces, default ServiceAccounts and the root certificate, garbage, ReplicaSets and ReplicationControllers, Deployments, Jobs,
 //! CronJobs, DaemonSets, StatefulSets, claims and volumes, nodes that are lost and the pods on them, disruption budgets, what quotas count,
-//! requests for certificates, bootstrap tokens, endpoints of Services. Other kinds are stored and nothing is done about them. A DaemonSet that asks for
+//! requests for certificates, bootstrap tokens, autoscalers, endpoints of Services. Other kinds are stored and nothing is done about them. A DaemonSet that asks for
 //! `maxSurge` is not rolled; an event on it says so.
 
 mod account;
+mod autoscaler;
 mod bootstrap;
 mod certificate;
 mod context;
@@ -137,6 +138,7 @@ pub fn start(cluster: Arc<dyn Cluster>, options: Options) -> Handle {
     volume::start(&context, &mut tasks);
     job::start(&context, &mut tasks);
     cron::start(&context, &mut tasks);
+    autoscaler::start(&context, &mut tasks);
     endpoint::start(&context, &mut tasks);
     disruption::start(&context, &mut tasks);
     certificate::start(&context, &mut tasks);

@@ -1,6 +1,8 @@
 //! Controllers on a real server; pods become ready by a task that stands in for nodes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+#[path = "cluster/autoscaler.rs"]
+mod autoscaler;
 #[path = "cluster/cron.rs"]
 mod cron;
 #[path = "cluster/stateful.rs"]
@@ -635,6 +637,7 @@ async fn pods_of_a_lost_node_are_evicted_and_those_of_a_removed_one_go() {
         node_eviction: Duration::from_millis(50),
         pod_sweep: Duration::from_millis(50),
         node_quarantine: short,
+        ..Default::default()
     };
     let world = World::start_with(timing).await;
     for node in ["lives", "dies"] {

@@ -533,7 +533,7 @@ pub(crate) struct Up {
     /// A name by which clients may reach the API server, besides localhost; may be repeated
     #[arg(long = "api-name", value_name = "NAME")]
     pub(crate) api_names: Vec<String>,
-    /// Keep objects and keys here; without it they are in memory
+    /// Keep objects, keys and volumes here; without it objects are in memory, and nobody makes volumes for claims
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<std::path::PathBuf>,
     /// Write to this file who asked what and how it went, as upstream's audit log at level Metadata; 100 MiB a file, four older ones
@@ -570,7 +570,7 @@ pub(crate) struct ClusterStatus {
 pub(crate) struct Reset {
     #[command(flatten)]
     pub(crate) named: Named,
-    /// Remove the objects and keys in this directory, too, if the cluster does not itself say where they are
+    /// Remove the objects, keys and volumes in this directory, too, if the cluster does not itself say where they are
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<std::path::PathBuf>,
 }

@@ -196,7 +196,7 @@ fn what_is_kept_on_disk_is_there_after_a_crash_until_it_is_reset() {
     assert_eq!(authority(&home.config()), before, "the same authority signs");
     assert!(home.ok(&["token", "list"]).contains("kept"));
     expect_test::expect![[r#"
-        the cluster "moat" is down; objects and keys in HOME/data are removed
+        the cluster "moat" is down; objects, keys and volumes in HOME/data are removed
         `moat up` begins anew, with new certificates
     "#]]
     .assert_eq(&home.plain(&home.ok(&["reset"])));

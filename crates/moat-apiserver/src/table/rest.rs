@@ -199,16 +199,61 @@ pub(super) const AUTOSCALER: Columns = Columns {
     },
 };
 
-/// What an autoscaler aims at. Only shares of resources are written out; nothing measures yet.
+/// Metrics of which the table tells; of more it tells how many.
+const METRICS_MAX: usize = 2;
+
+/// What an autoscaler measured last, and what it aims at.
 fn targets(object: &Value) -> String {
-    let all: Vec<String> = list(object, "/spec/metrics")
-        .iter()
-        .map(|metric| match metric.pointer("/resource/target/averageUtilization") {
-            Some(share) => format!("{}: <unknown>/{share}%", text(metric, "/resource/name")),
-            None => "<unknown>".to_owned(),
-        })
+    let specs = list(object, "/spec/metrics");
+    if specs.is_empty() {
+        return "<none>".to_owned();
+    }
+    let measured = list(object, "/status/currentMetrics");
+    let all: Vec<String> = (specs.iter().enumerate())
+        .map(|(at, spec)| target(spec, measured.get(at).unwrap_or(&Value::Null)))
         .collect();
-    if all.is_empty() { "<none>".to_owned() } else { all.join(", ") }
+    let shown = all.iter().take(METRICS_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match all.len().checked_sub(METRICS_MAX) {
+        Some(more) if 0 < more => format!("{shown} + {more} more..."),
+        _ => shown,
+    }
+}
+
+fn target(spec: &Value, measured: &Value) -> String {
+    let kind = text(spec, "/type");
+    let field = match kind {
+        "External" => "external",
+        "Pods" => "pods",
+        "Object" => "object",
+        "Resource" => "resource",
+        "ContainerResource" => "containerResource",
+        _ => return "<unknown type>".to_owned(),
+    };
+    let (aim, now) = (&spec[field]["target"], &measured[field]["current"]);
+    let word = |value: &Value, sign: &str| match value {
+        Value::Null => None,
+        Value::String(text) => Some(format!("{text}{sign}")),
+        other => Some(format!("{other}{sign}")),
+    };
+    let pair = |name: &str, sign: &str, none: &str| {
+        let now = word(&now[name], sign).unwrap_or_else(|| "<unknown>".to_owned());
+        format!("{now}/{}", word(&aim[name], sign).unwrap_or_else(|| none.to_owned()))
+    };
+    let by_average = !aim["averageValue"].is_null();
+    match field {
+        "pods" => pair("averageValue", "", "<nil>"),
+        "external" | "object" if by_average => format!("{} (avg)", pair("averageValue", "", "")),
+        "external" | "object" => pair("value", "", "<nil>"),
+        _ => {
+            let name = text(&spec[field], "/name");
+            let pair = if by_average {
+                pair("averageValue", "", "")
+            } else {
+                pair("averageUtilization", "%", "<auto>")
+            };
+            format!("{name}: {pair}")
+        }
+    }
 }
 
 pub(super) const ADMISSION_POLICY: Columns = Columns {

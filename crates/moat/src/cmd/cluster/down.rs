@@ -51,7 +51,7 @@ pub(crate) fn reset(args: &Reset) -> Outcome {
         moat_cluster::wipe(dir).map_err(|error| {
             Failure::Environment(format!("cannot remove the data in {}: {error}", dir.display()))
         })?;
-        said.push_str(&format!("; objects and keys in {} are removed", dir.display()));
+        said.push_str(&format!("; objects, keys and volumes in {} are removed", dir.display()));
     }
     home.remove().map_err(|error| {
         Failure::Environment(format!("cannot remove {}: {error}", home.dir().display()))
