@@ -5,6 +5,8 @@
 mod autoscaler;
 #[path = "cluster/cron.rs"]
 mod cron;
+#[path = "cluster/mirror.rs"]
+mod mirror;
 #[path = "cluster/stateful.rs"]
 mod stateful;
 #[path = "cluster/volume.rs"]

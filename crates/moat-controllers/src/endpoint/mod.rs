@@ -1,5 +1,6 @@
-//! Endpoints of Services that select pods: EndpointSlices, and the old Endpoints.
+//! Endpoints of Services that select pods: EndpointSlices, and the old Endpoints; and slices of Endpoints that somebody wrote by hand.
 
+mod mirror;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ fn selector(service: &Value) -> Option<&Map<String, Value>> {
 }
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
+    mirror::start(context, tasks);
     let queue: Queue<Path> = Queue::default();
     let into = queue.clone();
     context.services.on_change(move |delta| {
