@@ -95,7 +95,11 @@ fn complete(request: Request<'_>, old: Option<&Value>, new: &mut Value) -> Resul
             runtime_class::runtime_class(request, new)?;
             crate::strategy::pod::begin(new);
         }
-        (("", "Pod"), Some(_)) => priority::of_pod(request, old, new)?,
+        (("", "Pod"), Some(_)) => {
+            priority::of_pod(request, old, new)?;
+            // Who takes all tolerations away leaves these.
+            tolerations::default_toleration_seconds(new);
+        }
         (("", "Node"), None) => node_taint::not_ready(new),
         (("", "PersistentVolumeClaim"), None) => default_class::of_claim(request, new),
         (("networking.k8s.io", "Ingress"), None) => default_class::of_ingress(request, new),

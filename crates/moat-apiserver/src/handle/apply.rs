@@ -130,7 +130,7 @@ fn fits(call: &Call<'_>, config: &Value) -> Result<(), Status> {
 }
 
 /// Who applies what is not there creates it, and must be allowed to.
-fn may_create(api: &Api, call: &Call<'_>) -> Result<(), Status> {
+pub(super) fn may_create(api: &Api, call: &Call<'_>) -> Result<(), Status> {
     let kind = call.kind();
     let what = Attributes {
         verb: "create".to_owned(),

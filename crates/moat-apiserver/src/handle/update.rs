@@ -1,7 +1,8 @@
 //! Changes objects: whole ones, patches, and their status.
 
 use super::admit::Account;
-use super::apply::{apply, is_apply};
+use super::apply::{apply, is_apply, may_create};
+use super::create::once;
 use super::options::WriteOptions;
 use super::send::Made;
 use super::{Call, admit, body, find_value, refused, send};
@@ -15,8 +16,8 @@ use crate::object::{
     child_mut, encode, finalizers, is_deleting, list, meta, meta_mut, number, same,
 };
 use crate::patch::{Patch, PatchKind};
-use crate::status::Status;
-use crate::strategy::allocates;
+use crate::status::{About, Cause, Status};
+use crate::strategy::{self, allocates};
 use moat_store::{Expect, WriteError};
 use serde_json::Value;
 
@@ -35,7 +36,9 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
         let patch = read_patch(call, bytes)?;
         change(api, call, options.dry_run, Account::Of(&write), |old| {
             // A patch is about the form that the client sees.
-            let new = patch.apply(call.kind().schema(), &call.served.shown(old.clone()))?;
+            let shown = call.served.shown(old.clone());
+            let new = patch.apply(call.kind().schema(), &shown)?;
+            same_kind(&shown, &new)?;
             let (new, warnings) = body::checked(call, new, Vec::new(), options.validation)?;
             Ok((call.served.kept(new), warnings))
         })
@@ -43,6 +46,18 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
     } else {
         let (new, warnings) = body::object(call, bytes, options.validation)?;
         let new = call.served.kept(new);
+        let kind = call.kind();
+        if call.subresource.is_none()
+            && strategy::creates_on_update(kind)
+            && api.store.get(&call.key()?).is_none()
+        {
+            return put_new(api, call, new, &options, warnings).await;
+        }
+        if strategy::needs_version(kind) && meta(&new, "resourceVersion").is_empty() {
+            let why = "must be specified for an update";
+            let cause = Cause::invalid("metadata.resourceVersion", &0.into(), why);
+            return Err(Status::invalid(kind.about(), &call.name, &[cause]));
+        }
         let (changed, more) = change(api, call, options.dry_run, Account::Of(&write), |_| {
             Ok((new.clone(), Vec::new()))
         })
@@ -50,6 +65,37 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
         (changed, [warnings, more].concat())
     };
     Ok(send::made(call, form, 200, object)?.warn(warnings))
+}
+
+/// Creates what a `PUT` names and nobody has.
+async fn put_new(
+    api: &Api,
+    call: &Call<'_>,
+    mut new: Value,
+    options: &WriteOptions,
+    warnings: Vec<String>,
+) -> Result<Reply, Status> {
+    may_create(api, call)?;
+    about_this(call, &Value::Null, &mut new)?;
+    body::stamp_kind(&call.served.stored, &mut new);
+    let write = options.write(call);
+    let (made, more) = once(api, call, new, options.dry_run, Account::Of(&write)).await?;
+    Ok(send::made(call, call.form()?, 201, made)?.warn(warnings).warn(more))
+}
+
+/// A patch cannot make another kind of an object.
+fn same_kind(old: &Value, new: &Value) -> Result<(), Status> {
+    let of = |object: &Value| {
+        let word = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
+        let version = word("apiVersion");
+        format!("{}.{}", version.rsplit('/').next().unwrap_or_default(), word("kind"))
+    };
+    if ["kind", "apiVersion"].iter().all(|field| old[field] == new[field]) {
+        return Ok(());
+    }
+    let why = format!("converting ({}) to ({}): unknown conversion", of(new), of(old));
+    let cause = Cause::invalid("patch", &new.to_string().into(), &why);
+    Err(Status::invalid(About { group: "", resource: "" }, "", &[cause]))
 }
 
 pub(super) fn read_patch(call: &Call<'_>, bytes: &[u8]) -> Result<Patch, Status> {

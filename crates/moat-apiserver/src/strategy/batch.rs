@@ -51,6 +51,7 @@ pub(super) const JOB: Strategy = Strategy {
                 ));
             }
         }
+        completions(&new["spec"], &old["spec"], causes);
         if new["spec"]["template"] != old["spec"]["template"] {
             causes.push(Cause::invalid(
                 "spec.template",
@@ -77,6 +78,23 @@ pub(super) const CRON_JOB: Strategy = Strategy {
     validate: cron_job,
     ..WORKLOAD
 };
+
+/// How many successes make a Job complete: fixed, but for one of indices that grows and shrinks with its parallelism.
+fn completions(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    let wanted = &new["completions"];
+    if *wanted == old["completions"] {
+        return;
+    }
+    let in_tandem = |spec: &Value| spec["completions"] == spec["parallelism"];
+    let why = if new["completionMode"] != "Indexed" {
+        "field is immutable"
+    } else if in_tandem(new) && in_tandem(old) {
+        return;
+    } else {
+        "can only be modified in tandem with spec.parallelism"
+    };
+    causes.push(Cause::invalid("spec.completions", wanted, why));
+}
 
 fn job_defaults(own: &mut Map<String, Value>) {
     // A Job that counts failures for each index has no limit for all of them together.

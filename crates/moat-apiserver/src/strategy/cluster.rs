@@ -50,7 +50,17 @@ fn namespace_update(new: &mut Value, old: &Value) {
 }
 
 fn node(object: &mut Value) {
-    child_mut(object, "spec");
+    // One range stands in both fields; where they differ, the single one is meant.
+    let spec = child_mut(object, "spec");
+    let first = spec.get("podCIDRs").and_then(|all| all.get(0)).cloned();
+    match spec.get("podCIDR").filter(|own| own.as_str().is_some_and(|own| !own.is_empty())) {
+        Some(own) if first.as_ref() != Some(own) => {
+            let all = json!([own]);
+            spec.insert("podCIDRs".to_owned(), all);
+        }
+        None if first.is_some() => default(spec, "podCIDR", first.unwrap_or_default()),
+        _ => {}
+    }
     let status = child_mut(object, "status");
     if let Some(capacity) = status.get("capacity").cloned() {
         default(status, "allocatable", capacity);

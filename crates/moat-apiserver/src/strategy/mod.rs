@@ -53,6 +53,33 @@ pub(crate) struct Strategy {
     pub(crate) grace: fn(&Value, Option<i64>) -> i64,
 }
 
+/// Whether an object of the kind that is not there is created by a `PUT`.
+pub(crate) fn creates_on_update(kind: &Kind) -> bool {
+    matches!(
+        (kind.group.as_str(), kind.kind.as_str()),
+        ("", "Service" | "Endpoints" | "LimitRange" | "Event")
+            | ("events.k8s.io", "Event")
+            | ("rbac.authorization.k8s.io", _)
+            | ("coordination.k8s.io", "Lease")
+            | ("node.k8s.io", "RuntimeClass")
+    )
+}
+
+/// Whether a `PUT` must name the version that it replaces.
+pub(crate) fn needs_version(kind: &Kind) -> bool {
+    let built_in = matches!(
+        (kind.group.as_str(), kind.kind.as_str()),
+        ("policy", "PodDisruptionBudget")
+            | (
+                "storage.k8s.io",
+                "CSIDriver" | "CSINode" | "CSIStorageCapacity" | "VolumeAttachment"
+            )
+            | ("coordination.k8s.io", "Lease")
+            | ("node.k8s.io", "RuntimeClass")
+    );
+    built_in || kind.custom.is_some() || crd::is_definition(kind)
+}
+
 /// What becomes of the objects that belong to a deleted one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dependents {

@@ -405,8 +405,7 @@ async fn kinds_are_described_and_the_description_changes_with_them() {
         post(&client, WIDGETS, &widget("a", json!({"size": 1}))).await.json()["spec"]["new"],
         "n"
     );
-    let mut moved = changed;
-    moved["metadata"]["resourceVersion"] = Value::Null;
+    let mut moved = answer.json();
     moved["spec"]["scope"] = "Cluster".into();
     let answer = send(
         &client,

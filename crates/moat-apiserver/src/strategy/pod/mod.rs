@@ -101,12 +101,22 @@ fn container_defaults(container: &mut Map<String, Value>, on_host: bool) {
         ] {
             default(probe, field, value);
         }
-        if let Some(http) = probe.get_mut("httpGet").and_then(Value::as_object_mut) {
-            default(http, "path", "/");
-            default(http, "scheme", "HTTP");
+        http_defaults(probe);
+    }
+    for hook in ["postStart", "preStop"] {
+        let handler = container.get_mut("lifecycle").and_then(|own| own.get_mut(hook));
+        if let Some(handler) = handler.and_then(Value::as_object_mut) {
+            http_defaults(handler);
         }
     }
     limits_are_requests(container);
+}
+
+fn http_defaults(handler: &mut Map<String, Value>) {
+    if let Some(http) = handler.get_mut("httpGet").and_then(Value::as_object_mut) {
+        default(http, "path", "/");
+        default(http, "scheme", "HTTP");
+    }
 }
 
 /// A limit without a request is a request too.
