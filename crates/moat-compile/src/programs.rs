@@ -81,7 +81,6 @@ impl<'a> Programs<'a> {
 
     /// Follows one policy in the place of another, of none, or gone: which programs mean something else than before, or came.
     pub(crate) fn splice(&mut self, splice: &Splice) -> Vec<ProgramId> {
-        self.renumber(splice);
         let at = splice.policies.start;
         let meant = splice.policies.came().next().map(|new| {
             let subject = &self.symbolic.policy(new).subject;
@@ -90,9 +89,9 @@ impl<'a> Programs<'a> {
         let meant = meant.unwrap_or_default();
         // Programs of the policy as it was.
         let mut changed = Vec::new();
-        let of_policy = |policies: &[PolicyIdx]| policies.contains(&OLD);
+        let went = splice.policies.went();
         self.known.programs.retain(|(_, policies, _), id| {
-            let stays = !of_policy(policies);
+            let stays = !policies.iter().any(|idx| went.contains(idx));
             if !stays {
                 changed.push(*id);
             }
@@ -103,6 +102,7 @@ impl<'a> Programs<'a> {
             *program = nothing(program.direction);
         }
         self.known.free.extend(&changed);
+        self.renumber(splice);
         let mut of_class = core::mem::take(&mut self.known.of_class);
         for (class, policies) in of_class.iter_mut().enumerate() {
             let had = policies.iter().position(|idx| *idx == OLD);
@@ -122,21 +122,25 @@ impl<'a> Programs<'a> {
         changed
     }
 
-    /// Says in the numbers of now what names policies and clauses; the policy that went, or was replaced, is [`OLD`].
+    /// Says in the numbers of now what names policies and clauses; the policy that went, or was replaced, is [`OLD`]. Its programs are no
+    /// more.
     fn renumber(&mut self, splice: &Splice) {
         let policy = |idx: &mut PolicyIdx| *idx = splice.policies.moved(*idx).unwrap_or(OLD);
         self.known.of_class.iter_mut().flatten().for_each(policy);
-        let keys = core::mem::take(&mut self.known.programs).into_iter();
-        let keys = keys.map(|((direction, mut policies, profile), id)| {
-            policies.iter_mut().for_each(policy);
-            ((direction, policies, profile), id)
-        });
-        self.known.programs = keys.collect();
+        if !splice.policies.is_in_place() {
+            let keys = core::mem::take(&mut self.known.programs).into_iter();
+            let keys = keys.map(|((direction, mut policies, profile), id)| {
+                policies.iter_mut().for_each(policy);
+                ((direction, policies, profile), id)
+            });
+            self.known.programs = keys.collect();
+        } else if splice.clauses.is_in_place() {
+            return;
+        }
         let later = |idx: &PolicyIdx| splice.policies.moved(*idx) != Some(*idx);
         let stages = self.programs.iter_mut().flat_map(|program| &mut program.stages);
         for clause in stages.flat_map(|stage| &mut stage.clauses) {
             match &mut clause.why {
-                // Those of the policy itself are in programs that go.
                 Why::Rule(idx) => *idx = splice.clauses.moved(*idx).unwrap_or(*idx),
                 Why::Isolated(policies) if policies.iter().any(later) => {
                     let moved = policies.iter().filter_map(|&idx| splice.policies.moved(idx));

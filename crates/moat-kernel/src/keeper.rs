@@ -60,6 +60,8 @@ pub struct Applied {
     pub closed_meanwhile: BTreeSet<Element>,
     /// Whether something is left that no packet meets any more; [`Keeper::tidy`] takes it away.
     pub untidy: bool,
+    /// For how long it waited for packets in flight, of this change or the one before.
+    pub waited: Duration,
 }
 
 /// A group that the kernel refused: its pods are closed.
@@ -178,6 +180,7 @@ impl Keeper {
     ///
     /// The edit is one of the table that was last wanted; before the first, of an empty one.
     pub async fn change(&mut self, edit: &Edit) -> core::result::Result<Applied, ApplyError> {
+        self.pace.take_waited();
         // Whatever fails, what is wanted is known from here on: the next edit is one of it.
         if let Some(way) = self.quick_way(edit)
             && self.is_current().await.is_ok_and(|is_current| is_current)
@@ -348,6 +351,7 @@ impl Keeper {
                 Err(Stop::Failed(error)) => return Err(error),
             }
         }
+        applied.waited += self.pace.take_waited();
         applied.foreign = core::mem::take(&mut self.foreign);
         applied.untidy = !self.late.is_empty();
         applied.closed = self

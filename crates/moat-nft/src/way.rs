@@ -79,7 +79,11 @@ impl Way {
         let mut names = Fresh { edit, table, taken: BTreeSet::new() };
         let mut edits = Vec::new();
         let before = pairs.dispatch_before().filter(|_| !pairs.closed.is_empty());
-        let close = closing(before, &pairs.closed, &mut names);
+        let asking = |map: &Name| {
+            let chains = uses.of(map).filter_map(|chain| table.chains.get(chain));
+            chains.flat_map(|chain| &chain.rules).collect()
+        };
+        let close = closing(before, &pairs.closed, asking, &mut names);
         if !close.is_empty() {
             let rules = |chain: &Name| table.chains.get(chain).map(|chain| &chain.rules);
             let users = |map: &Name| uses.of(map).cloned().collect();
@@ -93,7 +97,11 @@ impl Way {
             edits.push(closed);
         }
         let after = pairs.dispatch_after().filter(|_| !pairs.waiting.is_empty());
-        let wait = closing(after, &pairs.waiting, &mut names);
+        let asking = |map: &Name| {
+            let chains = pairs.users_after(map).filter_map(|chain| pairs.rules_after(chain));
+            chains.flatten().collect()
+        };
+        let wait = closing(after, &pairs.waiting, asking, &mut names);
         let mut n_now = edits.len() + 1;
         if !wait.is_empty() {
             let rules = |chain: &Name| pairs.rules_after(chain);
@@ -173,11 +181,16 @@ struct Closing {
 fn closing<'a>(
     maps: impl Iterator<Item = (&'a Name, &'a Set, &'a Verdict)>,
     addresses: &BTreeSet<&Element>,
+    asking: impl Fn(&Name) -> Vec<&'a Rule>,
     names: &mut Fresh<'_>,
 ) -> Closing {
     let mut closed = Vec::new();
     for (name, map, end) in maps {
-        let of_map = addresses.iter().filter(|address| holds(map.key, address));
+        let rules: Vec<&Rule> =
+            asking(name).into_iter().filter(|rule| overlay::asks(rule, name)).collect();
+        let is_asked = |address: &Element| rules.iter().any(|rule| overlay::admits(rule, address));
+        let of_map =
+            addresses.iter().filter(|address| holds(map.key, address) && is_asked(address));
         let elements: BTreeMap<Element, Option<Verdict>> =
             of_map.map(|&address| (address.clone(), Some(end.clone()))).collect();
         if !elements.is_empty() {

@@ -7,6 +7,7 @@ use crate::grace;
 use moat_nft::model::Element;
 use moat_nft::way::Recent;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 use tokio::select;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
@@ -21,6 +22,8 @@ pub(super) struct Pace {
     since: Recent,
     /// Says when it has passed.
     running: Option<oneshot::Receiver<()>>,
+    /// For how long was waited since that was last asked.
+    waited: Duration,
 }
 
 impl Pace {
@@ -61,11 +64,22 @@ impl Pace {
         }
     }
 
+    /// For how long was waited since this was last asked.
+    pub(super) fn take_waited(&mut self) -> Duration {
+        core::mem::take(&mut self.waited)
+    }
+
     /// Waits until every packet has finished that was in flight at the last transaction. Can be given up and called again.
     pub(super) async fn settle(&mut self) {
         if self.is_quiet() {
             return;
         }
+        let from = Instant::now();
+        self.wait().await;
+        self.waited += from.elapsed();
+    }
+
+    async fn wait(&mut self) {
         // Nothing can happen meanwhile: whoever makes a transaction needs this to note it.
         let mut quick = spawn_blocking(|| grace::quick().is_ok());
         let mut is_quick = true;

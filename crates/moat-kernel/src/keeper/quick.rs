@@ -55,6 +55,7 @@ impl Keeper {
         match done {
             Ok(()) => {
                 applied.generation = generation;
+                applied.waited = self.pace.take_waited();
                 applied.untidy = !way.late.is_empty();
                 applied.closed_meanwhile = way.closed;
                 self.due = Some(wanted.clone());

@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::group::{PREFIXES_MAX, capacity};
 use super::layer::{Layer, Work};
-use super::peers::{prefixes, ranges};
+use super::peers::{cidrs, prefix, ranges};
 use super::{DIRECTIONS, Node, Settings, after, dispatch_name, side, verdict};
 use crate::model::{
     Base, BaseKind, Element, Field, Hook, Log, Name, Rule, Set, SetKey, SetShape, Statement,
@@ -71,7 +71,8 @@ pub(super) fn dispatchers(
             Family::V6 => ("local6", SetKey::V6),
         };
         let ranges: Vec<Element> = ranges(&node.pod_addresses, family).collect();
-        let few: Vec<Value> = ranges.iter().flat_map(prefixes).take(PREFIXES_MAX + 1).collect();
+        let few = ranges.iter().flat_map(cidrs).map(|cidr| prefix(&cidr));
+        let few: Vec<Value> = few.take(PREFIXES_MAX + 1).collect();
         let set = (few.len() > PREFIXES_MAX).then(|| {
             let mut own = Set::new(SetShape { key, interval: true, map: false, size: None });
             own.elements = ranges.into_iter().map(|range| (range, None)).collect();
@@ -89,8 +90,14 @@ pub(super) fn dispatchers(
                 rules.push(Rule::new(vec![neighbours, Statement::Verdict(Verdict::Accept)]));
             }
             let maps = layers.iter().filter_map(|layer| layer.maps.get(&(direction, family)));
-            rules.extend(maps.map(|map| {
-                Rule::new(vec![Statement::Vmap { key: vec![field], map: map.clone() }])
+            rules.extend(maps.flatten().map(|(prefix, map)| {
+                let inside = (prefix.length() > 0).then(|| Statement::Match {
+                    field,
+                    negate: false,
+                    value: self::prefix(prefix),
+                });
+                let ask = Statement::Vmap { key: vec![field], map: map.clone() };
+                Rule::new(inside.into_iter().chain([ask]).collect())
             }));
             let gate = Statement::Verdict(Verdict::Goto(closed(direction)));
             let inside = match &set {

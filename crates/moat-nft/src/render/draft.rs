@@ -54,6 +54,16 @@ impl Draft {
         }
     }
 
+    /// A name like this that no set of the table has.
+    pub(super) fn free_set(&self, name: Name) -> Name {
+        free(name, |name| self.table.sets.contains_key(name))
+    }
+
+    /// A name like this that no chain of the table has.
+    pub(super) fn free_chain(&self, name: Name) -> Name {
+        free(name, |name| self.table.chains.contains_key(name))
+    }
+
     /// Makes a set. One of the name that is there already must be as it was made.
     pub(super) fn put_set(&mut self, name: &Name, set: Set) {
         if !self.table.sets.contains_key(name) {
@@ -194,4 +204,13 @@ impl Draft {
         }
         edit
     }
+}
+
+/// A name, with a number if it is taken.
+fn free(name: Name, is_taken: impl Fn(&Name) -> bool) -> Name {
+    let others = (1_usize..).map(|n| Name::from(format!("{name}_{n}")));
+    core::iter::once(name.clone())
+        .chain(others)
+        .find(|name| !is_taken(name))
+        .unwrap_or(name.clone())
 }

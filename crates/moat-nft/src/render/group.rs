@@ -1,13 +1,14 @@
 //! The chain of a program: from a peer's address to the row of its ports.
 
-use super::layer::Work;
-use super::peers::{Peers, atoms, hosts, prefixes};
+use super::draft::Draft;
+use super::layer::{Told, Work};
+use super::nested::nested;
+use super::peers::{Peers, atoms, hosts, prefix};
 use super::row::Ports;
-use super::{Excess, Refused, dispatch_name, host, verdict};
+use super::{Excess, dispatch_name, host, verdict};
 use crate::model::{Element, Field, Name, Rule, Set, SetKey, SetShape, Statement, Value, Verdict};
-use moat_ir::{Bound, Direction, OutcomeCell, PeerSetId, PolicyIdx, Program, ProgramId, Why};
+use moat_ir::{Direction, OutcomeCell, PeerSetId, Program, ProgramId};
 use moat_sets::{Family, IdSet};
-use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -17,11 +18,15 @@ pub(super) struct Group {
     pub(super) program: ProgramId,
     pub(super) direction: Direction,
     pub(super) family: Family,
+    /// What its program means.
+    pub(super) meaning: u64,
+    /// How many addresses are led to it.
+    pub(super) n_pods: usize,
     /// The set of each row that is told by pods' own addresses, by the row's chain.
     rows: BTreeMap<Name, Name>,
     /// The map of pods' own addresses, in place of `rows` where these are too many.
     pods: Option<Name>,
-    /// The chain of the row of each prefix, and how many ranges these are.
+    /// The chain of the row of each prefix, of which the first that holds decides; and how many ranges these are.
     prefixes: Vec<(Value, Name)>,
     n_ranges: usize,
     /// The map of ranges, in place of `prefixes` where these are too many.
@@ -32,61 +37,85 @@ pub(super) struct Group {
     held: Vec<Name>,
     /// Why it is closed, if it is too large.
     pub(super) refused: Option<Excess>,
+    /// The peers of each row when it was made, of so many atoms. As long as there are no others, the same peers are the same addresses.
+    told: Vec<(IdSet, Name)>,
+    n_atoms: u32,
 }
 
-/// Up to so many prefixes are compared one after another; a map of ranges is asked instead of more.
+/// The peers of a row that are told by their own addresses.
+enum Row {
+    /// Those of a set that is there.
+    There(Name),
+    Made(Vec<IpAddr>),
+}
+
+impl Group {
+    pub(super) fn told(&self) -> Told {
+        (self.direction, self.family, self.meaning)
+    }
+
+    /// The sets that only it looks into.
+    fn sets(&self) -> impl Iterator<Item = &Name> {
+        self.rows.values().chain(&self.pods).chain(&self.cidrs)
+    }
+}
+
+/// What a group is made for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) program: ProgramId,
+    pub(super) family: Family,
+    /// What the program means.
+    pub(super) meaning: u64,
+}
+
+/// Up to so many prefixes are compared one after another, inner ones before those that they lie in; a map of ranges is asked instead of
+/// more.
 ///
 /// A comparison is a rule and in force with the others, and takes less time than a lookup in a tree. A new map of ranges has to be there a
 /// grace before rules lead to it.
 pub(super) const PREFIXES_MAX: usize = 8;
 
 impl Work<'_> {
-    /// The chain of a program for one IP family; made unless it is there.
-    pub(super) fn group(&mut self, id: ProgramId, family: Family, name: &Name) {
-        if let Some(group) = self.layer.groups.get_mut(name) {
-            // Its number is another after a change of policies.
-            group.program = id;
-            return;
+    /// Makes the chain of a program for one IP family. `old` is what the chain said before, if there is one of this name already.
+    pub(super) fn group(&mut self, of: Wanted, name: &Name, old: Option<Group>) {
+        let mut group = self.build(of, name, old.as_ref());
+        group.n_pods = old.as_ref().map_or(0, |old| old.n_pods);
+        // Only now, so that what both lead to stays.
+        if let Some(old) = old {
+            self.leave(old, Some(&group));
         }
-        let group = self.build(id, family, name);
         self.layer.groups.insert(name.clone(), group);
         self.fill(name);
     }
 
     /// Takes a group away with all that only it leads to.
-    pub(super) fn drop_group(&mut self, name: &Name) {
-        let Some(group) = self.layer.groups.remove(name) else { return };
+    pub(super) fn drop_group(&mut self, name: &Name, group: Group) {
         self.draft.drop_chain(name);
-        for set in group.rows.values().chain(&group.pods).chain(&group.cidrs) {
+        self.leave(group, None);
+    }
+
+    /// Takes away what only a group led to that is no more, but for the sets that its successor has.
+    fn leave(&mut self, old: Group, new: Option<&Group>) {
+        let kept: BTreeSet<&Name> = new.into_iter().flat_map(Group::sets).collect();
+        for set in old.sets().filter(|set| !kept.contains(set)) {
             self.draft.drop_set(set);
         }
-        for row in &group.held {
+        for row in &old.held {
             self.release_row(row);
         }
     }
 
-    /// Programs that are too large.
-    pub(super) fn refused(&self) -> Vec<Refused> {
-        let mut refused: Vec<Refused> = Vec::new();
-        for group in self.layer.groups.values() {
-            let Some(excess) = group.refused else { continue };
-            let policies = policies(self.bound, self.bound.program(group.program));
-            let staged = self.layer.staged;
-            let own = Refused { program: group.program, policies, excess, staged };
-            if !refused.contains(&own) {
-                refused.push(own);
-            }
-        }
-        refused
-    }
-
-    fn build(&mut self, id: ProgramId, family: Family, name: &Name) -> Group {
+    fn build(&mut self, of: Wanted, name: &Name, old: Option<&Group>) -> Group {
+        let Wanted { program: id, family, meaning } = of;
         let program = self.bound.program(id);
         let direction = program.direction;
         let mut group = Group {
             program: id,
             direction,
             family,
+            meaning,
+            n_pods: 0,
             rows: BTreeMap::new(),
             pods: None,
             prefixes: Vec::new(),
@@ -95,6 +124,8 @@ impl Work<'_> {
             rest: "".into(),
             held: Vec::new(),
             refused: None,
+            told: Vec::new(),
+            n_atoms: 0,
         };
         let Ok(cells) = self.bound.outcomes(program) else {
             group.refused = Some(Excess::Rules);
@@ -102,41 +133,76 @@ impl Work<'_> {
         };
         let (cells, rows) = self.rows_of(direction, cells);
         let peers = Peers::new(self.bound, &self.layer.pods, &cells, family, &rows);
-        if peers.n_elements() > self.settings.elements_max {
-            group.refused = Some(Excess::Elements(peers.n_elements()));
+        let n_atoms = self.bound.atoms.len();
+        let same = old.filter(|old| old.n_atoms == n_atoms && old.pods.is_none());
+        let known = |at: usize| {
+            let peers = &cells.get(at)?.peers;
+            let (_, row) = same?.told.iter().find(|(told, _)| told == peers)?;
+            Some(same?.rows.get(row).cloned())
+        };
+        let mut there: Vec<Name> = Vec::new();
+        let mut exact: BTreeMap<usize, Row> = BTreeMap::new();
+        for at in 0..cells.len() {
+            match known(at) {
+                Some(None) => {}
+                Some(Some(set)) => {
+                    there.push(set.clone());
+                    exact.insert(at, Row::There(set));
+                }
+                None => {
+                    let addresses = peers.exact(at);
+                    if !addresses.is_empty() {
+                        exact.insert(at, Row::Made(addresses));
+                    }
+                }
+            }
+        }
+        let n_made = |row: &Row| match row {
+            Row::There(set) => self.n_in(set),
+            Row::Made(addresses) => addresses.len(),
+        };
+        let n_elements = peers.ranges.len() + exact.values().map(n_made).sum::<usize>();
+        if n_elements > self.settings.elements_max {
+            group.refused = Some(Excess::Elements(n_elements));
             return group;
         }
-        let mut row = |at: usize, work: &mut Self| {
-            let (Some(cell), Some(row)) = (cells.get(at), rows.get(at)) else { return };
-            work.hold_row(direction, row, &cell.ports);
-            group.held.push(row.clone());
-        };
-        row(peers.rest, self);
-        let ranges: BTreeSet<usize> = peers.ranges.values().copied().collect();
-        ranges.into_iter().chain(peers.exact.keys().copied()).for_each(|at| row(at, self));
         let goto = |at: usize| rows.get(at).map(|row| Verdict::Goto(row.clone()));
         group.rest = rows.get(peers.rest).cloned().unwrap_or_default();
-        if peers.exact.len() > self.settings.rows_max {
+        let ranges: BTreeSet<usize> = peers.ranges.values().copied().collect();
+        let led: Vec<usize> =
+            [peers.rest].into_iter().chain(ranges).chain(exact.keys().copied()).collect();
+        if exact.len() > self.settings.rows_max {
             let mut set =
                 Set::new(SetShape { key: key(family), interval: false, map: true, size: None });
-            for (&at, addresses) in &peers.exact {
-                set.elements.extend(hosts(addresses).map(|element| (element, goto(at))));
+            for &at in exact.keys() {
+                let addresses = peers.exact(at);
+                set.elements.extend(hosts(&addresses).map(|element| (element, goto(at))));
             }
             group.pods = Some(self.draft.put_fixed(&format!("{name}_pods"), set));
         } else {
-            for (&at, addresses) in &peers.exact {
+            let others = old.iter().flat_map(|old| old.rows.values());
+            let mut others: Vec<&Name> = others.filter(|set| !there.contains(set)).collect();
+            for (at, own) in exact {
                 let Some(row) = rows.get(at) else { continue };
-                let set = exact(family, hosts(addresses).map(|element| (element, None)).collect());
-                let own = row_set(name, row, &set);
-                self.draft.put_set(&own, set);
-                group.rows.insert(row.clone(), own);
+                let set = match own {
+                    Row::There(set) => set,
+                    Row::Made(addresses) => {
+                        let same = others.iter().position(|set| self.is_of(set, &addresses));
+                        if let Some(at) = same {
+                            others.swap_remove(at).clone()
+                        } else {
+                            let elements = hosts(&addresses).map(|element| (element, None));
+                            let set = self::exact(family, elements.collect());
+                            Self::row_set(self.draft, name, row, set)
+                        }
+                    }
+                };
+                group.rows.insert(row.clone(), set);
             }
         }
-        let prefixes: Vec<(Value, Name)> = peers
-            .ranges
-            .iter()
-            .flat_map(|(range, at)| prefixes(range).into_iter().map(move |value| (value, *at)))
-            .filter_map(|(value, at)| Some((value, rows.get(at)?.clone())))
+        let prefixes = nested(&peers.ranges, peers.rest).into_iter();
+        let prefixes: Vec<(Value, Name)> = prefixes
+            .filter_map(|(cidr, at)| Some((prefix(&cidr), rows.get(at)?.clone())))
             .collect();
         group.n_ranges = peers.ranges.len();
         if prefixes.len() <= PREFIXES_MAX {
@@ -148,7 +214,36 @@ impl Work<'_> {
                 peers.ranges.iter().map(|(range, at)| (range.clone(), goto(*at))).collect();
             group.cidrs = Some(self.draft.put_fixed(&format!("{name}_cidrs"), set));
         }
+        for at in led {
+            let (Some(cell), Some(row)) = (cells.get(at), rows.get(at)) else { continue };
+            self.hold_row(direction, row, &cell.ports);
+            group.held.push(row.clone());
+        }
+        group.n_atoms = n_atoms;
+        group.told = cells.into_iter().map(|cell| cell.peers).zip(rows).collect();
         group
+    }
+
+    fn n_in(&self, set: &Name) -> usize {
+        self.draft.table().sets.get(set).map_or(0, |set| set.elements.len())
+    }
+
+    /// Whether a set of a row has these addresses and no others.
+    fn is_of(&self, set: &Name, addresses: &[IpAddr]) -> bool {
+        self.draft.table().sets.get(set).is_some_and(|set| {
+            set.elements.len() == addresses.len()
+                && hosts(addresses).all(|element| set.elements.contains_key(&element))
+        })
+    }
+
+    /// Makes the set of a row under a name that no other has: sets stay with other rows when what is said of their peers changes.
+    fn row_set(draft: &mut Draft, group: &Name, row: &Name, set: Set) -> Name {
+        // Names end in hashes, so a row's last part tells it from other rows.
+        let row = row.rsplit('_').next().unwrap_or_default();
+        let name = format!("{group}_{row}_{}", set.size.unwrap_or_default());
+        let name = draft.free_set(name.into());
+        draft.put_set(&name, set);
+        name
     }
 
     /// The rules of a group's chain.
@@ -201,9 +296,10 @@ impl Work<'_> {
         let around = self.bound.atoms.of_address(address);
         let new = atoms(self.bound, address).map(|(atom, _)| atom);
         // Whether a peer set tells them apart is asked once for all programs.
-        let mut known: FxHashMap<PeerSetId, bool> = FxHashMap::default();
+        let mut known: Vec<Option<bool>> = vec![None; self.bound.peer_sets.len()];
         let mut tells_apart = |id: PeerSetId| {
-            *known.entry(id).or_insert_with(|| {
+            let Some(known) = known.get_mut(id as usize) else { return true };
+            *known.get_or_insert_with(|| {
                 let set = self.bound.peers(id);
                 let is_in = |atom| (set.must.contains(atom), set.may.contains(atom));
                 let around = is_in(around);
@@ -216,9 +312,8 @@ impl Work<'_> {
             if group.family != family || group.refused == Some(Excess::Rules) {
                 continue;
             }
-            let stages = &self.bound.program(group.program).stages;
-            let mut clauses = stages.iter().flat_map(|stage| &stage.clauses);
-            if clauses.any(|clause| tells_apart(clause.peers)) {
+            let own = self.layer.meanings.get(&group.program);
+            if own.is_none_or(|own| own.asks.iter().any(|&id| tells_apart(id))) {
                 concerned.push(name.clone());
             }
         }
@@ -261,11 +356,12 @@ impl Work<'_> {
                 return self.rebuild(name);
             }
             if is_new {
-                let set = exact(family, BTreeMap::from([(element, None)]));
-                let own = row_set(name, &row, &set);
-                group.rows.insert(row.clone(), own.clone());
                 group.held.push(row.clone());
-                self.draft.put_set(&own, set);
+                let set = exact(family, BTreeMap::from([(element, None)]));
+                let own = Self::row_set(self.draft, name, &row, set);
+                if let Some(group) = self.layer.groups.get_mut(name) {
+                    group.rows.insert(row.clone(), own);
+                }
                 self.hold_row(direction, &row, &ports);
                 refill = true;
             } else if let Some(set) = group.rows.get(&row).cloned() {
@@ -295,34 +391,25 @@ impl Work<'_> {
             return false;
         }
         let resized = exact(group.family, own.elements.clone());
-        let other = row_set(name, row, &resized);
-        group.rows.insert(row.clone(), other.clone());
         self.draft.drop_set(set);
-        self.draft.put_set(&other, resized);
+        let other = Self::row_set(self.draft, name, row, resized);
+        if let Some(group) = self.layer.groups.get_mut(name) {
+            group.rows.insert(row.clone(), other);
+        }
         true
     }
 
     /// Makes a group anew under its name.
     fn rebuild(&mut self, name: &Name) {
         let Some(old) = self.layer.groups.remove(name) else { return };
-        for set in old.rows.values().chain(&old.pods).chain(&old.cidrs) {
-            self.draft.drop_set(set);
-        }
-        let built = self.build(old.program, old.family, name);
-        self.layer.groups.insert(name.clone(), built);
-        // Only now, so that what both lead to stays.
-        for row in &old.held {
-            self.release_row(row);
-        }
-        self.fill(name);
+        let of = Wanted { program: old.program, family: old.family, meaning: old.meaning };
+        self.group(of, name, Some(old));
     }
 
     fn n_elements(&self, name: &Name) -> usize {
-        let sets = &self.draft.table().sets;
         let group = self.layer.groups.get(name);
         let pods = group.into_iter().flat_map(|group| group.rows.values().chain(&group.pods));
-        let n_pods: usize =
-            pods.filter_map(|set| sets.get(set)).map(|set| set.elements.len()).sum();
+        let n_pods: usize = pods.map(|set| self.n_in(set)).sum();
         n_pods + group.map_or(0, |group| group.n_ranges)
     }
 
@@ -372,13 +459,7 @@ pub(super) fn capacity(n_elements: usize) -> u32 {
     n_elements.max(32).next_power_of_two().saturating_mul(2)
 }
 
-/// Names end in hashes, so a row's last part tells it from other rows.
-fn row_set(group: &Name, row: &Name, set: &Set) -> Name {
-    let row = row.rsplit('_').next().unwrap_or_default();
-    format!("{group}_{row}_{}", set.size.unwrap_or_default()).into()
-}
-
-fn key(family: Family) -> SetKey {
+pub(super) fn key(family: Family) -> SetKey {
     if family == Family::V4 { SetKey::V4 } else { SetKey::V6 }
 }
 
@@ -387,21 +468,4 @@ fn peer_field(direction: Direction, family: Family) -> Field {
     let other =
         if direction == Direction::Ingress { Direction::Egress } else { Direction::Ingress };
     dispatch_name(other, family).1
-}
-
-/// The policies that a program is made of.
-fn policies(bound: &Bound, program: &Program) -> Vec<PolicyIdx> {
-    let mut found: Vec<u32> = program
-        .stages
-        .iter()
-        .flat_map(|stage| &stage.clauses)
-        .flat_map(|clause| match &clause.why {
-            Why::Rule(idx) => vec![bound.symbolic.policy_of(*idx)],
-            Why::Isolated(policies) => policies.to_vec(),
-            Why::Default => Vec::new(),
-        })
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    found
 }

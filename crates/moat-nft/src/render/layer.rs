@@ -1,16 +1,18 @@
 //! Programs as groups, dispatched to by local address: once for what is in force, and once for what is staged.
 
 use super::draft::Draft;
-use super::group::Group;
+use super::group::{Group, Wanted, key};
 use super::peers::PodTable;
 use super::row::RowParts;
 use super::sum::Sum;
 use super::{DIRECTIONS, Settings, dispatch_name, host};
-use crate::model::{Name, Set, SetKey, SetShape, Verdict};
+use crate::model::{Name, Set, SetShape, Verdict};
 use crate::reason::{Reason, ReasonId, Reasons};
 use core::hash::{Hash, Hasher};
-use moat_ir::{Bound, Clause, Decision, Direction, PodIdx, PolicyIdx, Program, ProgramId, Why};
-use moat_sets::Family;
+use moat_ir::{
+    Bound, Clause, Decision, Direction, PeerSetId, PodIdx, PolicyIdx, Program, ProgramId, Why,
+};
+use moat_sets::{Cidr, Family};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -26,16 +28,50 @@ pub(super) struct Layer {
     pub(super) rows: BTreeMap<Name, RowParts>,
     /// The reasons of the decisions that there are chains for.
     pub(super) reasons: Reasons,
-    /// The dispatch map of each direction and family.
-    pub(super) maps: BTreeMap<(Direction, Family), Name>,
+    /// The dispatch maps of each direction and family by the prefixes that they are asked for, and what is in them.
+    pub(super) maps: BTreeMap<(Direction, Family), Vec<(Cidr, Name)>>,
+    pub(super) led: BTreeMap<(Direction, Family), BTreeMap<IpAddr, Name>>,
+    /// The groups by what they are told apart by.
+    pub(super) by_told: BTreeMap<Told, Name>,
     /// What programs mean; as long as policies are the same, so is this.
-    pub(super) meanings: FxHashMap<ProgramId, u64>,
+    pub(super) meanings: FxHashMap<ProgramId, Meaning>,
+}
+
+/// What a program means.
+#[derive(Clone, Debug)]
+pub(super) struct Meaning {
+    /// A number that follows from all that its rules say.
+    sum: u64,
+    /// The peer sets that it asks.
+    pub(super) asks: Vec<PeerSetId>,
+}
+
+impl Meaning {
+    fn of(bound: &Bound, program: &Program) -> Self {
+        let clauses = program.stages.iter().flat_map(|stage| &stage.clauses);
+        let mut asks: Vec<PeerSetId> = clauses.map(|clause| clause.peers).collect();
+        asks.sort_unstable();
+        asks.dedup();
+        Self { sum: meaning_of(bound, program), asks }
+    }
 }
 
 impl Layer {
     pub(super) fn new(bound: &Bound) -> Self {
         Self { pods: PodTable::new(bound), ..Self::default() }
     }
+}
+
+/// What groups are told apart by: no two of a layer are of the same.
+pub(super) type Told = (Direction, Family, u64);
+
+/// Where packets from or to an address are led.
+#[derive(Clone, Copy)]
+pub(super) struct Lead {
+    pub(super) direction: Direction,
+    pub(super) address: IpAddr,
+    /// To the program of its pod, unless it is none of this node's any more, or has none.
+    pub(super) to: Option<(PodIdx, ProgramId)>,
 }
 
 /// A layer while it is made from a bound form.
@@ -52,58 +88,142 @@ impl Work<'_> {
         if self.layer.staged { "staged_" } else { "" }
     }
 
-    /// Leads each local pod to the chains of its programs; of staged programs, only those that are not `enforced` already. Groups come
-    /// and go as they are needed.
-    pub(super) fn dispatch(&mut self, pods: &[(PodIdx, IpAddr)], enforced: Option<&Bound>) {
-        let mut targets: BTreeMap<(Direction, Family), Vec<(IpAddr, Name)>> = BTreeMap::new();
-        let mut needed: BTreeMap<Name, (ProgramId, Family)> = BTreeMap::new();
-        for direction in DIRECTIONS {
-            for family in Family::BOTH {
-                let list = targets.entry((direction, family)).or_default();
-                for &(idx, address) in pods.iter().filter(|(_, own)| Family::of(*own) == family) {
-                    let Some(program) = self.bound.class_of(idx).program(direction) else {
-                        continue;
-                    };
-                    let meanings = &mut self.layer.meanings;
-                    let own = || meaning_of(self.bound, self.bound.program(program));
-                    let meaning = *meanings.entry(program).or_insert_with(own);
-                    if enforced.is_some_and(|other| same(other, idx, direction, meaning)) {
-                        continue;
-                    }
-                    let version = if family == Family::V4 { 4 } else { 6 };
-                    let name: Name =
-                        format!("{}{direction}{version}_{meaning:016x}", self.prefix()).into();
-                    needed.entry(name.clone()).or_insert((program, family));
-                    list.push((address, name));
+    /// Leads addresses of local pods to the chains of their programs; of staged programs, only those that are not `enforced` already.
+    /// Groups come and go as they are needed. `pods` are all that are local, of which those are led as before that no change names. Says
+    /// whether a map is another.
+    pub(super) fn dispatch(
+        &mut self,
+        changes: &[Lead],
+        pods: &[(PodIdx, IpAddr)],
+        enforced: Option<&Bound>,
+    ) -> bool {
+        let mut needed: BTreeMap<Told, (ProgramId, Vec<IpAddr>)> = BTreeMap::new();
+        let mut before: BTreeMap<(Direction, IpAddr), Name> = BTreeMap::new();
+        for &Lead { direction, address, to } in changes {
+            let family = Family::of(address);
+            let led = self.layer.led.entry((direction, family)).or_default();
+            if let Some(name) = led.remove(&address) {
+                if let Some(group) = self.layer.groups.get_mut(&name) {
+                    group.n_pods = group.n_pods.saturating_sub(1);
                 }
+                before.insert((direction, address), name);
+            }
+            let Some((idx, program)) = to else { continue };
+            let own = || Meaning::of(self.bound, self.bound.program(program));
+            let meaning = self.layer.meanings.entry(program).or_insert_with(own).sum;
+            if !enforced.is_some_and(|other| same(other, idx, direction, meaning)) {
+                let told = (direction, family, meaning);
+                needed.entry(told).or_insert_with(|| (program, Vec::new())).1.push(address);
             }
         }
-        // What is gone goes first, so that what both need is made again only where it is not kept.
-        let groups: BTreeSet<Name> = self.layer.groups.keys().cloned().collect();
-        for (name, &(program, family)) in &needed {
-            self.group(program, family, name);
+        // Groups that stay come first: what has no pods then is free.
+        let mut missing = Vec::new();
+        for (told, (program, pods)) in needed {
+            match self.layer.by_told.get(&told).cloned() {
+                Some(name) => self.lead(&name, told, program, &pods),
+                None => missing.push((told, program, pods)),
+            }
         }
-        for name in groups.iter().filter(|name| !needed.contains_key(*name)) {
-            self.drop_group(name);
+        for (told, program, pods) in missing {
+            // What its pods were led to, if nobody else needs that: then they need not be led elsewhere, and the sets of peers that stay
+            // the same are there.
+            let (direction, family, meaning) = told;
+            let groups = &self.layer.groups;
+            let is_free = |name: &&Name| groups.get(*name).is_some_and(|group| group.n_pods == 0);
+            let old = pods.iter().filter_map(|pod| before.get(&(direction, *pod))).find(is_free);
+            let name = old.cloned().unwrap_or_else(|| self.group_name(told));
+            let old = self.layer.groups.remove(&name);
+            if let Some(old) = &old {
+                self.layer.by_told.remove(&old.told());
+            }
+            self.group(Wanted { program, family, meaning }, &name, old);
+            self.layer.by_told.insert(told, name.clone());
+            self.lead(&name, told, program, &pods);
         }
-        for ((direction, family), list) in targets {
-            self.map(direction, family, list);
+        let left: BTreeSet<Name> = before.into_values().collect();
+        for name in left {
+            self.settle(&name, pods);
+        }
+        let mut is_other = false;
+        for family in Family::BOTH {
+            let mut own: Vec<IpAddr> = pods.iter().map(|(_, address)| *address).collect();
+            own.retain(|address| Family::of(*address) == family);
+            let prefixes = prefixes(own);
+            for direction in DIRECTIONS {
+                is_other |= self.map(direction, family, &prefixes);
+            }
+        }
+        is_other
+    }
+
+    fn lead(
+        &mut self,
+        name: &Name,
+        (direction, family, _): Told,
+        program: ProgramId,
+        pods: &[IpAddr],
+    ) {
+        if let Some(group) = self.layer.groups.get_mut(name) {
+            // Its number is another after a change of policies.
+            group.program = program;
+            group.n_pods += pods.len();
+        }
+        let led = self.layer.led.entry((direction, family)).or_default();
+        led.extend(pods.iter().map(|pod| (*pod, name.clone())));
+    }
+
+    /// Takes a group away that pods left, if they were all; else its program is one of those that stay.
+    fn settle(&mut self, name: &Name, pods: &[(PodIdx, IpAddr)]) {
+        let Some(group) = self.layer.groups.get(name) else { return };
+        let (direction, family, _) = group.told();
+        if group.n_pods > 0 {
+            let led = self.layer.led.get(&(direction, family));
+            let is_of = |address| led.and_then(|led| led.get(address)) == Some(name);
+            let own = pods.iter().find(|(_, address)| is_of(address));
+            let program = own.and_then(|(idx, _)| self.bound.class_of(*idx).program(direction));
+            if let (Some(group), Some(program)) = (self.layer.groups.get_mut(name), program) {
+                group.program = program;
+            }
+        } else if let Some(group) = self.layer.groups.remove(name) {
+            self.layer.by_told.remove(&group.told());
+            self.drop_group(name, group);
         }
     }
 
-    fn map(&mut self, direction: Direction, family: Family, targets: Vec<(IpAddr, Name)>) {
+    /// A name for the chain of a new group.
+    fn group_name(&self, (direction, family, meaning): Told) -> Name {
+        let version = if family == Family::V4 { 4 } else { 6 };
+        let name = format!("{}{direction}{version}_{meaning:016x}", self.prefix());
+        self.draft.free_chain(name.into())
+    }
+
+    /// Makes the maps that lead addresses to groups; whether they are others than before.
+    fn map(&mut self, direction: Direction, family: Family, prefixes: &[Cidr]) -> bool {
+        let at = (direction, family);
         let (map, _) = dispatch_name(direction, family);
-        let key = if family == Family::V4 { SetKey::V4 } else { SetKey::V6 };
-        let mut set = Set::new(SetShape { key, interval: false, map: true, size: None });
+        let stem = format!("{}{map}", self.prefix());
+        let key = key(family);
         // What is staged comes back to here, so that what is in force is asked next.
         let lead = if self.layer.staged { Verdict::Jump } else { Verdict::Goto };
-        let pods = targets.into_iter();
-        set.elements = pods.map(|(address, chain)| (host(address), Some(lead(chain)))).collect();
-        let name = self.draft.put_fixed(&format!("{}{map}", self.prefix()), set);
-        let old = self.layer.maps.insert((direction, family), name.clone());
-        if let Some(old) = old.filter(|old| *old != name) {
-            self.draft.drop_set(&old);
+        let mut led = self.layer.led.get(&at).into_iter().flatten().peekable();
+        let mut maps = Vec::with_capacity(prefixes.len());
+        for &prefix in prefixes {
+            let mut set = Set::new(SetShape { key, interval: false, map: true, size: None });
+            while let Some((address, chain)) = led.next_if(|(own, _)| prefix.contains(**own)) {
+                set.elements.insert(host(*address), Some(lead(chain.clone())));
+            }
+            maps.push((prefix, self.draft.put_fixed(&stem, set)));
         }
+        if self.layer.maps.get(&at) == Some(&maps) {
+            return false;
+        }
+        let old = self.layer.maps.insert(at, maps.clone()).unwrap_or_default();
+        for (_, name) in old {
+            if !maps.iter().any(|(_, own)| *own == name) {
+                self.draft.drop_set(&name);
+            }
+        }
+        true
     }
 
     /// The name of the chain that ends with a decision.
@@ -138,6 +258,40 @@ impl Work<'_> {
             self.layer.reasons.remove(&ReasonId(id));
         }
     }
+}
+
+/// A dispatch map has at least room for so many addresses, and for so great a part of all.
+const ROOM: usize = 16;
+const SHARE: usize = 8;
+
+/// Prefixes for dispatch maps, in rising order: all that can be if these are few, else some that hold all addresses and few of them each.
+///
+/// A pod that comes or goes makes the map of its prefix anew and no other. So many prefixes are compared in no time.
+fn prefixes(mut addresses: Vec<IpAddr>) -> Vec<Cidr> {
+    addresses.sort_unstable();
+    addresses.dedup();
+    let room = (addresses.len() / SHARE).next_power_of_two().max(ROOM);
+    let mut found = Vec::new();
+    // Those that are still to be looked at, the first last.
+    let any = IpAddr::from([0; 4]);
+    let mut open = vec![(Cidr::new(addresses.first().copied().unwrap_or(any), 0), &addresses[..])];
+    while let Some((prefix, inside)) = open.pop() {
+        if inside.len() <= room {
+            found.push(prefix);
+            continue;
+        }
+        let length = prefix.length() + 1;
+        let [first, last] = [inside.first(), inside.last()]
+            .map(|address| address.map(|address| Cidr::new(*address, length)));
+        let (Some(first), Some(last)) = (first, last) else { continue };
+        let n_first = inside.partition_point(|address| first.contains(*address));
+        let (lower, upper) = inside.split_at(n_first);
+        if !upper.is_empty() {
+            open.push((last, upper));
+        }
+        open.push((first, lower));
+    }
+    found
 }
 
 /// Whether a pod's program means the same in another bound form.

@@ -59,21 +59,26 @@ impl PodTable {
 }
 
 /// Which cell each address of a family belongs to.
-pub(super) struct Peers {
-    /// Pods, where they differ from the addresses around them.
-    pub(super) exact: BTreeMap<usize, Vec<IpAddr>>,
+pub(super) struct Peers<'a> {
+    table: &'a PodTable,
+    cells: &'a [OutcomeCell],
+    family: Family,
     /// Ranges of addresses, where they differ from the rest.
     pub(super) ranges: BTreeMap<Element, usize>,
     /// The cell of everyone else: the one with most addresses.
     pub(super) rest: usize,
+    /// By address atom, the cell.
+    of_address: Vec<usize>,
+    /// Only pods of other cells than the rest, and pods that lie in addresses of other cells, can differ from what is around them.
+    candidates: IdSet,
 }
 
-impl Peers {
+impl<'a> Peers<'a> {
     /// `cells` of which no two are to be told apart by their numbers: their order in `by` decides between equals.
     pub(super) fn new<K: Ord>(
-        bound: &Bound,
-        table: &PodTable,
-        cells: &[OutcomeCell],
+        bound: &'a Bound,
+        table: &'a PodTable,
+        cells: &'a [OutcomeCell],
         family: Family,
         by: &[K],
     ) -> Self {
@@ -88,7 +93,6 @@ impl Peers {
         let first = bound.atoms.first_pod();
         let n_atoms = bound.atoms.len();
         let mut of_address = vec![rest; first as usize];
-        // Only pods of other cells than the rest, and pods that lie in addresses of other cells, can differ from what is around them.
         let mut candidates = IdSet::new();
         for (at, cell) in cells.iter().enumerate().filter(|(at, _)| *at != rest) {
             for atom in cell.peers.intersect(&IdSet::range(0, first)).iter() {
@@ -101,25 +105,23 @@ impl Peers {
             }
             candidates.union_with(&cell.peers.intersect(&IdSet::range(first, n_atoms)));
         }
-        let mut exact: BTreeMap<usize, Vec<IpAddr>> = BTreeMap::new();
-        for (at, cell) in cells.iter().enumerate() {
-            for atom in cell.peers.intersect(&candidates).iter() {
-                let differs = |around: &u32| of_address.get(*around as usize) != Some(&at);
-                let pods = table.by_atom.get(&atom).into_iter().flatten();
-                let own = pods
-                    .filter(|(address, around)| Family::of(**address) == family && differs(around))
-                    .map(|(address, _)| *address);
-                let mut own = own.peekable();
-                if own.peek().is_some() {
-                    exact.entry(at).or_default().extend(own);
-                }
-            }
-        }
-        Self { exact, ranges, rest }
+        Self { table, cells, family, ranges, rest, of_address, candidates }
     }
 
-    pub(super) fn n_elements(&self) -> usize {
-        self.ranges.len() + self.exact.values().map(Vec::len).sum::<usize>()
+    /// The addresses of pods of a cell that lie among addresses of others. Follows from the peers of the cell alone, whatever the other
+    /// cells are.
+    pub(super) fn exact(&self, at: usize) -> Vec<IpAddr> {
+        let Some(cell) = self.cells.get(at) else { return Vec::new() };
+        let mut found = Vec::new();
+        for atom in cell.peers.intersect(&self.candidates).iter() {
+            let pods = self.table.by_atom.get(&atom).into_iter().flatten();
+            let own = pods.filter(|(address, around)| {
+                Family::of(**address) == self.family
+                    && self.of_address.get(**around as usize) != Some(&at)
+            });
+            found.extend(own.map(|(address, _)| *address));
+        }
+        found
     }
 }
 
@@ -148,20 +150,33 @@ pub(super) fn ranges(set: &AddrSet, family: Family) -> impl Iterator<Item = Elem
     v4.chain(v6).collect::<Vec<_>>().into_iter()
 }
 
-/// The prefixes that a range is made of, as values to compare with.
-pub(super) fn prefixes(range: &Element) -> Vec<Value> {
+/// The prefixes that a range is made of.
+pub(super) fn cidrs(range: &Element) -> Vec<Cidr> {
     let set = match *range {
         Element::RangeV4(low, high) => AddrSet::from_ranges([(low.into(), high.into())]),
         Element::RangeV6(low, high) => AddrSet::from_ranges([(low.into(), high.into())]),
         _ => return Vec::new(),
     };
-    let value = |cidr: &Cidr| match cidr.network() {
+    set.cidrs()
+}
+
+/// The family of a range.
+pub(super) fn family_of(range: &Element) -> Option<Family> {
+    match range {
+        Element::RangeV4(..) => Some(Family::V4),
+        Element::RangeV6(..) => Some(Family::V6),
+        _ => None,
+    }
+}
+
+/// A prefix as a value to compare with.
+pub(super) fn prefix(cidr: &Cidr) -> Value {
+    match cidr.network() {
         IpAddr::V4(own) if cidr.is_host() => Value::V4(own),
         IpAddr::V4(own) => Value::PrefixV4(own, cidr.length()),
         IpAddr::V6(own) if cidr.is_host() => Value::V6(own),
         IpAddr::V6(own) => Value::PrefixV6(own, cidr.length()),
-    };
-    set.cidrs().iter().map(value).collect()
+    }
 }
 
 /// The elements of addresses.

@@ -1,14 +1,14 @@
 //! The ruleset of one node as it changes.
 
 use super::draft::Draft;
-use super::layer::{Layer, Work};
+use super::layer::{Layer, Lead, Work};
 use super::renumber;
 use super::{DIRECTIONS, Node, Refused, Rendered, Settings, base, local};
 use crate::edit::Edit;
 use crate::model::{Name, Table};
 use crate::reason::Reasons;
 use moat_ir::{Bound, PodIdx, ProgramId, Splice, SymbolicIr};
-use moat_sets::AddrSet;
+use rustc_hash::FxHashMap;
 use std::net::IpAddr;
 
 /// The ruleset of one node, which follows changes of pods and policies: after each it is what [`super::render`] makes of the new state,
@@ -31,16 +31,70 @@ pub struct Ruleset {
 /// What decides where packets of local pods are led: their addresses, each with its programs, and where such addresses lie.
 #[derive(Clone, PartialEq, Debug, Default)]
 struct Dispatched {
-    pods: Vec<(IpAddr, [Option<ProgramId>; 2])>,
-    pod_addresses: AddrSet,
+    node: Node,
+    pods: Vec<(PodIdx, IpAddr)>,
+    programs: Vec<[Option<ProgramId>; 2]>,
 }
 
 impl Dispatched {
-    fn new(bound: &Bound, node: &Node, pods: &[(PodIdx, IpAddr)]) -> Self {
+    fn new(bound: &Bound, node: Node, pods: Vec<(PodIdx, IpAddr)>) -> Self {
         let programs = |idx: PodIdx| DIRECTIONS.map(|at| bound.class_of(idx).program(at));
-        let pods = pods.iter().map(|&(idx, address)| (address, programs(idx))).collect();
-        Self { pods, pod_addresses: node.pod_addresses.clone() }
+        let programs = pods.iter().map(|&(idx, _)| programs(idx)).collect();
+        Self { node, pods, programs }
     }
+
+    /// What becomes of addresses other than before.
+    fn changes(&self, old: &Self, policies: Retold<'_>) -> Vec<Lead> {
+        let of = |own: &Self| -> FxHashMap<IpAddr, [Option<ProgramId>; 2]> {
+            let addresses = own.pods.iter().map(|(_, address)| *address);
+            addresses.zip(own.programs.iter().copied()).collect()
+        };
+        let (before, after) = (of(old), of(self));
+        let is_retold = |program: Option<ProgramId>| match policies {
+            Retold::None => false,
+            Retold::These(programs) => program.is_some_and(|program| programs.contains(&program)),
+            Retold::All => true,
+        };
+        let mut changes = Vec::new();
+        for (&(idx, address), programs) in self.pods.iter().zip(&self.programs) {
+            let before = before.get(&address);
+            for (at, (direction, &program)) in DIRECTIONS.into_iter().zip(programs).enumerate() {
+                if before.and_then(|own| own.get(at)) != Some(&program) || is_retold(program) {
+                    let to = program.map(|program| (idx, program));
+                    changes.push(Lead { direction, address, to });
+                }
+            }
+        }
+        for (_, address) in old.pods.iter().filter(|(_, address)| !after.contains_key(address)) {
+            let gone = |direction| Lead { direction, address: *address, to: None };
+            changes.extend(DIRECTIONS.map(gone));
+        }
+        changes
+    }
+
+    /// Whether the same addresses are local, whatever becomes of their packets.
+    fn is_same_place(&self, other: &Self) -> bool {
+        let addresses = |of: &Self| of.pods.iter().map(|(_, address)| *address).collect::<Vec<_>>();
+        self.node.pod_addresses == other.node.pod_addresses && addresses(self) == addresses(other)
+    }
+
+    /// Whether these addresses are those of pods elsewhere, as they were and as they are.
+    fn is_elsewhere(&self, bound: &Bound, node: &Node, addresses: &[IpAddr]) -> bool {
+        let was = |address| self.pods.iter().any(|(_, own)| own == address);
+        let is = |address| {
+            let pod = bound.pod_by_address.get(address);
+            pod.is_some_and(|idx| node.pods.binary_search(idx).is_ok())
+        };
+        self.node == *node && !addresses.iter().any(|address| was(address) || is(address))
+    }
+}
+
+/// Which programs mean something else than before.
+#[derive(Clone, Copy)]
+enum Retold<'a> {
+    None,
+    These(&'a [ProgramId]),
+    All,
 }
 
 /// What may differ from the state before.
@@ -77,12 +131,14 @@ impl Ruleset {
             let mut layer = Layer { staged: true, ..Layer::new(staged) };
             let draft = &mut ruleset.draft;
             let mut work = Work { bound: staged, settings, draft, layer: &mut layer };
-            work.dispatch(&local(staged, node), Some(bound));
+            let all = Dispatched::new(staged, node.clone(), local(staged, node));
+            let leads = all.changes(&Dispatched::default(), Retold::All);
+            work.dispatch(&leads, &all.pods, Some(bound));
             ruleset.refused_staged = work.refused();
             ruleset.staged = Some(layer);
         }
         ruleset.in_force = Layer::new(bound);
-        ruleset.dispatch(bound, node, true);
+        ruleset.dispatch(bound, node, Retold::All);
         ruleset.draft.settle();
         ruleset
     }
@@ -138,17 +194,21 @@ impl Ruleset {
             What::Policy(splice, programs) => {
                 renumber::follow(&mut self.in_force.reasons, splice);
                 let known = &mut self.in_force.meanings;
-                let is_known = programs.iter().filter(|id| known.remove(id).is_some()).count() > 0;
-                self.dispatch(bound, node, is_known);
+                programs.iter().for_each(|id| drop(known.remove(id)));
+                self.dispatch(bound, node, Retold::These(programs));
             }
             What::Policies(before) => {
                 renumber::renumber(&mut self.in_force.reasons, before, &bound.symbolic);
                 self.in_force.meanings.clear();
-                self.dispatch(bound, node, true);
+                self.dispatch(bound, node, Retold::All);
             }
             What::Addresses(addresses) => {
                 self.work(bound).readdress(addresses);
-                self.dispatch(bound, node, false);
+                if self.dispatched.is_elsewhere(bound, node, addresses) {
+                    self.note_refused(bound);
+                } else {
+                    self.dispatch(bound, node, Retold::None);
+                }
             }
         }
         self.draft.take()
@@ -158,16 +218,27 @@ impl Ruleset {
         Work { bound, settings: &self.settings, draft: &mut self.draft, layer: &mut self.in_force }
     }
 
-    /// Leads local pods to their groups; unless `always`, only if something about that is different.
-    fn dispatch(&mut self, bound: &Bound, node: &Node, always: bool) {
-        let pods = local(bound, node);
-        let now = Dispatched::new(bound, node, &pods);
-        if always || now != self.dispatched {
-            self.work(bound).dispatch(&pods, None);
-            let layers: Vec<&Layer> = self.staged.iter().chain([&self.in_force]).collect();
-            base::dispatchers(&mut self.draft, node, &pods, &layers, &mut self.locals);
-            self.dispatched = now;
+    /// Leads local pods to their groups. Only `policies` are different if these are not none, and pods are the same.
+    fn dispatch(&mut self, bound: &Bound, node: &Node, policies: Retold<'_>) {
+        let old = core::mem::take(&mut self.dispatched);
+        let now = if matches!(policies, Retold::None) || old.node != *node {
+            Dispatched::new(bound, node.clone(), local(bound, node))
+        } else {
+            Dispatched::new(bound, old.node.clone(), old.pods.clone())
+        };
+        let changes = now.changes(&old, policies);
+        if !changes.is_empty() || !now.is_same_place(&old) || self.in_force.maps.is_empty() {
+            let is_other = self.work(bound).dispatch(&changes, &now.pods, None);
+            if is_other || !now.is_same_place(&old) {
+                let layers: Vec<&Layer> = self.staged.iter().chain([&self.in_force]).collect();
+                base::dispatchers(&mut self.draft, node, &now.pods, &layers, &mut self.locals);
+            }
         }
+        self.dispatched = now;
+        self.note_refused(bound);
+    }
+
+    fn note_refused(&mut self, bound: &Bound) {
         self.refused = self.work(bound).refused();
         self.refused.extend(self.refused_staged.iter().cloned());
     }

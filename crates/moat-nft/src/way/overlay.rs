@@ -1,7 +1,8 @@
 //! A small map that is asked before a dispatch map, in place of a copy of it in which little is different.
 
 use super::Fresh;
-use crate::model::{Element, Name, Rule, Set, Statement, Verdict};
+use crate::model::{Element, Name, Rule, Set, Statement, Value, Verdict};
+use moat_sets::Cidr;
 use std::collections::BTreeMap;
 
 /// A map that is asked before another.
@@ -38,7 +39,28 @@ pub(super) fn asked_first(rules: &[Rule], overlays: &[Overlay]) -> Vec<Rule> {
     result
 }
 
-fn asks(rule: &Rule, name: &Name) -> bool {
+/// Whether a rule that asks a map does so for an address: what it compares before may be a prefix.
+pub(super) fn admits(rule: &Rule, address: &Element) -> bool {
+    rule.statements.iter().all(|own| match (own, address) {
+        (Statement::Match { negate: false, value, .. }, Element::V4(address)) => match *value {
+            Value::V4(own) => own == *address,
+            Value::PrefixV4(own, length) => {
+                Cidr::new(own.into(), length).contains((*address).into())
+            }
+            _ => true,
+        },
+        (Statement::Match { negate: false, value, .. }, Element::V6(address)) => match *value {
+            Value::V6(own) => own == *address,
+            Value::PrefixV6(own, length) => {
+                Cidr::new(own.into(), length).contains((*address).into())
+            }
+            _ => true,
+        },
+        _ => true,
+    })
+}
+
+pub(super) fn asks(rule: &Rule, name: &Name) -> bool {
     rule.statements.iter().any(|own| matches!(own, Statement::Vmap { map, .. } if map == name))
 }
 

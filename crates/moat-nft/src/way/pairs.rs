@@ -48,6 +48,7 @@ impl<'a> Pairs<'a> {
             }
         }
         pairs.moved = pairs.moves();
+        pairs.moved.extend(pairs.retold());
         pairs.find_closed();
         pairs.find_waiting();
         Some(pairs)
@@ -142,20 +143,12 @@ impl<'a> Pairs<'a> {
                 own.map(|&(name, set, _)| (name, set)).collect()
             };
             let (before, after) = (of(&before), of(&after));
-            if before.keys().eq(after.keys()) {
-                continue;
-            }
-            let only = |maps: &BTreeMap<&'a Name, &'a Set>| {
-                maps.first_key_value().filter(|_| maps.len() == 1).map(|(_, set)| *set)
+            // No address is asked for in two maps, so what is in both tables moves nobody.
+            let without = |these: &BTreeMap<&'a Name, &'a Set>, those: &BTreeMap<&Name, &Set>| {
+                let own = these.iter().filter(|(name, _)| !those.contains_key(*name));
+                own.flat_map(|(_, set)| &set.elements).collect::<BTreeMap<_, _>>()
             };
-            if let (Some(old), Some(new)) = (only(&before), only(&after)) {
-                moves.extend(differ(old, new));
-                continue;
-            }
-            let elements = |maps: BTreeMap<&'a Name, &'a Set>| -> BTreeMap<_, _> {
-                maps.into_values().flat_map(|set| &set.elements).collect()
-            };
-            let (before, after) = (elements(before), elements(after));
+            let (before, after) = (without(&before, &after), without(&after, &before));
             let addresses: BTreeSet<&Element> =
                 before.keys().chain(after.keys()).copied().collect();
             for address in addresses {
@@ -167,6 +160,40 @@ impl<'a> Pairs<'a> {
             }
         }
         moves
+    }
+
+    /// The addresses that are led to the same chain as before, whose rules say something else of peers that come or go: to packets it is
+    /// another chain.
+    fn retold(&self) -> Vec<(&'a Element, Option<&'a Verdict>, Option<&'a Verdict>)> {
+        let mut chains: BTreeSet<&Name> = BTreeSet::new();
+        for set in self.edit.add.keys().chain(self.edit.remove.keys()) {
+            let ends = |rules: Option<&'a Vec<Rule>>| {
+                let asks = |rule: &&&Rule| looked_up(rule).any(|own| own == set);
+                let own = rules.into_iter().flatten().collect::<Vec<_>>();
+                let end = own.iter().find(asks).and_then(|rule| rule.statements.last());
+                end.cloned()
+            };
+            let is_retold = |chain: &&Name| {
+                let before = self.table.chains.get(*chain).map(|chain| &chain.rules);
+                self.edit.refill.contains_key(*chain)
+                    && ends(before) != ends(self.edit.refill.get(*chain))
+            };
+            chains.extend(self.users(set).filter(is_retold));
+        }
+        if chains.is_empty() {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for (_, map, _) in self.dispatch_before() {
+            for (address, verdict) in &map.elements {
+                let to = verdict.as_ref();
+                let is_moved = self.moved.iter().any(|(moved, ..)| *moved == address);
+                if to.and_then(target).is_some_and(|chain| chains.contains(chain)) && !is_moved {
+                    found.push((address, to, to));
+                }
+            }
+        }
+        found
     }
 
     /// Where an address led before, by all directions.
@@ -299,27 +326,6 @@ impl<'a> Pairs<'a> {
             asked.take_while(|asked| *asked != set).any(|asked| added.contains(asked))
         })
     }
-}
-
-/// The addresses whose verdicts differ between two maps, with both. Both are sorted, so one pass over both does.
-fn differ<'a>(
-    old: &'a Set,
-    new: &'a Set,
-) -> Vec<(&'a Element, Option<&'a Verdict>, Option<&'a Verdict>)> {
-    let mut found = Vec::new();
-    let mut after = new.elements.iter().peekable();
-    for (key, was) in &old.elements {
-        while let Some((come, to)) = after.next_if(|(other, _)| *other < key) {
-            found.push((come, None, to.as_ref()));
-        }
-        match after.next_if(|(other, _)| *other == key) {
-            Some((_, is)) if is == was => {}
-            Some((_, is)) => found.push((key, was.as_ref(), is.as_ref())),
-            None => found.push((key, was.as_ref(), None)),
-        }
-    }
-    found.extend(after.map(|(come, to)| (come, None, to.as_ref())));
-    found
 }
 
 fn of_gate<'a>(

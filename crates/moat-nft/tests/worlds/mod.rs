@@ -3,7 +3,7 @@
 use super::tables::Rng;
 use moat_nft::model::{
     Base, BaseKind, Chain, Element, Field, Hook, Name, Rule, Set, SetKey, SetShape, Statement,
-    Table, Verdict,
+    Table, Value, Verdict,
 };
 use moat_nft::way::Gates;
 use std::collections::BTreeMap;
@@ -28,6 +28,17 @@ pub(crate) struct Program {
     order: [usize; N_ROWS - 1],
     /// The row of addresses elsewhere that no row has, if it is not that of everyone else.
     elsewhere: Option<usize>,
+}
+
+/// What names follow from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Names {
+    /// Dispatch maps are named by their content, and groups by what they say.
+    Content,
+    /// Dispatch maps are named by their content; groups, and sets of peers, keep their names whatever they say.
+    Class,
+    /// Dispatch maps keep their names.
+    InPlace,
 }
 
 /// A node's view of a cluster.
@@ -120,8 +131,8 @@ impl World {
         }
     }
 
-    /// Its table; the dispatch maps have names of their content unless they are edited in place.
-    pub(crate) fn table(&self, in_place: bool) -> Table {
+    /// Its table.
+    pub(crate) fn table(&self, names: Names) -> Table {
         let mut table = Table::new("moat");
         let base = Base { kind: BaseKind::Filter, hook: Hook::Forward, priority: -5, accept: true };
         let jump = |chain: &str| end(Verdict::Jump(chain.into()));
@@ -146,29 +157,38 @@ impl World {
         ];
         for (direction, (prefix, side, closed, field, peer)) in sides.into_iter().enumerate() {
             let after = || end(if direction == 0 { Verdict::Return } else { Verdict::Accept });
-            let mut map = Set::new(SetShape { map: true, ..plain });
-            for (&pod, &[class, _]) in self.pods.range(..N_LOCAL) {
-                let program = &self.programs[direction][class];
-                let group: Name = format!("{prefix}_{}", content(program)).into();
-                self.group(&mut table, program, &group, peer, after());
-                map.elements.insert(Element::V4(own(pod)), Some(Verdict::Goto(group)));
+            // A map for each half of the addresses, or one for all.
+            let halves: &[u8] = if names == Names::InPlace { &[0] } else { &[0, N_LOCAL / 2] };
+            let mut rules = Vec::new();
+            for (at, &first) in halves.iter().enumerate() {
+                let mut map = Set::new(SetShape { map: true, ..plain });
+                let end = halves.get(at + 1).copied().unwrap_or(N_LOCAL);
+                for (&pod, &[class, _]) in self.pods.range(first..end) {
+                    let program = &self.programs[direction][class];
+                    let group: Name = match names {
+                        Names::Class => format!("{prefix}_c{class}").into(),
+                        _ => format!("{prefix}_{}", content(program)).into(),
+                    };
+                    self.group(&mut table, program, &group, peer, after());
+                    map.elements.insert(Element::V4(own(pod)), Some(Verdict::Goto(group)));
+                }
+                let name: Name = if names == Names::InPlace {
+                    prefix.into()
+                } else {
+                    format!("{prefix}_{}", content(&map.elements)).into()
+                };
+                table.sets.insert(name.clone(), map);
+                let value = Value::PrefixV4(own(first), 31);
+                let half = Statement::Match { field, negate: false, value };
+                let half = (halves.len() > 1).then_some(half);
+                let dispatch = Statement::Vmap { key: vec![field], map: name };
+                rules.push(Rule::new(half.into_iter().chain([dispatch]).collect()));
             }
-            let name: Name = if in_place {
-                prefix.into()
-            } else {
-                format!("{prefix}_{}", content(&map.elements)).into()
-            };
-            table.sets.insert(name.clone(), map);
-            let dispatch = Statement::Vmap { key: vec![field], map: name };
             let inside =
                 Statement::Lookup { key: vec![field], set: "local4".into(), negate: false };
             let gate = vec![inside, Statement::Verdict(Verdict::Goto(closed.into()))];
-            chain(
-                &mut table,
-                side,
-                None,
-                vec![Rule::new(vec![dispatch]), Rule::new(gate), after()],
-            );
+            rules.extend([Rule::new(gate), after()]);
+            chain(&mut table, side, None, rules);
             chain(&mut table, closed, None, vec![end(Verdict::Drop)]);
         }
         table
@@ -205,7 +225,7 @@ impl World {
             let mut ranges = Set::new(shape);
             let elsewhere = Element::RangeV4([10, 0, 1, 0].into(), [10, 0, 1, 255].into());
             ranges.elements.insert(elsewhere, Some(Verdict::Goto(row(at))));
-            let name: Name = format!("{group}_cidrs").into();
+            let name: Name = format!("{group}_cidrs{}", content(&ranges.elements)).into();
             table.sets.insert(name.clone(), ranges);
             rules.push(Rule::new(vec![Statement::Vmap { key: vec![peer], map: name }]));
         }

@@ -1,4 +1,8 @@
 //! How long a change takes from the event to the kernel's word that it holds, and what a first load costs.
+//!
+//! A change is in force when the kernel has committed the rules by which every packet that begins from then on is judged as the new state says:
+//! what comes before that is measured, the waiting for packets in flight among it. What no packet meets any more is taken away later, and
+//! how long that takes is said beside it.
 
 use crate::clock::{self, quantile, show};
 use crate::table::{Row, section};
@@ -27,14 +31,40 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 pub(crate) fn run(runtime: &Runtime) {
     load(runtime);
+    graces();
     let spread = Cluster::spread(10_000, 1_000, 100);
     changes(runtime, "2 policies a namespace", spread);
     let dense = Cluster::dense(10_000, 1_000, 100);
     changes(runtime, "12 policies a namespace", dense);
 }
 
-/// The parts of a change, in order.
+/// The parts of a change, in order; of the last, the waiting for packets in flight.
 const PARTS: [&str; 3] = ["bind", "render", "apply"];
+
+/// What the kernel takes to wait for all packets in flight, when there are none: no change that waits can take less.
+fn graces() {
+    section("waiting for packets in flight, none of which is under way");
+    let kinds: [(&str, fn()); 2] = [
+        ("a quick grace", || moat_kernel::grace::quick().unwrap()),
+        ("a calm grace", moat_kernel::grace::calm),
+    ];
+    for (what, grace) in kinds {
+        let took = (0..N_CHANGES).map(|_| {
+            std::thread::sleep(PAUSE);
+            let start = Instant::now();
+            grace();
+            start.elapsed().as_secs_f64()
+        });
+        let took: Vec<f64> = took.collect();
+        Row {
+            what: format!("{what}, p50, wall"),
+            value: show(quantile(&took, 0.5)),
+            note: format!("p99 {}", show(quantile(&took, 0.99))),
+            ..Row::default()
+        }
+        .print();
+    }
+}
 
 /// What changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -204,16 +234,22 @@ fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
         for (kind, name) in KINDS.into_iter().filter(|(_, name)| name.contains(&wanted)) {
             let mut cpu: Vec<f64> = Vec::new();
             let mut parts: [Vec<f64>; 3] = Default::default();
-            let (mut wall, mut n_transactions, mut n_closed) = (Vec::new(), 0, 0);
+            let (mut wall, mut waited, mut tidied) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut n_transactions, mut n_closed) = (0, 0);
             for step in 0..N_CHANGES {
                 let begun = clock::process();
                 let (times, applied) = agent.change(kind, step).await;
                 cpu.push(clock::process() - begun);
+                // The new state is in force before this.
+                let tidying = Instant::now();
+                agent.keeper.tidy().await.unwrap();
+                tidied.push(tidying.elapsed().as_secs_f64());
                 // An event by itself: packets of the state before have finished, what they needed is gone, and the machine has been doing
-                // other things since. Tidying up is no part of what is measured: the new state is in force before it.
+                // other things since.
                 agent.keeper.rest().await.unwrap();
                 sleep(PAUSE).await;
                 wall.push(times.iter().sum());
+                waited.push(applied.waited.as_secs_f64());
                 parts.iter_mut().zip(times).for_each(|(all, time)| all.push(time));
                 n_transactions += applied.n_transactions;
                 n_closed += usize::from(!applied.closed_meanwhile.is_empty());
@@ -230,8 +266,10 @@ fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
                     goal: format!("at most {}", show(goal)),
                     met: Some(took <= goal),
                     note: format!(
-                        "{}; CPU of all {}; {:.1} transactions, {n_closed} of {N_CHANGES} close a pod meanwhile",
+                        "{}, of it waited {}; tidied {} later; CPU of all {}; {:.1} transactions, {n_closed} of {N_CHANGES} close a pod meanwhile",
                         parts.join(", "),
+                        show(quantile(&waited, share)),
+                        show(quantile(&tidied, share)),
                         show(quantile(&cpu, share)),
                         n_transactions as f64 / N_CHANGES as f64
                     ),
