@@ -7,17 +7,37 @@ use serde_json::{Map, Value};
 
 /// A text inside an object by JSON pointer, or nothing.
 pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    at(object, pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A whole number inside an object.
 pub(crate) fn number(object: &Value, pointer: &str) -> Option<i64> {
-    object.pointer(pointer).and_then(Value::as_i64)
+    at(object, pointer).and_then(Value::as_i64)
 }
 
 /// A list inside an object, or an empty one.
 pub(crate) fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    at(object, pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// The value at a JSON pointer. `Value::pointer` makes two texts of every step, to take escapes out; where there is none, nothing has to be made.
+pub(crate) fn at<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
+    if pointer.contains('~') {
+        return object.pointer(pointer);
+    }
+    let mut steps = pointer.split('/');
+    if steps.next() != Some("") {
+        return None;
+    }
+    steps.try_fold(object, |value, step| match value {
+        Value::Object(map) => map.get(step),
+        // An index has no sign and no zeros before it.
+        Value::Array(items) => match step.as_bytes() {
+            [b'0'] | [b'1'..=b'9', ..] => items.get(step.parse::<usize>().ok()?),
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 /// A field of the metadata.
@@ -162,6 +182,36 @@ pub(crate) fn decode(object: &Object) -> Value {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_is_at_a_pointer_is_what_serde_json_finds_there() {
+        let value = json!({"a": [{"b": 1}, 2], "": {"": 3}, "c/d": {"e~f": 4}, "0": 5});
+        for pointer in [
+            "",
+            "/",
+            "//",
+            "/a",
+            "a",
+            "/a/0",
+            "/a/0/b",
+            "/a/00",
+            "/a/01",
+            "/a/+1",
+            "/a/1",
+            "/a/2",
+            "/a/-",
+            "/a/",
+            "/a/1/x",
+            "/0",
+            "/c~1d",
+            "/c~1d/e~0f",
+            "/c/d",
+            "/a/99999999999999999999",
+            "/missing/b",
+        ] {
+            assert_eq!(at(&value, pointer), value.pointer(pointer), "{pointer}");
+        }
+    }
 
     #[test]
     fn stored_bytes_carry_the_revision_of_their_write() {

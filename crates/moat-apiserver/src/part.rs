@@ -3,7 +3,10 @@
 //! Stored bytes were written by [`crate::object::encode`]: valid JSON without white space. These functions rely on that; of anything else they
 //! find nothing or a wrong part, and never panic.
 
+mod skip;
+
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Which parts of a value are wanted.
 #[derive(Debug)]
@@ -60,6 +63,36 @@ pub fn field<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
     fields(object).find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value)
 }
 
+/// The bytes of some fields' values in stored bytes, found on one way through them; nothing for those that are missing.
+pub(crate) fn several<'a, const N: usize>(object: &'a [u8], names: [&str; N]) -> [&'a [u8]; N] {
+    let mut found = [&b""[..]; N];
+    let mut n_left = N;
+    for (key, value) in fields(object) {
+        let named = names.iter().zip(&mut found).find(|(name, _)| name.as_bytes() == key);
+        if let Some((_, slot)) = named {
+            *slot = value;
+            n_left -= 1;
+            if n_left == 0 {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// The text that a part is, or nothing.
+pub(crate) fn text(part: &[u8]) -> Cow<'_, str> {
+    match part {
+        [b'"', inner @ .., b'"'] if !inner.contains(&b'\\') => String::from_utf8_lossy(inner),
+        _ => Cow::Owned(serde_json::from_slice(part).unwrap_or_default()),
+    }
+}
+
+/// The whole number that a part is.
+pub(crate) fn number(part: &[u8]) -> Option<i64> {
+    std::str::from_utf8(part).ok()?.parse().ok()
+}
+
 /// The fields of an object: keys as they are written between their quotes, and values.
 pub(crate) fn fields(object: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut at = if object.first() == Some(&b'{') { 1 } else { object.len() };
@@ -94,26 +127,7 @@ pub(crate) fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn value_end(bytes: &[u8], start: usize) -> Option<usize> {
     match bytes.get(start)? {
         b'"' => string_end(bytes, start + 1),
-        b'{' | b'[' => {
-            let (mut at, mut depth) = (start, 0_usize);
-            loop {
-                match bytes.get(at)? {
-                    b'"' => {
-                        at = string_end(bytes, at + 1)?;
-                        continue;
-                    }
-                    b'{' | b'[' => depth += 1,
-                    b'}' | b']' => {
-                        depth -= 1;
-                        if depth == 0 {
-                            return Some(at + 1);
-                        }
-                    }
-                    _ => {}
-                }
-                at += 1;
-            }
-        }
+        b'{' | b'[' => skip::end(bytes, start),
         _ => {
             let rest = bytes.get(start..)?;
             let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']');
@@ -198,6 +212,21 @@ mod tests {
             prop_assert_eq!(own, wanted.iter().map(through).collect::<Vec<_>>());
             prop_assert_eq!(pick(bytes, &Keep::All), through(&value));
             prop_assert_eq!(pick(bytes, &Keep::But(&[])), through(&value));
+        }
+
+        #[test]
+        fn texts_and_numbers_are_those_of_the_parsed_value(value in values()) {
+            let bytes = value.to_string();
+            prop_assert_eq!(text(bytes.as_bytes()), value.as_str().unwrap_or_default());
+            prop_assert_eq!(number(bytes.as_bytes()), value.as_i64());
+        }
+
+        #[test]
+        fn several_fields_are_found_as_each_alone(value in values()) {
+            let bytes = value.to_string();
+            let names = ["a", "missing", "c", "b"];
+            let each = names.map(|name| field(bytes.as_bytes(), name).unwrap_or_default());
+            prop_assert_eq!(several(bytes.as_bytes(), names), each);
         }
 
         #[test]

@@ -116,16 +116,23 @@ fn columns_of(kind: &Kind) -> &'static Columns {
     }
 }
 
+/// How rows are written without a value being made of their objects, for the kind of which there are the most.
+fn written(kind: &Kind) -> Option<fn(&[u8], &mut Vec<u8>)> {
+    kind.is("", "Pod").then_some(pod::write)
+}
+
 /// A table of a kind: its head, and rows as bytes that are joined by commas and followed by `]}`.
 pub(crate) struct Rows<'a> {
     served: &'a Served,
     include: Include,
     columns: &'static Columns,
+    written: Option<fn(&[u8], &mut Vec<u8>)>,
 }
 
 impl<'a> Rows<'a> {
     pub(crate) fn new(served: &'a Served, include: Include) -> Self {
-        Self { served, include, columns: columns_of(&served.stored) }
+        let kind = &served.stored;
+        Self { served, include, columns: columns_of(kind), written: written(kind) }
     }
 
     /// Everything before the first row.
@@ -155,7 +162,11 @@ impl<'a> Rows<'a> {
         if !served.is_as_stored() || served.kind.custom.is_some() {
             return self.row_of(&decode(object), out);
         }
-        let cells = (self.columns.cells)(&pick(&object.value, &self.columns.reads));
+        let bytes = &object.value;
+        let cells = |out: &mut Vec<u8>| match self.written {
+            Some(write) => write(bytes, out),
+            None => put(&(self.columns.cells)(&pick(bytes, &self.columns.reads)), out),
+        };
         put_row(cells, out, |out| match self.include {
             Include::None => out.extend_from_slice(b"null"),
             Include::Metadata => crate::handle::put_partial(&object.value, out),
@@ -176,20 +187,24 @@ impl<'a> Rows<'a> {
             None => ((self.columns.cells)(object), None),
         };
         let shown = || shown.unwrap_or_else(|| served.shown(object.clone()));
-        put_row(cells, out, |out| {
-            let value = match self.include {
-                Include::None => Value::Null,
-                Include::Metadata => crate::handle::partial(&shown()),
-                Include::Object => shown(),
-            };
-            put(&value, out);
-        });
+        put_row(
+            |out| put(&cells, out),
+            out,
+            |out| {
+                let value = match self.include {
+                    Include::None => Value::Null,
+                    Include::Metadata => crate::handle::partial(&shown()),
+                    Include::Object => shown(),
+                };
+                put(&value, out);
+            },
+        );
     }
 }
 
-fn put_row(cells: Vec<Value>, out: &mut Vec<u8>, object: impl FnOnce(&mut Vec<u8>)) {
+fn put_row(cells: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>, object: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(b"{\"cells\":");
-    put(&Value::Array(cells), out);
+    cells(out);
     out.extend_from_slice(b",\"object\":");
     object(out);
     out.push(b'}');
@@ -265,7 +280,7 @@ mod tests {
         assert!(2 < n_kinds);
     }
 
-    struct Seed(u64);
+    pub(super) struct Seed(pub(super) u64);
 
     impl Seed {
         fn below(&mut self, n: usize) -> usize {
@@ -278,9 +293,17 @@ mod tests {
     }
 
     /// An object of a type, some of whose fields are there.
-    fn filled(schema: crate::schema::Schema<'_>, seed: &mut Seed, depth: usize) -> Value {
-        const WORDS: [&str; 9] = [
+    pub(super) fn filled(
+        schema: crate::schema::Schema<'_>,
+        seed: &mut Seed,
+        depth: usize,
+    ) -> Value {
+        const WORDS: [&str; 13] = [
             "a",
+            "Completed",
+            "NodeLost",
+            "PodInitializing",
+            "Running",
             "True",
             "Ready",
             "Always",
