@@ -5,6 +5,7 @@ use crate::object::{child_mut, meta, number, text};
 use crate::part::Keep;
 use crate::status::Status;
 use serde_json::Value;
+use std::sync::Arc;
 
 const CLASSES: &str = "scheduling.k8s.io/priorityclasses";
 
@@ -29,9 +30,9 @@ pub(super) fn of_pod(
     } else {
         let found = request.lookup.get(CLASSES, None, &name);
         let why = || format!("no PriorityClass with name {name} was found");
-        Some(found.ok_or_else(|| request.forbidden(pod, &why()))?)
+        Some(Arc::new(found.ok_or_else(|| request.forbidden(pod, &why()))?))
     };
-    let priority = class.as_ref().and_then(|class| number(class, "/value")).unwrap_or(0);
+    let priority = class.as_deref().and_then(|class| number(class, "/value")).unwrap_or(0);
     if let Some(own) = number(pod, "/spec/priority").filter(|own| *own != priority) {
         let why = format!(
             "the integer value of priority ({own}) must not be provided in pod spec; priority admission controller computed {priority} from the given PriorityClass name"
@@ -61,8 +62,8 @@ pub(super) fn of_pod(
 }
 
 /// The class of pods that name none; of several the lowest.
-fn default_class(request: Request<'_>) -> Option<Value> {
-    const KEEP: Keep = Keep::Fields(&[
+fn default_class(request: Request<'_>) -> Option<Arc<Value>> {
+    static KEEP: Keep = Keep::Fields(&[
         ("metadata", Keep::Fields(&[("name", Keep::All)])),
         ("globalDefault", Keep::All),
         ("value", Keep::All),

@@ -1,7 +1,7 @@
 //! Every pod runs under a ServiceAccount that exists, and finds a token of it in its containers unless the pod or the account says no.
 
 use super::Request;
-use crate::object::{child_mut, list, meta, text};
+use crate::object::{at, child_mut, list, meta, text};
 use crate::part::Keep;
 use crate::stamp::suffix;
 use crate::status::Status;
@@ -12,7 +12,7 @@ const VOLUME: &str = "kube-api-access-";
 const MIRROR: &str = "kubernetes.io/config.mirror";
 const ONLY_NAMED: &str = "kubernetes.io/enforce-mountable-secrets";
 /// What is read of an account.
-const KEEP: Keep = Keep::But(&[("metadata", Keep::But(&[("managedFields", Keep::Nothing)]))]);
+static KEEP: Keep = Keep::But(&[("metadata", Keep::But(&[("managedFields", Keep::Nothing)]))]);
 
 pub(super) fn service_account(request: Request<'_>, pod: &mut Value) -> Result<(), Status> {
     if pod["metadata"]["annotations"].get(MIRROR).is_some() {
@@ -97,14 +97,13 @@ fn mount(pod: &mut Value) {
         }
     }
     if mounted && known.is_none() {
-        let sources = json!([
+        // One literal: a value that is put into another one by name is copied.
+        let projected = json!({ "name": volume, "projected": { "sources": [
             // Upstream's number: by it the server knows tokens that a client may hold longer than it should.
             { "serviceAccountToken": { "expirationSeconds": 3607, "path": "token" } },
             { "configMap": { "name": "kube-root-ca.crt", "items": [{ "key": "ca.crt", "path": "ca.crt" }] } },
             { "downwardAPI": { "items": [{ "path": "namespace", "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.namespace" } }] } },
-        ]);
-        let projected =
-            json!({ "name": volume, "projected": { "sources": sources, "defaultMode": 420 } });
+        ], "defaultMode": 420 } });
         list_mut(spec, "volumes").push(projected);
     }
 }
@@ -130,11 +129,11 @@ fn containers(spec: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
 /// The Secrets that a container's environment names, each with the name of the variable if it is one.
 fn secrets_of(container: &Value) -> impl Iterator<Item = (Option<&str>, &str)> {
     let one = list(container, "/env").iter().filter_map(|env| {
-        let secret = env.pointer("/valueFrom/secretKeyRef/name")?.as_str()?;
+        let secret = at(env, "/valueFrom/secretKeyRef/name")?.as_str()?;
         Some((Some(text(env, "/name")), secret))
     });
     let all = list(container, "/envFrom").iter();
-    one.chain(all.filter_map(|from| Some((None, from.pointer("/secretRef/name")?.as_str()?))))
+    one.chain(all.filter_map(|from| Some((None, at(from, "/secretRef/name")?.as_str()?))))
 }
 
 /// An account may be held to the Secrets that it lists.
@@ -144,7 +143,7 @@ fn only_named(pod: &Value, account: &Value) -> Result<(), String> {
     let own = meta(account, "name");
     let because = format!("is not allowed because service account {own} does not reference that");
     for volume in list(pod, "/spec/volumes") {
-        let secret = volume.pointer("/secret/secretName").and_then(Value::as_str);
+        let secret = at(volume, "/secret/secretName").and_then(Value::as_str);
         if let Some(secret) = secret.filter(|secret| !secrets.contains(secret)) {
             return Err(format!("volume with secret.secretName=\"{secret}\" {because} secret"));
         }

@@ -3,7 +3,7 @@
 use super::{
     Check, Finding, Pod, containers, has_own_users, named, plural, quoted, setters, those,
 };
-use crate::object::{list, text};
+use crate::object::{at, list, text};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -57,7 +57,7 @@ const SYSCTLS: [(&str, u32); 12] = [
 
 /// A field of a container's or the pod's security context, if it is a text.
 fn context<'a>(of: &'a Value, pointer: &str) -> Option<&'a str> {
-    of["securityContext"].pointer(pointer).and_then(Value::as_str)
+    at(&of["securityContext"], pointer).and_then(Value::as_str)
 }
 
 /// Who sets a field of the security context to something that is not allowed: whether the pod does, which containers do, and to what.

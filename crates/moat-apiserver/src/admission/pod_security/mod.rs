@@ -154,7 +154,7 @@ impl Policies {
 }
 
 /// What is read of a namespace.
-const KEEP: Keep = Keep::Fields(&[("metadata", Keep::Fields(&[("labels", Keep::All)]))]);
+static KEEP: Keep = Keep::Fields(&[("metadata", Keep::Fields(&[("labels", Keep::All)]))]);
 
 /// Checks a pod, or warns of a template whose pods would be refused.
 pub(super) fn admit(
