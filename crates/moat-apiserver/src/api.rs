@@ -5,7 +5,7 @@ use crate::authn::{Authenticator, Peer, impersonate};
 use crate::authorize::{Attributes, Authorize, Decision, User};
 use crate::discovery;
 use crate::encode::encoded;
-use crate::handle::{self, Call};
+use crate::handle::{self, Call, Forms};
 use crate::kinds::{Kind, Kinds, Served};
 use crate::lookup::Lookup;
 use crate::negotiate::{Form, Offer, choose};
@@ -58,6 +58,8 @@ pub(crate) struct Api {
     pub(crate) allocation: Mutex<()>,
     /// Held from the count of what a namespace uses to the write that adds to it.
     pub(crate) counting: Mutex<()>,
+    /// Events that watches were told of last.
+    pub(crate) forms: Arc<Forms>,
 }
 
 /// What whoever starts a server decides of it.
@@ -97,6 +99,7 @@ impl Api {
             address,
             allocation,
             counting,
+            forms: Arc::default(),
         })
     }
 

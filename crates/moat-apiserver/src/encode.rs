@@ -16,11 +16,10 @@ pub(crate) fn encoded(mut reply: Reply, encoding: Encoding, watch: bool) -> Repl
     }
     if watch && reply.code == 200 && encoding == Encoding::Protobuf {
         reply.content_type = PROTOBUF_STREAM;
-        reply.body = match reply.body {
-            Body::Stream(lines) => Body::Frames(lines),
-            Body::Whole(Some(lines)) => Body::Whole(Some(frames(&lines))),
-            other => other,
-        };
+        // A stream is made of frames already.
+        if let Body::Whole(Some(lines)) = &reply.body {
+            reply.body = Body::Whole(Some(frames(lines)));
+        }
         return reply;
     }
     let bytes = match reply.body.whole() {

@@ -1,7 +1,6 @@
 //! An answer: code, headers, and a body that is whole or comes bit by bit.
 
 use crate::chunks::Chunks;
-use crate::encode::frames;
 use crate::lines::Lines;
 use crate::status::Status;
 use bytes::Bytes;
@@ -17,9 +16,8 @@ pub(crate) enum Body {
     Whole(Option<Bytes>),
     /// Made as it is sent.
     Chunks(Chunks),
+    /// Lines or frames, as long as there are any.
     Stream(Lines),
-    /// A stream of lines that is sent as frames of protobuf.
-    Frames(Lines),
 }
 
 impl Body {
@@ -28,7 +26,7 @@ impl Body {
         match self {
             Self::Whole(bytes) => Ok(bytes.unwrap_or_default()),
             Self::Chunks(chunks) => Ok(chunks.collect::<Vec<_>>().concat().into()),
-            Self::Stream(_) | Self::Frames(_) => Err(self),
+            Self::Stream(_) => Err(self),
         }
     }
 }
@@ -45,9 +43,6 @@ impl hyper::body::Body for Body {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Chunks(chunks) => Poll::Ready(chunks.next().map(|chunk| Ok(Frame::data(chunk)))),
             Self::Stream(lines) => lines.poll(context).map(|line| Some(Ok(Frame::data(line?)))),
-            Self::Frames(lines) => {
-                lines.poll(context).map(|lines| Some(Ok(Frame::data(frames(&lines?)))))
-            }
         }
     }
 
@@ -63,7 +58,7 @@ impl hyper::body::Body for Body {
             Self::Chunks(chunks) => {
                 chunks.left().map_or_else(Default::default, hyper::body::SizeHint::with_exact)
             }
-            Self::Stream(_) | Self::Frames(_) => hyper::body::SizeHint::default(),
+            Self::Stream(_) => hyper::body::SizeHint::default(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Selectors of lists and watches: labels by upstream's whole grammar, fields by the table of kinds.
 
 use crate::kinds::Kind;
+use crate::object::at;
+use crate::part::field;
 use crate::status::Status;
 use serde_json::Value;
 
@@ -63,13 +65,29 @@ impl Selector {
         found.map(|(_, _, name)| name.as_str())
     }
 
+    /// Whether an object is meant.
     pub(crate) fn matches(&self, object: &Value) -> bool {
-        let labels = &object["metadata"]["labels"];
-        self.labels.iter().all(|one| one.test.matches(labels[&one.key].as_str()))
-            && self
-                .fields
-                .iter()
-                .all(|(field, equal, value)| (value_of(object, field) == *value) == *equal)
+        self.holds(|pointer| at(object, pointer).cloned())
+    }
+
+    /// Whether a stored object is meant, of which no more is read than what the selector names.
+    pub(crate) fn matches_stored(&self, object: &[u8]) -> bool {
+        self.holds(|pointer| {
+            let part = pointer.split('/').skip(1).try_fold(object, field);
+            part.and_then(|part| serde_json::from_slice(part).ok())
+        })
+    }
+
+    /// Whether it holds of an object of which the value at a pointer is known.
+    fn holds(&self, at: impl Fn(&str) -> Option<Value>) -> bool {
+        if !self.labels.is_empty() {
+            let labels = at("/metadata/labels").unwrap_or_default();
+            if !self.labels.iter().all(|one| one.test.matches(labels[&one.key].as_str())) {
+                return false;
+            }
+        }
+        let mut fields = self.fields.iter();
+        fields.all(|(field, equal, value)| (value_of(&at, field) == *value) == *equal)
     }
 }
 
@@ -85,14 +103,11 @@ fn unknown(kind: &Kind, field: &str) -> String {
 }
 
 /// A field as selectors compare it: as text, and as Go's zero value where it is missing.
-fn value_of(object: &Value, field: &str) -> String {
+fn value_of(at: impl Fn(&str) -> Option<Value>, field: &str) -> String {
     if field == "status.podIPs" {
-        let ips: Vec<&str> = object["status"]["podIPs"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|ip| ip["ip"].as_str())
-            .collect();
+        let ips = at("/status/podIPs").unwrap_or_default();
+        let ips: Vec<&str> =
+            ips.as_array().into_iter().flatten().filter_map(|ip| ip["ip"].as_str()).collect();
         return ips.join(",");
     }
     // `source` of an event is its component.
@@ -102,8 +117,8 @@ fn value_of(object: &Value, field: &str) -> String {
         "status.successful" => "/status/succeeded".to_owned(),
         _ => format!("/{}", field.replace('.', "/")),
     };
-    match object.pointer(&path) {
-        Some(Value::String(text)) => text.clone(),
+    match at(&path) {
+        Some(Value::String(text)) => text,
         Some(Value::Bool(yes)) => yes.to_string(),
         Some(Value::Number(number)) => number.to_string(),
         _ => match field {
@@ -305,6 +320,7 @@ mod tests {
         for (text, want) in cases {
             let selector = Selector::parse(&kind("Pod"), text, "").unwrap();
             assert_eq!(selector.matches(&object), want, "{text}");
+            assert_eq!(selector.matches_stored(object.to_string().as_bytes()), want, "{text}");
         }
         for text in ["a b", "=a", "a in", "a in ()x", "a>b", "a=b,,", "a=-"] {
             assert_eq!(Selector::parse(&kind("Pod"), text, "").unwrap_err().code, 400, "{text}");
@@ -313,9 +329,19 @@ mod tests {
 
     #[test]
     fn fields_are_selected_as_the_kind_allows() {
-        let object = json!({"metadata": {"name": "a"}, "spec": {"nodeName": "n1"}, "status": {"phase": "Running"}});
-        let ok = |text: &str| Selector::parse(&kind("Pod"), "", text).unwrap().matches(&object);
+        let object = json!({
+            "metadata": {"name": "a"}, "spec": {"nodeName": "n1"},
+            "status": {"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]},
+        });
+        let ok = |text: &str| {
+            let selector = Selector::parse(&kind("Pod"), "", text).unwrap();
+            let found = selector.matches(&object);
+            assert_eq!(selector.matches_stored(object.to_string().as_bytes()), found, "{text}");
+            found
+        };
         assert!(ok("spec.nodeName=n1,status.phase!=Failed"));
+        assert!(ok("status.podIPs!=10.0.0.1,spec.schedulerName="));
+        assert!(!ok("spec.hostNetwork=true"));
         assert!(ok("spec.hostNetwork=false"));
         assert!(!ok("metadata.name==b"));
         let message = |name: &str| Selector::parse(&kind(name), "", "foo=1").unwrap_err().message;

@@ -204,11 +204,8 @@ pub(super) async fn delete_collection(
     let (selector, scope) = selection(call)?;
     let page = api.store.list(&List::new(&call.served.resource, scope));
     let page = page.map_err(|error| Status::unavailable(&error.to_string()))?;
-    let chosen: Vec<Object> = page
-        .objects
-        .into_iter()
-        .filter(|object| selector.is_empty() || selector.matches(&call.served.show(object)))
-        .collect();
+    let chosen: Vec<Object> =
+        page.objects.into_iter().filter(|object| call.served.selects(&selector, object)).collect();
     for object in &chosen {
         match one(api, call, object.path.name(), object.path.namespace(), &options).await {
             Ok(_) => {}

@@ -75,10 +75,8 @@ pub(crate) fn gather(
         wanted.limit = options.limit.map(|limit| limit - objects.len());
         let page = api.store.list(&wanted).map_err(|error| unreadable(error, &wanted, options))?;
         wanted.revision = Some(page.revision);
-        let selected = page
-            .objects
-            .into_iter()
-            .filter(|object| selector.is_empty() || selector.matches(&call.served.show(object)));
+        let selected =
+            page.objects.into_iter().filter(|object| call.served.selects(selector, object));
         objects.extend(selected);
         let full = options.limit.is_some_and(|limit| limit <= objects.len());
         match page.next {

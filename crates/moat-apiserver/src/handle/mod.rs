@@ -8,6 +8,7 @@ mod body;
 mod create;
 mod delete;
 mod eviction;
+mod forms;
 mod list;
 mod options;
 mod review;
@@ -31,6 +32,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 pub(crate) use create::{create_all_as_server, create_as_server};
+pub(crate) use forms::Forms;
 pub(crate) use list::{gather, selection};
 pub(crate) use options::ListOptions;
 pub(crate) use send::{partial, put_partial};

@@ -1,12 +1,14 @@
 //! Watches: a stream of events from a place in the store's history.
 
+use super::forms::{Forms, Key};
 use super::list::selection;
 use super::options::ListOptions;
 use super::{Call, send};
 use crate::api::{Api, Body, Reply};
+use crate::encode::frames;
 use crate::kinds::Served;
 use crate::lines::{Lines, Sink};
-use crate::negotiate::Form;
+use crate::negotiate::{Encoding, Form};
 use crate::object::decode;
 use crate::selector::Selector;
 use crate::stamp::random;
@@ -23,23 +25,30 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 /// A watch without a timeout ends after half an hour to an hour, so that a client that is gone unnoticed does not stay for ever.
 const SECONDS_MIN: u64 = 1800;
 
+/// Bytes of an object that are copied for each watcher that wants them as they are stored, because that takes no longer than to share them.
+const COPIED_MAX: usize = 4 << 10;
+
 /// How a watcher wants its events.
 struct Watcher {
     served: Arc<Served>,
     form: Form,
     include: Include,
+    encoding: Encoding,
+    forms: Arc<Forms>,
     selector: Selector,
     bookmarks: bool,
 }
 
 pub(super) fn watch(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
     let options = ListOptions::of(call)?;
-    let form = call.form()?;
+    let wanted = call.wanted()?;
     let (selector, scope) = selection(call)?;
     let watcher = Watcher {
         served: Arc::clone(&call.served),
-        form,
+        form: wanted.form,
         include: send::include(call)?,
+        encoding: wanted.encoding,
+        forms: Arc::clone(&api.forms),
         selector,
         bookmarks: options.bookmarks,
     };
@@ -121,15 +130,10 @@ fn line(name: &str, object: &[u8]) -> Vec<u8> {
     line
 }
 
-fn selects(served: &Served, selector: &Selector, object: &Object) -> bool {
-    selector.is_empty() || selector.matches(&served.show(object))
-}
-
 /// What an event is to a watcher: what comes into view is added, what leaves it is deleted, whatever the write was.
 pub(crate) fn seen(served: &Served, selector: &Selector, event: &Event) -> Option<EventKind> {
-    let before =
-        event.previous.as_ref().is_some_and(|previous| selects(served, selector, previous));
-    let now = event.kind != EventKind::Deleted && selects(served, selector, &event.object);
+    let before = event.previous.as_ref().is_some_and(|previous| served.selects(selector, previous));
+    let now = event.kind != EventKind::Deleted && served.selects(selector, &event.object);
     match (before, now) {
         (false, false) => None,
         (false, true) => Some(EventKind::Added),
@@ -149,11 +153,11 @@ impl Watcher {
                 }
             }
             if !lines.is_empty() {
-                to.send(lines.into()).await;
+                to.send(self.encoded(lines)).await;
             }
         }
         if ends {
-            to.send(self.bookmark(revision, true).into()).await;
+            to.send(self.encoded(self.bookmark(revision, true))).await;
         }
     }
 
@@ -167,39 +171,74 @@ impl Watcher {
                 _ = ticks.tick(), if self.bookmarks => Ok(Vec::new()),
             };
             let lines = match events {
-                Ok(events) if events.is_empty() => self.bookmark(watch.revision(), false),
-                Ok(events) => events.iter().flat_map(|event| self.event(event)).collect(),
+                Ok(events) if events.is_empty() => {
+                    self.encoded(self.bookmark(watch.revision(), false))
+                }
+                Ok(events) => match events.as_slice() {
+                    [one] => self.event(one).unwrap_or_default(),
+                    many => {
+                        let all: Vec<Bytes> =
+                            many.iter().filter_map(|event| self.event(event)).collect();
+                        all.concat().into()
+                    }
+                },
                 Err(ReadError::Expired(expired)) => {
-                    to.send(gone(watch.revision(), expired.oldest).into()).await;
+                    to.send(self.encoded(gone(watch.revision(), expired.oldest))).await;
                     return;
                 }
                 Err(_) => return,
             };
             if !lines.is_empty() {
-                to.send(lines.into()).await;
+                to.send(lines).await;
             }
         }
     }
 
     fn selects(&self, object: &Object) -> bool {
-        selects(&self.served, &self.selector, object)
+        self.served.selects(&self.selector, object)
     }
 
-    fn event(&self, event: &Event) -> Vec<u8> {
-        match seen(&self.served, &self.selector, event) {
-            None => Vec::new(),
-            Some(EventKind::Added) => self.line("ADDED", &event.object),
-            Some(EventKind::Modified) => self.line("MODIFIED", &event.object),
-            Some(EventKind::Deleted) if event.kind == EventKind::Deleted => {
+    /// What this watcher is told of an event, if anything.
+    fn event(&self, event: &Event) -> Option<Bytes> {
+        let kind = seen(&self.served, &self.selector, event)?;
+        let make = || self.encoded(self.told(kind, event));
+        let is_copied = self.form == Form::Object
+            && self.encoding == Encoding::Json
+            && self.served.is_as_stored()
+            && event.object.value.len() <= COPIED_MAX;
+        if is_copied {
+            return Some(make());
+        }
+        let key = Key {
+            revision: event.revision(),
+            kind,
+            served: Arc::clone(&self.served),
+            form: self.form,
+            include: self.include,
+            encoding: self.encoding,
+        };
+        Some(self.forms.get(key, make))
+    }
+
+    fn told(&self, kind: EventKind, event: &Event) -> Vec<u8> {
+        match kind {
+            EventKind::Added => self.line("ADDED", &event.object),
+            EventKind::Modified => self.line("MODIFIED", &event.object),
+            EventKind::Deleted if event.kind == EventKind::Deleted => {
                 self.line("DELETED", &event.object)
             }
             // It still exists, but for this watcher it is as it was, at the revision at which it left.
-            Some(EventKind::Deleted) => {
+            EventKind::Deleted => {
                 let mut last = event.previous.as_ref().map(decode).unwrap_or_default();
                 last["metadata"]["resourceVersion"] = event.revision().to_string().into();
                 line("DELETED", &self.shown(&last))
             }
         }
+    }
+
+    /// Lines in the encoding that is wanted.
+    fn encoded(&self, lines: Vec<u8>) -> Bytes {
+        if self.encoding == Encoding::Protobuf { frames(&lines) } else { lines.into() }
     }
 
     fn line(&self, name: &str, object: &Object) -> Vec<u8> {

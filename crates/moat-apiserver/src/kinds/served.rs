@@ -3,6 +3,7 @@
 use super::conversion::{Conversion, stored_as};
 use super::{Kind, api_version, built_in};
 use crate::object::decode;
+use crate::selector::Selector;
 use moat_store::{InvalidKey, Key, Object, Resource};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -58,6 +59,16 @@ impl Served {
     /// A stored object as clients of this version see it.
     pub(crate) fn show(&self, object: &Object) -> Value {
         self.shown(decode(object))
+    }
+
+    /// Whether a stored object is one that a selector means.
+    pub(crate) fn selects(&self, selector: &Selector, object: &Object) -> bool {
+        selector.is_empty()
+            || if self.is_as_stored() {
+                selector.matches_stored(&object.value)
+            } else {
+                selector.matches(&self.show(object))
+            }
     }
 
     /// Where the store has the objects.

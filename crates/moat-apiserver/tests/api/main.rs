@@ -30,3 +30,4 @@ mod rules;
 mod security;
 mod soak;
 mod versions;
+mod watches;
