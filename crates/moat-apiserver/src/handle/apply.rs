@@ -7,7 +7,6 @@ use super::update::{TRIES, change};
 use super::{Call, body, send};
 use crate::api::{Api, Reply};
 use crate::authorize::{Attributes, Decision};
-use crate::kinds::Subresource;
 use crate::object::{meta, text};
 use crate::schema::check;
 use crate::status::Status;
@@ -85,7 +84,7 @@ fn checked(
 }
 
 /// The configuration. JSON is YAML, but it has a faster reader.
-fn read(bytes: &[u8]) -> Result<(Value, Vec<String>), Status> {
+pub(super) fn read(bytes: &[u8]) -> Result<(Value, Vec<String>), Status> {
     let is_json = bytes.trim_ascii_start().starts_with(b"{");
     let parsed = match if is_json { json::parse(bytes) } else { yaml::parse(bytes) } {
         Err(_) if is_json => yaml::parse(bytes),
@@ -153,7 +152,6 @@ pub(super) fn may_create(api: &Api, call: &Call<'_>) -> Result<(), Status> {
 /// Whether a patch is one of these, by its type.
 pub(super) fn is_apply(call: &Call<'_>) -> bool {
     call.verb == "patch"
-        && call.subresource != Some(Subresource::Scale)
         && call.content_type.split(';').next().unwrap_or_default().trim()
             == "application/apply-patch+yaml"
 }

@@ -1,14 +1,15 @@
 //! The `scale` subresource: the number of replicas as `autoscaling/v1` `Scale`, the same for all kinds that have replicas.
 
 use super::admit::Account;
+use super::apply::{is_apply, read as read_config};
 use super::body::read;
-use super::options::WriteOptions;
+use super::options::{Validation, WriteOptions};
 use super::update::{change, read_patch};
 use super::{Call, find_value};
 use crate::api::{Api, Reply};
 use crate::crd::Scale;
 use crate::object::{child_mut, meta, number, text};
-use crate::schema::Schema;
+use crate::schema::{Schema, check};
 use crate::status::{About, Cause, Status};
 use serde_json::{Value, json};
 
@@ -18,6 +19,9 @@ pub(super) fn get(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
 }
 
 pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Reply, Status> {
+    if is_apply(call) {
+        return apply(api, call, bytes).await;
+    }
     let options = WriteOptions::of(call)?;
     let write = options.write(call);
     let patch = if call.verb == "patch" { Some(read_patch(call, bytes)?) } else { None };
@@ -41,15 +45,7 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
             )));
         }
         let replicas = scale.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
-        if replicas.as_i64().is_none_or(|replicas| replicas < 0) {
-            let cause =
-                Cause::invalid("spec.replicas", &replicas, "must be greater than or equal to 0");
-            return Err(Status::invalid(
-                About { group: "autoscaling", resource: "Scale" },
-                &call.name,
-                &[cause],
-            ));
-        }
+        sound(call, &replicas)?;
         let mut new = old.clone();
         let version = scale["metadata"]["resourceVersion"].clone();
         child_mut(&mut new, "metadata").insert("resourceVersion".to_owned(), version);
@@ -58,6 +54,87 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
     })
     .await?;
     Ok(Reply::json(200, &scale_of(&object.into_value(), &places)))
+}
+
+/// Server-side apply: what is applied of a scale is applied of the object itself, so its account of fields is one, and says by which part.
+async fn apply(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Reply, Status> {
+    let options = WriteOptions::of(call)?;
+    let (config, duplicates) = read_config(bytes)?;
+    if let Some(path) = duplicates.first().filter(|_| options.validation == Validation::Strict) {
+        let why = format!("error strict decoding YAML: duplicate field {path:?}");
+        return Err(Status::bad_request(why));
+    }
+    fits(call, &config)?;
+    let (write, places, stored) = (options.write(call), places(call), &call.served.stored);
+    let mut parent = json!({
+        "apiVersion": stored.api_version(), "kind": stored.kind, "metadata": { "name": call.name },
+    });
+    if let Some(namespace) = &call.namespace {
+        parent["metadata"]["namespace"] = namespace.as_str().into();
+    }
+    if let Some(replicas) = config.pointer("/spec/replicas") {
+        sound(call, replicas)?;
+        put(&mut parent, &places.spec, replicas.clone());
+    }
+    let (object, _) = change(api, call, options.dry_run, Account::Done, |old| {
+        let mut new = write.applied(Some(old), &parent, options.force)?;
+        if new.pointer(&places.spec).is_none_or(Value::is_null) {
+            // Who applies a scale without replicas gives them up; a scale always has a number.
+            put(&mut new, &places.spec, 0.into());
+        }
+        let version = &config["metadata"]["resourceVersion"];
+        if !version.is_null() {
+            child_mut(&mut new, "metadata").insert("resourceVersion".to_owned(), version.clone());
+        }
+        Ok((new, Vec::new()))
+    })
+    .await?;
+    Ok(Reply::json(200, &scale_of(&object.into_value(), &places)))
+}
+
+/// Whether a configuration is a scale of the object on the path.
+fn fits(call: &Call<'_>, config: &Value) -> Result<(), Status> {
+    const WANTED: &str = "autoscaling/v1";
+    let version = text(config, "/apiVersion");
+    if version != WANTED {
+        return Err(Status::bad_request(format!(
+            "Incorrect version specified in apply patch. Specified patch version: {version}, expected: {WANTED}"
+        )));
+    }
+    let (kind, name) = (text(config, "/kind"), meta(config, "name"));
+    if kind != "Scale" {
+        return Err(Status::bad_request(format!(
+            "invalid object type: {version}, Kind={kind}, expected: {WANTED}, Kind=Scale"
+        )));
+    }
+    if !name.is_empty() && name != call.name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            call.name
+        )));
+    }
+    let findings = check(Schema::of_kind("autoscaling", "v1", "Scale"), config);
+    let undeclared = findings.unknown.first().map(|field| {
+        let path = field.trim_start_matches("unknown field ").trim_matches('"');
+        format!(".{path}: field not declared in schema")
+    });
+    match undeclared.or(findings.wrong_type) {
+        None => Ok(()),
+        Some(why) => Err(Status::unknown(format!(
+            "failed to create typed patch object ({}/{}; {WANTED}, Kind=Scale): {why}",
+            call.namespace.as_deref().unwrap_or_default(),
+            call.name,
+        ))),
+    }
+}
+
+fn sound(call: &Call<'_>, replicas: &Value) -> Result<(), Status> {
+    if replicas.as_i64().is_some_and(|replicas| 0 <= replicas) {
+        return Ok(());
+    }
+    let cause = Cause::invalid("spec.replicas", replicas, "must be greater than or equal to 0");
+    let about = About { group: "autoscaling", resource: "Scale" };
+    Err(Status::invalid(about, &call.name, &[cause]))
 }
 
 /// Where a kind has what a scale is made of.

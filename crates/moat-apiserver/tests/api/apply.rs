@@ -176,3 +176,73 @@ async fn kubectl_applies_through_the_server() {
         )
         .await;
 }
+
+#[tokio::test]
+async fn a_scale_is_applied_and_owned_as_a_part_of_its_object() {
+    let server = server().await;
+    let client = client(&server.kubeconfig()).await;
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    let config = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: x}]}}}\n";
+    let made =
+        send(&client, "PATCH", &format!("{deployments}/web?fieldManager=one"), APPLY, config).await;
+    assert_eq!(made.code, 201, "{}", made.text);
+    let apply = async |manager: &str, more: &str, spec: &str| {
+        let path = format!("{deployments}/web/scale?fieldManager={manager}{more}");
+        let name = if spec.contains("metadata") { "" } else { "metadata: {name: web}\n" };
+        let config = format!("apiVersion: autoscaling/v1\nkind: Scale\n{name}{spec}\n");
+        send(&client, "PATCH", &path, APPLY, config).await
+    };
+    let scaled = apply("two", "", "spec: {replicas: 4}").await;
+    assert_eq!(
+        (scaled.code, &scaled.json()["spec"]["replicas"]),
+        (200, &json!(4)),
+        "{}",
+        scaled.text
+    );
+    let web = get(&client, &format!("{deployments}/web")).await.json();
+    let entries = web["metadata"]["managedFields"].as_array().unwrap();
+    let own = entries.iter().find(|entry| entry["manager"] == "two").unwrap();
+    assert_eq!(
+        (&own["operation"], &own["apiVersion"], &own["subresource"], &own["fieldsV1"]),
+        (
+            &json!("Apply"),
+            &json!("apps/v1"),
+            &json!("scale"),
+            &json!({ "f:spec": { "f:replicas": {} } })
+        )
+    );
+    // Others ask before they take it, and what is not a scale is refused.
+    let other = apply("three", "", "spec: {replicas: 5}").await;
+    expect![[r#"409 Apply failed with 1 conflict: conflict with "two" with subresource "scale": .spec.replicas"#]]
+        .assert_eq(&format!("{} {}", other.code, other.json()["message"].as_str().unwrap()));
+    assert_eq!(
+        apply("three", "&force=true", "spec: {replicas: 5}").await.json()["spec"]["replicas"],
+        5
+    );
+    let tried = apply("three", "&dryRun=All", "spec: {replicas: 6}").await;
+    assert_eq!(tried.json()["spec"]["replicas"], 6);
+    assert_eq!(
+        get(&client, &format!("{deployments}/web/scale")).await.json()["spec"]["replicas"],
+        5
+    );
+    let mut refused = String::new();
+    for spec in [
+        "spec: {replicas: -1}",
+        "spec: {size: 1}",
+        "metadata: {name: x}",
+        "spec: {replicas: 7}\nmetadata: {resourceVersion: '1'}",
+    ] {
+        let answer = apply("three", "&force=true", spec).await;
+        refused += &format!("{} {}\n", answer.code, answer.json()["message"].as_str().unwrap());
+    }
+    let path = format!("{deployments}/web/scale?fieldManager=three");
+    let answer = send(&client, "PATCH", &path, APPLY, config).await;
+    refused += &format!("{} {}\n", answer.code, answer.json()["message"].as_str().unwrap());
+    expect![[r#"
+        422 Scale.autoscaling "web" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0
+        500 failed to create typed patch object (default/web; autoscaling/v1, Kind=Scale): .spec.size: field not declared in schema
+        400 the name of the object (x) does not match the name on the URL (web)
+        409 Operation cannot be fulfilled on deployments.apps "web": the object has been modified; please apply your changes to the latest version and try again
+        400 Incorrect version specified in apply patch. Specified patch version: apps/v1, expected: autoscaling/v1
+    "#]].assert_eq(&refused);
+}
