@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use moat_load::{Input, load};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -56,6 +56,15 @@ impl Target {
             .unwrap();
         let address = cluster["server"].as_str().unwrap().trim_start_matches("https://").to_owned();
         Self { address, config: Arc::new(config) }
+    }
+
+    /// A connection for whoever reads it without a runtime.
+    pub(crate) fn connect_blocking(&self) -> StreamOwned<ClientConnection, std::net::TcpStream> {
+        let tcp = std::net::TcpStream::connect(&self.address).unwrap();
+        tcp.set_nodelay(true).unwrap();
+        let host = self.address.rsplit_once(':').unwrap().0.to_owned();
+        let name = ServerName::try_from(host).unwrap();
+        StreamOwned::new(ClientConnection::new(Arc::clone(&self.config), name).unwrap(), tcp)
     }
 
     pub(crate) async fn connect(&self) -> Connection {

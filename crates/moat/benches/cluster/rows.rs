@@ -1,14 +1,14 @@
 //! The rows of the table.
 
-use crate::client::{Connection, Target};
+use crate::client::Target;
 use crate::embedded::{self, Embedded, Scratch};
+use crate::watchers::watch;
 use crate::{N_PODS, ms, quantile, row};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 const JSON: &str = "application/json";
@@ -150,7 +150,7 @@ pub(crate) fn memory(own: &Embedded, when: &str) {
     row(&format!("memory with 10k pods stored, {when}"), &mib(own.memory()), "150 MiB", None);
 }
 
-/// From before a create until each of 100 watchers has read the event.
+/// From before a create until each of 100 watchers, on a connection each, has read the event.
 pub(crate) async fn watch_latency(own: &Embedded, peer: Option<&Target>) {
     let (p50, p99) = latency(&own.target).await;
     let other = match peer {
@@ -169,43 +169,24 @@ async fn latency(target: &Target) -> (Duration, Duration) {
     let (_, listed) = writer.ask("GET", MAPS, JSON, "").await;
     let listed: Value = serde_json::from_slice(&listed).unwrap();
     let version = listed["metadata"]["resourceVersion"].as_str().unwrap();
-    let (seen, mut news) = mpsc::unbounded_channel();
-    let mut watchers = JoinSet::new();
-    for _ in 0..N_WATCHERS {
-        let mut connection = target.connect().await;
-        let path = format!("{MAPS}?watch=true&resourceVersion={version}");
-        let response = connection.open("GET", &path, JSON, "").await;
-        assert_eq!(response.status(), 200);
-        let seen = seen.clone();
-        watchers.spawn(follow(connection, response.into_body(), seen));
-    }
+    let path = format!("{MAPS}?watch=true&resourceVersion={version}");
+    let watched = target.clone();
+    let watching = tokio::task::spawn_blocking(move || watch(&watched, &path, N_WATCHERS));
+    let mut news = watching.await.unwrap();
     let mut times = Vec::new();
     for at in 0..100 {
         let body = json!({ "metadata": { "name": format!("news-{at}") }, "data": { "k": "v" } });
         let began = Instant::now();
         let (code, _) = writer.ask("POST", MAPS, JSON, body.to_string()).await;
         assert_eq!(code, 201);
-        for _ in 0..N_WATCHERS {
-            let when: Instant = news.recv().await.unwrap();
-            times.push(when.duration_since(began));
+        let mut n_left = N_WATCHERS;
+        while 0 < n_left {
+            let seen = news.recv().await.unwrap();
+            n_left -= seen.len();
+            times.extend(seen.into_iter().map(|when| when.duration_since(began)));
         }
     }
-    watchers.abort_all();
     (quantile(&mut times, 0.5), quantile(&mut times, 0.99))
-}
-
-async fn follow(
-    _connection: Connection,
-    mut body: hyper::body::Incoming,
-    seen: mpsc::UnboundedSender<Instant>,
-) {
-    while let Some(Ok(frame)) = body.frame().await {
-        let when = Instant::now();
-        let Ok(bytes) = frame.into_data() else { continue };
-        for _ in bytes.iter().filter(|byte| **byte == b'\n') {
-            let _ = seen.send(when);
-        }
-    }
 }
 
 /// A Deployment of 1000 replicas until its status says that all are ready.
