@@ -112,6 +112,13 @@ fn job_defaults(own: &mut Map<String, Value>) {
         default(own, "completions", 1);
     }
     default(own, "parallelism", 1);
+    let rules = own.get_mut("podFailurePolicy").and_then(|policy| policy.get_mut("rules"));
+    for rule in rules.and_then(Value::as_array_mut).into_iter().flatten() {
+        let conditions = rule.get_mut("onPodConditions").and_then(Value::as_array_mut);
+        for condition in conditions.into_iter().flatten().filter_map(Value::as_object_mut) {
+            default(condition, "status", "True");
+        }
+    }
     template_defaults(own);
 }
 

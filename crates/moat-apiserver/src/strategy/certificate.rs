@@ -10,8 +10,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-pub(super) const REQUEST: Strategy =
-    Strategy { names: Rule::Subdomain, returns_deleted: true, validate, validate_update, ..PLAIN };
+pub(super) const REQUEST: Strategy = Strategy {
+    names: Rule::Subdomain,
+    returns_deleted: true,
+    default: super::workload::status,
+    validate,
+    validate_update,
+    ..PLAIN
+};
 
 const USAGES: &[&str] = &[
     "any",

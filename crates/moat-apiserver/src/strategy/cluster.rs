@@ -107,6 +107,9 @@ fn node_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
 }
 
 pub(super) const LEASE: Strategy = Strategy {
+    default: |object| {
+        child_mut(object, "spec");
+    },
     validate: |object, causes| {
         let spec = &object["spec"];
         if let Some(seconds) = number(spec, "/leaseDurationSeconds").filter(|n| *n <= 0) {

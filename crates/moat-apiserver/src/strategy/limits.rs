@@ -8,8 +8,12 @@ use serde_json::{Map, Value};
 
 pub(super) const LIMIT_RANGE: Strategy =
     Strategy { default: limit_range, validate: check_limit_range, ..PLAIN };
-pub(super) const QUOTA: Strategy =
-    Strategy { returns_deleted: true, validate: check_quota, ..PLAIN };
+pub(super) const QUOTA: Strategy = Strategy {
+    returns_deleted: true,
+    default: super::workload::status,
+    validate: check_quota,
+    ..PLAIN
+};
 pub(super) const PRIORITY_CLASS: Strategy = Strategy {
     generation: true,
     default: priority_class,

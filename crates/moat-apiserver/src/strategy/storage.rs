@@ -3,6 +3,7 @@
 use super::{PLAIN, Strategy, check};
 use crate::names::Rule;
 use crate::object::{child_mut, default, list, text};
+use crate::stamp::now;
 use crate::status::Cause;
 use moat_model::Quantity;
 use serde_json::{Value, json};
@@ -17,7 +18,10 @@ pub(super) const VOLUME: Strategy = Strategy {
             default(path, "type", "");
         }
     },
-    create: pending,
+    create: |object| {
+        pending(object);
+        child_mut(object, "status").insert("lastPhaseTransitionTime".to_owned(), now().into());
+    },
     validate: volume,
     validate_update: volume_update,
     ..PLAIN

@@ -53,8 +53,11 @@ pub(super) const STATEFUL_SET: Strategy = Strategy {
         default(own, "revisionHistoryLimit", 10);
         default(own, "podManagementPolicy", "OrderedReady");
         let strategy = map_mut(own, "updateStrategy");
+        // Who names the way and says nothing of how gets no numbers.
+        let says_nothing = !strategy.contains_key("type");
         default(strategy, "type", "RollingUpdate");
-        if strategy["type"] == "RollingUpdate" {
+        let tells_how = strategy.get("rollingUpdate").is_some_and(Value::is_object);
+        if strategy["type"] == "RollingUpdate" && (says_nothing || tells_how) {
             default(map_mut(strategy, "rollingUpdate"), "partition", 0);
         }
         let retention = map_mut(own, "persistentVolumeClaimRetentionPolicy");
@@ -65,7 +68,6 @@ pub(super) const STATEFUL_SET: Strategy = Strategy {
         default(status, "replicas", 0);
         default(status, "availableReplicas", 0);
         let own = child_mut(object, "spec");
-        default(own, "serviceName", "");
         for claim in
             own.get_mut("volumeClaimTemplates").and_then(Value::as_array_mut).into_iter().flatten()
         {
@@ -77,6 +79,7 @@ pub(super) const STATEFUL_SET: Strategy = Strategy {
             }
         }
     },
+    create: |object| default(child_mut(object, "spec"), "serviceName", ""),
     validate: stateful_set,
     validate_update: |new, old, causes| {
         let free = [

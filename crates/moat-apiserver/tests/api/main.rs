@@ -29,5 +29,6 @@ mod rbac;
 mod rules;
 mod security;
 mod soak;
+mod stored;
 mod versions;
 mod watches;

@@ -15,14 +15,20 @@ pub(super) use spec::{Stands, spec};
 
 use super::{PLAIN, Strategy};
 use crate::object::{child_mut, default, list, map_mut, meta, number, text};
+use crate::stamp::now;
 use crate::status::Cause;
 use serde_json::{Map, Value, json};
 
 pub(super) const STRATEGY: Strategy = Strategy {
     generation: true,
     returns_deleted: true,
-    default: |object| spec_defaults(child_mut(object, "spec")),
-    create,
+    default: |object| {
+        let spec = child_mut(object, "spec");
+        spec_defaults(spec);
+        // What only a pod has, not a template.
+        default(spec, "enableServiceLinks", true);
+    },
+    create: begin,
     validate,
     validate_update: change::check,
     grace,
@@ -149,17 +155,19 @@ fn volume_defaults(volume: &mut Map<String, Value>) {
     }
 }
 
-/// What only a pod has, not a template, and the first status.
-fn create(object: &mut Value) {
-    default(child_mut(object, "spec"), "enableServiceLinks", true);
-    begin(object);
-}
-
 /// The first status of a pod, which tells its quality: set again when admission has said what containers get that say nothing.
 pub(crate) fn begin(object: &mut Value) {
     let class = quality(object);
     if let Some(map) = object.as_object_mut() {
         map.insert("status".to_owned(), json!({ "phase": "Pending", "qosClass": class }));
+    }
+    if !list(object, "/spec/schedulingGates").is_empty() {
+        let condition = json!({
+            "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+            "lastProbeTime": null, "lastTransitionTime": now(),
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+        });
+        child_mut(object, "status").insert("conditions".to_owned(), json!([condition]));
     }
 }
 
