@@ -292,7 +292,7 @@ fn a_daemon_set_is_rolled_back_by_hand() {
         Selector:   app=db
         Node-Selector:   <none>
         Labels:   <none>
-        Annotations:   <none>
+        Annotations:   deprecated.daemonset.template.generation: 3
         Desired Number of Nodes Scheduled: 2
         Current Number of Nodes Scheduled: 2
         Number of Nodes Scheduled with Up-to-date Pods: 2
@@ -341,7 +341,10 @@ fn a_job_is_made_and_waited_for() {
             Name:   one
             Namespace:   default
             Selector:   batch.kubernetes.io/controller-uid=UID
-            Labels:   <none>
+            Labels:   batch.kubernetes.io/controller-uid=UID
+                              batch.kubernetes.io/job-name=one
+                              controller-uid=UID
+                              job-name=one
             Annotations:   <none>
             Parallelism:   1
             Completions:   1

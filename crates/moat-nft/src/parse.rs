@@ -154,7 +154,8 @@ impl<'a> Parser<'a> {
     fn quoted(&mut self, what: &str) -> Result<&'a str, ParseError> {
         let token = self.next()?;
         match token.kind {
-            Kind::Quoted(text) => Ok(text),
+            // What is printed has no control characters either, so that it reads as the same.
+            Kind::Quoted(text) if !text.contains(char::is_control) => Ok(text),
             _ => Err(self.expected(token, what)),
         }
     }

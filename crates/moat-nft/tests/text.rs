@@ -281,6 +281,17 @@ fn a_hundred_thousand_elements_are_printed_and_read() {
     assert_eq!(parse::table(&print::text(&table)).unwrap(), table);
 }
 
+/// Found by mangling: printed as a blank, it was another name.
+#[test]
+fn names_and_comments_have_no_control_characters() {
+    for what in ["iifname \"a\u{7f}b\" accept", "accept comment \"a\tb\""] {
+        let text = format!("table inet moat {{\n\tchain c {{\n\t\t{what}\n\t}}\n}}\n");
+        assert!(parse::table(&text).is_err(), "{text}");
+        let plain = text.replace(['\u{7f}'], "x").replace("a\tb", "a b");
+        parse::table(&plain).unwrap();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -8,12 +8,12 @@ mod tests;
 
 use crate::context::{Context, DEPLOYMENTS, OF, path, reach, work};
 use crate::json::{annotation, number, revision, set, text};
-use moat_apiserver::{DeleteOptions, PatchType, Status};
+use moat_apiserver::{DeleteOptions, Status};
 use moat_informer::{Done, Item, Queue};
 use moat_store::Path;
 pub(crate) use plan::hash;
 use plan::{SetItem, Size, Wanted};
-use serde_json::{Value, json};
+use serde_json::Value;
 use status::Sums;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,8 +140,10 @@ async fn report(
     if let Some(number) =
         number.filter(|number| annotation(&item.value, plan::REVISION) != Some(number))
     {
-        let patch = json!({ "metadata": { "annotations": { plan::REVISION: number } } });
-        let written = context.cluster.patch(at, PatchType::Merge, &patch).await?;
+        // With the status, as upstream does: a write of the object itself would count as a new generation of it.
+        let mut changed = item.value.clone();
+        set(&mut changed, &["metadata", "annotations", plan::REVISION], number.into());
+        let written = context.cluster.update(at.part("status"), changed).await?;
         reach(&context.deployments, revision(&written)).await;
         if !made {
             return Ok(Done::After(Duration::ZERO));
