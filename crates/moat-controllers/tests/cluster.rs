@@ -430,7 +430,9 @@ async fn a_job_runs_each_index_once_and_goes() {
     // One that goes while it runs holds no pod back; one whose indexes fail says which.
     world.client.create(JOBS.at("default", ""), job("k", json!({}))).await.unwrap();
     world.until(&PODS, "default", |all| all.len() == 1).await;
-    world.client.delete(JOBS.at("default", "k"), &DeleteOptions::default()).await.unwrap();
+    let options =
+        DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
+    world.client.delete(JOBS.at("default", "k"), &options).await.unwrap();
     world.until(&PODS, "default", <[Value]>::is_empty).await;
     let spec = json!({ "completionMode": "Indexed", "completions": 1, "backoffLimitPerIndex": 1 });
     world.client.create(JOBS.at("default", ""), job("l", spec)).await.unwrap();

@@ -151,7 +151,7 @@ pub(super) fn prepare_changed(kind: &Kind, sub: Option<Subresource>, old: &Value
     let changed = if kind.custom.is_some() {
         differs(kind, old, new)
     } else {
-        old["spec"] != new["spec"] || has_new_annotations(kind, old, new)
+        old["spec"] != new["spec"] || !is_status && has_new_annotations(kind, old, new)
     };
     if let Some(generation) = generation.filter(|_| strategy.generation && changed) {
         meta_mut(new).insert("generation".to_owned(), (generation + 1).into());

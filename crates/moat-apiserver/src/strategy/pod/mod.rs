@@ -27,6 +27,9 @@ pub(super) const STRATEGY: Strategy = Strategy {
         spec_defaults(spec);
         // What only a pod has, not a template.
         default(spec, "enableServiceLinks", true);
+        for field in ["initContainers", "containers"] {
+            items_mut(spec, field).for_each(limits_are_requests);
+        }
     },
     create: begin,
     validate,
@@ -115,7 +118,6 @@ fn container_defaults(container: &mut Map<String, Value>, on_host: bool) {
             http_defaults(handler);
         }
     }
-    limits_are_requests(container);
 }
 
 fn http_defaults(handler: &mut Map<String, Value>) {
