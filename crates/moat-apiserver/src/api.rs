@@ -6,6 +6,7 @@ use crate::authorize::{Attributes, Authorize, Decision, User};
 use crate::discovery;
 use crate::encode::encoded;
 use crate::handle::{self, Call, Forms};
+use crate::joining;
 use crate::kinds::{Kind, Kinds, Served};
 use crate::lookup::Lookup;
 use crate::negotiate::{Form, Offer, choose};
@@ -35,9 +36,6 @@ pub(crate) use crate::reply::{Body, Reply};
 pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
 /// How long a client may take for its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// The one object that a stranger may ask for: a machine that joins has no name yet. Upstream's `anonymous.conditions` are such a list of paths;
-/// roles and bindings have to allow it, too.
-const CLUSTER_INFO: &str = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
 
 /// What all requests share.
 #[derive(Debug)]
@@ -156,7 +154,9 @@ impl Api {
         if reads && let Some(reply) = self.public(&path, head.uri.query().unwrap_or_default()) {
             return Ok(reply);
         }
-        let stranger = || (reads && path == CLUSTER_INFO).then(User::anonymous);
+        // The one object that a stranger may ask for: a machine that joins has no name yet. Upstream's `anonymous.conditions` are such a list of
+        // paths; roles and bindings have to allow it, too.
+        let stranger = || (reads && path == joining::INFO_PATH).then(User::anonymous);
         let own = user.or_else(stranger).ok_or_else(Status::unauthorized)?;
         if seen.user.is_none() {
             seen.user = Some(own.clone());

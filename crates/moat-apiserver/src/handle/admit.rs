@@ -5,11 +5,11 @@ use crate::api::Api;
 use crate::kinds::{Kind, Served, Subresource};
 use crate::managed::Write;
 use crate::names;
-use crate::object::{drop_empty_metadata, is_deleting, meta, meta_mut, text};
+use crate::object::{drop_empty_metadata, is_deleting, keep_meta, meta, meta_mut, text};
 use crate::part::field;
 use crate::stamp::{now, suffix, uid};
 use crate::status::{Cause, Status};
-use crate::strategy::{self, Strategy};
+use crate::strategy::{self, Generation, Strategy};
 use serde_json::Value;
 
 /// Bytes of a generated name before the letters, so that the whole is a label.
@@ -91,7 +91,7 @@ pub(super) fn prepare_new(kind: &Kind, object: &mut Value, account: Account<'_>)
     metadata.insert("uid".to_owned(), uid().into());
     metadata.insert("creationTimestamp".to_owned(), now().into());
     metadata.shift_remove("generation");
-    if strategy.generation {
+    if strategy.generation != Generation::None {
         metadata.insert("generation".to_owned(), 1.into());
     }
     if kind.subresources.contains(&Subresource::Status)
@@ -124,23 +124,14 @@ pub(super) fn prepare_changed(kind: &Kind, sub: Option<Subresource>, old: &Value
         "generateName",
     ];
     for field in fields {
-        let kept = old["metadata"].get(field).cloned();
-        let metadata = meta_mut(new);
-        match kept {
-            Some(value) => metadata.insert(field.to_owned(), value),
-            None => metadata.shift_remove(field),
-        };
+        keep_meta(new, old, field);
     }
     meta_mut(new).shift_remove("selfLink");
     let is_status = matches!(sub, Some(Subresource::Status | Subresource::Approval));
     let part = if is_status { Part::Status } else { Part::Rest };
     keep(kind, part, old, new);
-    if is_status && kind.is("apps", "Deployment") {
-        let labels = old["metadata"].get("labels").cloned();
-        match labels {
-            Some(labels) => meta_mut(new).insert("labels".to_owned(), labels),
-            None => meta_mut(new).shift_remove("labels"),
-        };
+    if is_status {
+        (strategy.update_status)(new, old);
     }
     (strategy.default)(new);
     if sub.is_none() {
@@ -148,23 +139,21 @@ pub(super) fn prepare_changed(kind: &Kind, sub: Option<Subresource>, old: &Value
     }
     drop_empty_metadata(new);
     let generation = old["metadata"]["generation"].as_i64();
-    let changed = if kind.custom.is_some() {
-        differs(kind, old, new)
-    } else {
-        old["spec"] != new["spec"] || !is_status && has_new_annotations(kind, old, new)
+    let changed = match strategy.generation {
+        Generation::None => false,
+        Generation::Spec => old["spec"] != new["spec"],
+        Generation::SpecAndAnnotations => {
+            let others = old["metadata"]["annotations"] != new["metadata"]["annotations"];
+            old["spec"] != new["spec"] || !is_status && others
+        }
+        Generation::All => differs(kind, old, new),
     };
-    if let Some(generation) = generation.filter(|_| strategy.generation && changed) {
+    if let Some(generation) = generation.filter(|_| changed) {
         meta_mut(new).insert("generation".to_owned(), (generation + 1).into());
     }
 }
 
-/// A Deployment's annotations count too: its revision stands there.
-fn has_new_annotations(kind: &Kind, old: &Value, new: &Value) -> bool {
-    kind.is("apps", "Deployment")
-        && old["metadata"]["annotations"] != new["metadata"]["annotations"]
-}
-
-/// Whether objects of a defined kind differ in more than metadata and a status with a path of its own.
+/// Whether objects differ in more than metadata and a status with a path of its own.
 fn differs(kind: &Kind, old: &Value, new: &Value) -> bool {
     let has_status = kind.subresources.contains(&Subresource::Status);
     let rest = |object: &Value| {

@@ -4,7 +4,7 @@
 
 mod batch;
 pub(crate) mod certificate;
-mod check;
+pub(crate) mod check;
 mod cluster;
 mod config;
 mod endpoints;
@@ -31,8 +31,8 @@ use serde_json::Value;
 pub(crate) struct Strategy {
     /// Which names are allowed.
     pub(crate) names: Rule,
-    /// Whether `metadata.generation` counts changes of the spec.
-    pub(crate) generation: bool,
+    /// Which changes `metadata.generation` counts.
+    pub(crate) generation: Generation,
     /// Whether a client may set the status with the object itself.
     pub(crate) status_at_create: bool,
     /// What becomes of what belongs to a deleted object where the client does not say.
@@ -45,6 +45,8 @@ pub(crate) struct Strategy {
     pub(crate) create: fn(&mut Value),
     /// Takes over from the old object (second) what cannot be changed.
     pub(crate) update: fn(&mut Value, &Value),
+    /// The same where a status is written.
+    pub(crate) update_status: fn(&mut Value, &Value),
     /// Rules.
     pub(crate) validate: fn(&Value, &mut Vec<Cause>),
     /// Rules about changes; the new object is first.
@@ -86,19 +88,36 @@ pub(crate) enum Dependents {
     /// They are deleted too.
     Go,
     /// They stay, and belong to nothing.
-    Stay,
+    Stay {
+        /// What a client that did not say what becomes of them is told.
+        warning: Option<&'static str>,
+    },
+}
+
+/// Which changes of an object are a new generation of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Generation {
+    /// Its kind has no generations.
+    None,
+    /// Those of its spec.
+    Spec,
+    /// Those, and by other writes than of the status its annotations.
+    SpecAndAnnotations,
+    /// All but of the metadata, and of a status that has a path of its own.
+    All,
 }
 
 /// A kind without ways of its own.
 pub(crate) const PLAIN: Strategy = Strategy {
     names: Rule::Subdomain,
-    generation: false,
+    generation: Generation::None,
     status_at_create: false,
     returns_deleted: false,
     dependents: Dependents::Go,
     default: |_| {},
     create: |_| {},
     update: |_, _| {},
+    update_status: |_, _| {},
     validate: |_, _| {},
     validate_update: |_, _, _| {},
     grace: |_, _| 0,
@@ -133,7 +152,7 @@ fn balancer(object: &mut Value) {
 }
 
 /// Kinds that clients define.
-const CUSTOM: Strategy = Strategy { generation: true, ..PLAIN };
+const CUSTOM: Strategy = Strategy { generation: Generation::All, ..PLAIN };
 
 /// The ways of a kind.
 pub(crate) fn of(kind: &Kind) -> Strategy {
@@ -180,7 +199,7 @@ pub(crate) fn of(kind: &Kind) -> Strategy {
             crate::admission::POLICY_BINDING
         }
         ("apiregistration.k8s.io", "APIService") => config::API_SERVICE,
-        ("flowcontrol.apiserver.k8s.io", _) => Strategy { generation: true, ..PLAIN },
+        ("flowcontrol.apiserver.k8s.io", _) => Strategy { generation: Generation::Spec, ..PLAIN },
         ("storage.k8s.io", "StorageClass") => storage::CLASS,
         ("coordination.k8s.io", "Lease") => cluster::LEASE,
         ("node.k8s.io", "RuntimeClass") => cluster::RUNTIME_CLASS,

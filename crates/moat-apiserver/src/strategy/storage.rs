@@ -2,7 +2,7 @@
 
 use super::{PLAIN, Strategy, check};
 use crate::names::Rule;
-use crate::object::{child_mut, default, list, text};
+use crate::object::{at, child_mut, default, list, text};
 use crate::stamp::now;
 use crate::status::Cause;
 use moat_model::Quantity;
@@ -85,8 +85,11 @@ fn access_modes(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
 
 fn more_than_nothing(amount: &Value, path: &str, causes: &mut Vec<Cause>) {
     if Quantity::read(amount).is_some_and(|amount| amount <= Quantity::whole(0)) {
-        let shown = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
-        causes.push(Cause::invalid(path, &shown.into(), "must be greater than zero"));
+        causes.push(Cause::invalid(
+            path,
+            &check::shown(amount).into(),
+            "must be greater than zero",
+        ));
     }
 }
 
@@ -143,7 +146,7 @@ fn claim_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         ));
     }
     let size = |object: &Value, pointer: &str| {
-        object.pointer(pointer).and_then(Quantity::read).unwrap_or(Quantity::whole(0))
+        at(object, pointer).and_then(Quantity::read).unwrap_or(Quantity::whole(0))
     };
     let wanted = "/spec/resources/requests/storage";
     let (now, before) = (size(new, wanted), size(old, wanted));

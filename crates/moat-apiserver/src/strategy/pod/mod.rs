@@ -13,14 +13,14 @@ mod volumes;
 pub(super) use placement::{node_selector, taints};
 pub(super) use spec::{Stands, spec};
 
-use super::{PLAIN, Strategy};
+use super::{Generation, PLAIN, Strategy};
 use crate::object::{child_mut, default, list, map_mut, meta, number, text};
 use crate::stamp::now;
 use crate::status::Cause;
 use serde_json::{Map, Value, json};
 
 pub(super) const STRATEGY: Strategy = Strategy {
-    generation: true,
+    generation: Generation::Spec,
     returns_deleted: true,
     default: |object| {
         let spec = child_mut(object, "spec");

@@ -1,0 +1,16 @@
+//! What a cluster and the machines that join it agree on: where tokens stand, and what they sign (kubeadm's bootstrap discovery).
+
+/// The type of Secrets that are tokens.
+pub const TOKEN_TYPE: &str = "bootstrap.kubernetes.io/token";
+/// What their names begin with, before the token's id.
+pub const TOKEN_PREFIX: &str = "bootstrap-token-";
+/// The namespace that they stand in.
+pub const TOKENS_IN: &str = "kube-system";
+/// The `ConfigMap` that a machine without a name may read.
+pub const INFO: &str = "cluster-info";
+/// The namespace that it stands in.
+pub const INFO_IN: &str = "kube-public";
+/// Where it is read.
+pub const INFO_PATH: &str = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
+/// What the key of a token's signature in it begins with, before the token's id.
+pub const SIGNATURE_PREFIX: &str = "jws-kubeconfig-";
