@@ -106,10 +106,11 @@ impl Context {
         Self {
             recorder,
             namespaces: Cache::start(of(), NAMESPACES.clone(), vec![]),
-            pods: Cache::start(
+            pods: Cache::reading(
                 of(),
                 PODS.clone(),
                 vec![managed, unmanaged, crate::job::tracked, on_node, crate::volume::claimed],
+                |object| Pod::read(&object.value),
             ),
             services: Cache::start(of(), SERVICES.clone(), vec![]),
             slices: Cache::start(of(), SLICES.clone(), vec![service_name]),
