@@ -43,12 +43,7 @@ impl Wanted {
         let host = Host::parse(server).ok_or_else(|| {
             format!("{server:?} is no server: write HOST:PORT, such as 10.0.0.1:6443")
         })?;
-        let word = |text: &str, length: usize| {
-            let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-            text.len() == length && text.bytes().all(letter)
-        };
-        let parts = token.split_once('.').filter(|(id, secret)| word(id, 6) && word(secret, 16));
-        let (id, secret) = parts.ok_or_else(|| {
+        let (id, secret) = joining::token_parts(token).ok_or_else(|| {
             // What was typed is a secret, if a misspelt one.
             "the token is none: six letters, a dot and sixteen letters".to_owned()
         })?;
