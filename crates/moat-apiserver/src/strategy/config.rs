@@ -121,7 +121,9 @@ fn json_at(object: &Value, key: &str, causes: &mut Vec<Cause>) {
 }
 
 fn secret_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    check::fixed(new, old, &["type"], causes);
+    if new["type"] != old["type"] {
+        causes.push(Cause::invalid("type", &new["type"], "field is immutable"));
+    }
     immutable(new, old, causes);
 }
 
@@ -129,13 +131,12 @@ fn immutable(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     if old["immutable"] != true {
         return;
     }
-    let why = "field is immutable when `immutable` is set";
     if new["immutable"] != true {
-        causes.push(Cause::forbidden("immutable", why));
+        causes.push(Cause::forbidden("immutable", "field is immutable when `immutable` is set"));
     }
     for field in ["data", "binaryData"] {
         if new[field] != old[field] {
-            causes.push(Cause::forbidden(field, why));
+            causes.push(Cause::forbidden(field, "field is immutable when `immutable` is set"));
         }
     }
 }

@@ -4,9 +4,10 @@
 
 mod batch;
 pub(crate) mod certificate;
-pub(crate) mod check;
+mod check;
 mod cluster;
 mod config;
+mod csi;
 mod endpoints;
 mod event;
 mod ingress;
@@ -28,13 +29,19 @@ use serde_json::Value;
 
 /// A kind's own ways. Functions are given whole objects.
 #[derive(Clone, Copy)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a question that a kind answers by itself"
+)]
 pub(crate) struct Strategy {
     /// Which names are allowed.
     pub(crate) names: Rule,
-    /// Which changes `metadata.generation` counts.
-    pub(crate) generation: Generation,
+    /// Whether `metadata.generation` counts changes of the spec.
+    pub(crate) generation: bool,
     /// Whether a client may set the status with the object itself.
     pub(crate) status_at_create: bool,
+    /// Whether a write of the status leaves labels, annotations, owners and finalizers alone.
+    pub(crate) status_keeps_metadata: bool,
     /// What becomes of what belongs to a deleted object where the client does not say.
     pub(crate) dependents: Dependents,
     /// Whether a deletion is answered with the object.
@@ -45,10 +52,10 @@ pub(crate) struct Strategy {
     pub(crate) create: fn(&mut Value),
     /// Takes over from the old object (second) what cannot be changed.
     pub(crate) update: fn(&mut Value, &Value),
-    /// The same where a status is written.
-    pub(crate) update_status: fn(&mut Value, &Value),
     /// Rules.
     pub(crate) validate: fn(&Value, &mut Vec<Cause>),
+    /// Rules for new objects alone.
+    pub(crate) validate_new: fn(&Value, &mut Vec<Cause>),
     /// Rules about changes; the new object is first.
     pub(crate) validate_update: fn(&Value, &Value, &mut Vec<Cause>),
     /// How long the deletion of an object takes, in seconds, from what the client wants.
@@ -88,37 +95,22 @@ pub(crate) enum Dependents {
     /// They are deleted too.
     Go,
     /// They stay, and belong to nothing.
-    Stay {
-        /// What a client that did not say what becomes of them is told.
-        warning: Option<&'static str>,
-    },
-}
-
-/// Which changes of an object are a new generation of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Generation {
-    /// Its kind has no generations.
-    None,
-    /// Those of its spec.
-    Spec,
-    /// Those, and by other writes than of the status its annotations.
-    SpecAndAnnotations,
-    /// All but of the metadata, and of a status that has a path of its own.
-    All,
+    Stay,
 }
 
 /// A kind without ways of its own.
 pub(crate) const PLAIN: Strategy = Strategy {
     names: Rule::Subdomain,
-    generation: Generation::None,
+    generation: false,
     status_at_create: false,
+    status_keeps_metadata: false,
     returns_deleted: false,
     dependents: Dependents::Go,
     default: |_| {},
     create: |_| {},
     update: |_, _| {},
-    update_status: |_, _| {},
     validate: |_, _| {},
+    validate_new: |_, _| {},
     validate_update: |_, _, _| {},
     grace: |_, _| 0,
 };
@@ -152,7 +144,7 @@ fn balancer(object: &mut Value) {
 }
 
 /// Kinds that clients define.
-const CUSTOM: Strategy = Strategy { generation: Generation::All, ..PLAIN };
+const CUSTOM: Strategy = Strategy { generation: true, ..PLAIN };
 
 /// The ways of a kind.
 pub(crate) fn of(kind: &Kind) -> Strategy {
@@ -199,15 +191,16 @@ pub(crate) fn of(kind: &Kind) -> Strategy {
             crate::admission::POLICY_BINDING
         }
         ("apiregistration.k8s.io", "APIService") => config::API_SERVICE,
-        ("flowcontrol.apiserver.k8s.io", _) => Strategy { generation: Generation::Spec, ..PLAIN },
+        ("flowcontrol.apiserver.k8s.io", _) => Strategy { generation: true, ..PLAIN },
         ("storage.k8s.io", "StorageClass") => storage::CLASS,
+        ("storage.k8s.io", "VolumeAttributesClass") => storage::ATTRIBUTES_CLASS,
         ("coordination.k8s.io", "Lease") => cluster::LEASE,
         ("node.k8s.io", "RuntimeClass") => cluster::RUNTIME_CLASS,
         ("apps", "ControllerRevision") => cluster::REVISION,
-        ("storage.k8s.io", "CSIDriver") => storage::DRIVER,
-        ("storage.k8s.io", "CSINode" | "VolumeAttachment") => {
-            Strategy { returns_deleted: true, ..PLAIN }
-        }
+        ("storage.k8s.io", "CSIDriver") => csi::DRIVER,
+        ("storage.k8s.io", "CSINode") => csi::NODE,
+        ("storage.k8s.io", "VolumeAttachment") => csi::ATTACHMENT,
+        ("storage.k8s.io", "CSIStorageCapacity") => csi::CAPACITY,
         ("discovery.k8s.io", "EndpointSlice") => endpoints::SLICE,
         _ => PLAIN,
     }

@@ -2,8 +2,7 @@
 //! one piece of news per object.
 
 use crate::pod::Pod;
-use bytes::Bytes;
-use moat_apiserver::{Gvr, Keep, field, pick};
+use moat_apiserver::{Gvr, Keep, pick};
 use moat_informer::{Cache, Cluster, Delta, Item};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
@@ -26,10 +25,9 @@ static OTHERS: [(&str, Gvr); 9] = [
     ("StorageClass", Gvr::new("storage.k8s.io", "v1", "storageclasses")),
 ];
 
-/// A pod as caches hold it: as it is stored. It is parsed when the scheduler looks at it, which of several writes only sees the last, and has
-/// nothing to do with most pods of other schedulers.
+/// A pod as caches hold it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CachedPod(Bytes);
+pub struct CachedPod(pub(super) Arc<Pod>);
 
 /// What the scheduler never looks at of a pod.
 const CONTAINER: Keep = Keep::But(&[
@@ -51,20 +49,8 @@ const POD: Keep = Keep::But(&[
     ("spec", Keep::But(&[("containers", CONTAINER), ("initContainers", CONTAINER)])),
 ]);
 
-impl CachedPod {
-    /// The pod.
-    pub(super) fn read(&self) -> Pod {
-        Pod::read(&pick(&self.0, &POD))
-    }
-
-    /// The scheduler that it waits for; nothing if it has a node, or does not say.
-    pub(super) fn waits_for(&self) -> Option<String> {
-        let spec = field(&self.0, "spec")?;
-        if field(spec, "nodeName").is_some() {
-            return None;
-        }
-        serde_json::from_slice(field(spec, "schedulerName")?).ok()
-    }
+fn read_pod(bytes: &[u8]) -> CachedPod {
+    CachedPod(Arc::new(Pod::read(&pick(bytes, &POD))))
 }
 
 /// Another object as caches hold it: without what the scheduler never looks at and what can be large.
@@ -100,7 +86,7 @@ impl Caches {
         };
         Self {
             pods: Cache::reading(Arc::clone(cluster), PODS.clone(), vec![], |object| {
-                Some(CachedPod(object.value.clone()))
+                Some(read_pod(&object.value))
             }),
             nodes: follow(&NODES),
             others: OTHERS.iter().map(|(kind, gvr)| (*kind, follow(gvr))).collect(),
@@ -120,7 +106,7 @@ impl Caches {
 /// What became of an object.
 #[derive(Debug)]
 pub(super) enum News {
-    Pod(Option<Arc<Item<CachedPod>>>),
+    Pod(Option<Arc<Pod>>),
     Node(Option<Arc<Item<CachedObject>>>),
     Other(&'static str, Option<Arc<Item<CachedObject>>>),
 }
@@ -149,7 +135,9 @@ impl Inbox {
             self.listen(cache, kind, move |item| News::Other(kind, item));
         }
         self.listen(&caches.nodes, "Node", News::Node);
-        self.listen(&caches.pods, "Pod", News::Pod);
+        self.listen(&caches.pods, "Pod", |item| {
+            News::Pod(item.map(|item: Arc<Item<CachedPod>>| Arc::clone(&item.value.0)))
+        });
     }
 
     fn listen<T: Send + Sync + 'static>(
