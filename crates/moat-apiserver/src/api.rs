@@ -5,8 +5,9 @@ use crate::authn::{Authenticator, Peer, impersonate};
 use crate::authorize::{Attributes, Authorize, Decision, User};
 use crate::discovery;
 use crate::encode::encoded;
-use crate::handle::{self, Call, Component, Forms};
-use crate::kinds::{Kind, Kinds, Served, absent};
+use crate::handle::{self, Call, Forms};
+use crate::joining;
+use crate::kinds::{Kind, Kinds, Served};
 use crate::lookup::Lookup;
 use crate::negotiate::{Form, Offer, choose};
 use crate::observe::Seen;
@@ -35,9 +36,6 @@ pub(crate) use crate::reply::{Body, Reply};
 pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
 /// How long a client may take for its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// The one object that a stranger may ask for: a machine that joins has no name yet. Upstream's `anonymous.conditions` are such a list of paths;
-/// roles and bindings have to allow it, too.
-const CLUSTER_INFO: &str = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
 
 /// What all requests share.
 #[derive(Debug)]
@@ -50,7 +48,6 @@ pub(crate) struct Api {
     pub(crate) advice: Advice,
     pub(crate) services: ServiceRange,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) components: Vec<Component>,
     pub(crate) audit: Audit,
     pub(crate) bookmark_interval: Duration,
     pub(crate) closed: watch::Receiver<bool>,
@@ -69,7 +66,6 @@ pub(crate) struct Settings {
     pub(crate) advice: Advice,
     pub(crate) services: ServiceRange,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) components: Vec<Component>,
     pub(crate) audit: Audit,
     pub(crate) bookmark_interval: Duration,
 }
@@ -83,7 +79,7 @@ impl Api {
         closed: watch::Receiver<bool>,
         address: SocketAddr,
     ) -> Result<Self, InvalidKey> {
-        let Settings { advice, services, metrics, components, audit, bookmark_interval } = settings;
+        let Settings { advice, services, metrics, audit, bookmark_interval } = settings;
         let (kinds, allocation, counting) =
             (Arc::new(Kinds::built_in()?), Mutex::default(), Mutex::default());
         Ok(Self {
@@ -95,7 +91,6 @@ impl Api {
             advice,
             services,
             metrics,
-            components,
             audit,
             bookmark_interval,
             closed,
@@ -159,7 +154,9 @@ impl Api {
         if reads && let Some(reply) = self.public(&path, head.uri.query().unwrap_or_default()) {
             return Ok(reply);
         }
-        let stranger = || (reads && path == CLUSTER_INFO).then(User::anonymous);
+        // The one object that a stranger may ask for: a machine that joins has no name yet. Upstream's `anonymous.conditions` are such a list of
+        // paths; roles and bindings have to allow it, too.
+        let stranger = || (reads && path == joining::INFO_PATH).then(User::anonymous);
         let own = user.or_else(stranger).ok_or_else(Status::unauthorized)?;
         if seen.user.is_none() {
             seen.user = Some(own.clone());
@@ -186,7 +183,7 @@ impl Api {
         let _flight = self.metrics.enter(verb);
         self.noted(user, &attributes(verb, &route, &query))?;
         let served = self.kinds.find(&route.group, &route.version, &route.resource);
-        let served = served.ok_or_else(|| absent(&route.group, &route.resource))?;
+        let served = served.ok_or_else(Status::no_such_path)?;
         seen.served = Some(Arc::clone(&served));
         let deprecated = served.kind.deprecation();
         let call = call(served, route, query, verb, user, &head.headers)?;

@@ -65,6 +65,16 @@ pub(crate) fn meta_mut(object: &mut Value) -> &mut Map<String, Value> {
     child_mut(object, "metadata")
 }
 
+/// Gives `new` what `old` says in a field of its metadata, or takes it away.
+pub(crate) fn keep_meta(new: &mut Value, old: &Value, field: &str) {
+    let kept = old["metadata"].get(field).cloned();
+    let metadata = meta_mut(new);
+    match kept {
+        Some(value) => metadata.insert(field.to_owned(), value),
+        None => metadata.shift_remove(field),
+    };
+}
+
 /// A map inside an object, made if it is missing.
 pub(crate) fn child_mut<'a>(object: &'a mut Value, field: &str) -> &'a mut Map<String, Value> {
     if !object.is_object() {

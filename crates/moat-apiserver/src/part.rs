@@ -93,8 +93,8 @@ pub(crate) fn number(part: &[u8]) -> Option<i64> {
     std::str::from_utf8(part).ok()?.parse().ok()
 }
 
-/// The fields of an object: keys as they are written between their quotes, and values.
-pub(crate) fn fields(object: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+/// The fields of a stored object: keys as they are written between their quotes, and the bytes of their values.
+pub fn fields(object: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut at = if object.first() == Some(&b'{') { 1 } else { object.len() };
     std::iter::from_fn(move || {
         if object.get(at) != Some(&b'"') {

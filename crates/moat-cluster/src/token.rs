@@ -4,6 +4,7 @@
 //! names its end. Who deletes the Secret takes the token back.
 
 use jiff::{SignedDuration, Timestamp};
+use moat_apiserver::joining::{INFO, INFO_IN, TOKEN_PREFIX, TOKEN_TYPE, TOKENS_IN};
 use moat_apiserver::{Client, DeleteOptions, Gvr, PatchType, Selection, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,15 +15,10 @@ static ROLE_BINDINGS: Gvr = Gvr::new("rbac.authorization.k8s.io", "v1", "rolebin
 static CLUSTER_ROLES: Gvr = Gvr::new("rbac.authorization.k8s.io", "v1", "clusterroles");
 static CONFIG_MAPS: Gvr = Gvr::new("", "v1", "configmaps");
 static SECRETS: Gvr = Gvr::new("", "v1", "secrets");
-const NAMESPACE: &str = "kube-system";
-const PUBLIC: &str = "kube-public";
-const INFO: &str = "cluster-info";
 /// The role by which a machine sees whether its name is taken.
 const GET_NODES: &str = "moat:get-nodes";
 /// The role by which it reads `cluster-info` before it has a name.
 const READ_INFO: &str = "moat:bootstrap-signer-clusterinfo";
-const TYPE: &str = "bootstrap.kubernetes.io/token";
-const PREFIX: &str = "bootstrap-token-";
 /// Besides `system:bootstrappers`: the group that may become nodes.
 const GROUP: &str = "system:bootstrappers:moat:default-node-token";
 const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
@@ -114,11 +110,11 @@ async fn allow(client: &Client) -> Result<(), String> {
             json!({ "metadata": { "name": GET_NODES }, "rules": get("nodes", Value::Null) }),
         ),
         (
-            ROLES.at(PUBLIC, ""),
+            ROLES.at(INFO_IN, ""),
             json!({ "metadata": { "name": READ_INFO }, "rules": get("configmaps", json!([INFO])) }),
         ),
         (
-            ROLE_BINDINGS.at(PUBLIC, ""),
+            ROLE_BINDINGS.at(INFO_IN, ""),
             json!({
                 "metadata": { "name": READ_INFO }, "roleRef": { "apiGroup": GROUP_OF, "kind": "Role", "name": READ_INFO },
                 "subjects": [{ "apiGroup": GROUP_OF, "kind": "User", "name": "system:anonymous" }],
@@ -147,7 +143,7 @@ async fn allow(client: &Client) -> Result<(), String> {
 async fn tell(client: &Client, place: &Place) -> Result<(), String> {
     let info =
         json!({ "metadata": { "name": INFO }, "data": { "kubeconfig": place.kubeconfig() } });
-    match client.create(CONFIG_MAPS.at(PUBLIC, ""), info).await {
+    match client.create(CONFIG_MAPS.at(INFO_IN, ""), info).await {
         Err(status) if status.reason == "AlreadyExists" => move_to(client, place).await,
         Err(status) => Err(status.message),
         Ok(_) => Ok(()),
@@ -158,7 +154,7 @@ async fn tell(client: &Client, place: &Place) -> Result<(), String> {
 ///
 /// Errors: the server refuses it.
 pub(crate) async fn move_to(client: &Client, place: &Place) -> Result<(), String> {
-    let at = CONFIG_MAPS.at(PUBLIC, INFO);
+    let at = CONFIG_MAPS.at(INFO_IN, INFO);
     let Ok(found) = client.get(at).await else { return Ok(()) };
     let kubeconfig = place.kubeconfig();
     if found["data"]["kubeconfig"] == *kubeconfig {
@@ -203,13 +199,13 @@ pub(crate) async fn create(
         data["description"] = description.into();
     }
     let object = json!({
-        "kind": "Secret", "apiVersion": "v1", "type": TYPE, "stringData": data,
-        "metadata": { "name": format!("{PREFIX}{id}"), "namespace": NAMESPACE },
+        "kind": "Secret", "apiVersion": "v1", "type": TOKEN_TYPE, "stringData": data,
+        "metadata": { "name": format!("{TOKEN_PREFIX}{id}"), "namespace": TOKENS_IN },
     });
     // Who gets no token needs none of these, and a cluster starts without them.
     allow(client).await?;
     tell(client, place).await?;
-    client.create(SECRETS.at(NAMESPACE, ""), object).await.map_err(|status| status.message)?;
+    client.create(SECRETS.at(TOKENS_IN, ""), object).await.map_err(|status| status.message)?;
     Ok(Token { token: format!("{id}.{secret}"), expires, description: description.to_owned() })
 }
 
@@ -217,8 +213,8 @@ pub(crate) async fn create(
 ///
 /// Errors: the Secrets cannot be listed.
 pub fn list(client: &Client) -> Result<Vec<Token>, String> {
-    let selection = Selection { fields: format!("type={TYPE}"), ..Selection::default() };
-    let listed = client.list(SECRETS.at(NAMESPACE, ""), &selection);
+    let selection = Selection { fields: format!("type={TOKEN_TYPE}"), ..Selection::default() };
+    let listed = client.list(SECRETS.at(TOKENS_IN, ""), &selection);
     let listed = listed.map_err(|status| status.message)?;
     let parsed = listed.objects.iter().filter_map(|one| serde_json::from_slice(&one.value).ok());
     Ok(parsed.filter_map(|secret: Value| read(&secret)).collect())
@@ -247,8 +243,8 @@ pub async fn delete(client: &Client, token: &str) -> Result<(), String> {
             "{token:?} is no token: six letters, a dot and sixteen letters, or the first six alone"
         ));
     }
-    let name = format!("{PREFIX}{id}");
-    let deleted = client.delete(SECRETS.at(NAMESPACE, &name), &DeleteOptions::default()).await;
+    let name = format!("{TOKEN_PREFIX}{id}");
+    let deleted = client.delete(SECRETS.at(TOKENS_IN, &name), &DeleteOptions::default()).await;
     deleted.map(|_| ()).map_err(|status: Status| match status.code {
         404 => format!("there is no token {id}"),
         _ => status.message,

@@ -6,6 +6,9 @@ use crate::garbage::Graph;
 use crate::json::{seconds, set, text};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use moat_apiserver::joining::{
+    INFO, INFO_IN, SIGNATURE_PREFIX, TOKEN_PREFIX, TOKEN_TYPE, TOKENS_IN,
+};
 use moat_apiserver::{DeleteOptions, Gvr, Selection, Status};
 use moat_informer::{Done, Queue};
 use moat_store::Path;
@@ -18,21 +21,14 @@ use tokio::task::JoinSet;
 
 static SECRETS: Gvr = Gvr::new("", "v1", "secrets");
 static CONFIG_MAPS: Gvr = Gvr::new("", "v1", "configmaps");
-const TYPE: &str = "bootstrap.kubernetes.io/token";
-const PREFIX: &str = "bootstrap-token-";
-const SECRETS_IN: &str = "kube-system";
-const INFO_IN: &str = "kube-public";
-const INFO: &str = "cluster-info";
-const SIGNATURE: &str = "jws-kubeconfig-";
 
 pub(crate) fn start(context: &Arc<Context>, graph: &Graph, tasks: &mut JoinSet<()>) {
-    let tokens: Queue<Path> = context.queue("token_cleaner");
-    let infos: Queue<Path> = context.queue("bootstrap_signer_queue");
+    let (tokens, infos): (Queue<Path>, Queue<Path>) = Default::default();
     if let Some(cache) = graph.cache(&SECRETS) {
         let (tokens, infos) = (tokens.clone(), infos.clone());
         cache.on_change(move |delta| {
             let token = delta.last().filter(|one| {
-                &*one.meta.namespace == SECRETS_IN && one.meta.name.starts_with(PREFIX)
+                &*one.meta.namespace == TOKENS_IN && one.meta.name.starts_with(TOKEN_PREFIX)
             });
             let Some(token) = token else { return };
             tokens.add(token.path.clone());
@@ -57,11 +53,11 @@ pub(crate) fn start(context: &Arc<Context>, graph: &Graph, tasks: &mut JoinSet<(
 
 /// Deletes a token that has ended, or comes back when it ends.
 async fn clean(context: &Context, path: &Path) -> Result<Done, Status> {
-    let secret = match context.cluster.get(SECRETS.at(SECRETS_IN, path.name())).await {
+    let secret = match context.cluster.get(SECRETS.at(TOKENS_IN, path.name())).await {
         Err(status) if status.code == 404 => return Ok(Done::Ok),
         other => other?,
     };
-    if text(&secret, "/type") != TYPE {
+    if text(&secret, "/type") != TOKEN_TYPE {
         return Ok(Done::Ok);
     }
     match remaining(&secret, jiff::Timestamp::now().as_second()) {
@@ -69,7 +65,7 @@ async fn clean(context: &Context, path: &Path) -> Result<Done, Status> {
         Some(0) => {
             let uid = Some(text(&secret, "/metadata/uid").to_owned());
             let options = DeleteOptions { uid, ..DeleteOptions::default() };
-            match context.cluster.delete(SECRETS.at(SECRETS_IN, path.name()), &options).await {
+            match context.cluster.delete(SECRETS.at(TOKENS_IN, path.name()), &options).await {
                 Err(status) if status.code != 404 => Err(status),
                 _ => Ok(Done::Ok),
             }
@@ -85,13 +81,13 @@ async fn sign(context: &Context) -> Result<Done, Status> {
         other => other?,
     };
     let Some(kubeconfig) = info["data"]["kubeconfig"].as_str() else { return Ok(Done::Ok) };
-    let selection = Selection { fields: format!("type={TYPE}"), ..Selection::default() };
-    let listed = context.cluster.list(SECRETS.at(SECRETS_IN, ""), &selection).await?;
+    let selection = Selection { fields: format!("type={TOKEN_TYPE}"), ..Selection::default() };
+    let listed = context.cluster.list(SECRETS.at(TOKENS_IN, ""), &selection).await?;
     let secrets = listed.objects.iter().filter_map(|one| serde_json::from_slice(&one.value).ok());
     let secrets: Vec<Value> = secrets.collect();
     let signatures = signatures(kubeconfig, &secrets, jiff::Timestamp::now().as_second());
     let mut data = info["data"].as_object().cloned().unwrap_or_default();
-    data.retain(|key, _| !key.starts_with(SIGNATURE));
+    data.retain(|key, _| !key.starts_with(SIGNATURE_PREFIX));
     data.extend(signatures.into_iter().map(|(key, value)| (key, value.into())));
     if info["data"].as_object() != Some(&data) {
         set(&mut info, &["data"], data.into());
@@ -112,12 +108,13 @@ fn signatures(kubeconfig: &str, secrets: &[Value], now: i64) -> BTreeMap<String,
     let one = |secret: &Value| {
         let id = data(secret, "token-id")?;
         let word = data(secret, "token-secret").filter(|word| !word.is_empty())?;
-        let named = text(secret, "/metadata/name").strip_prefix(PREFIX) == Some(&*id);
+        let named = text(secret, "/metadata/name").strip_prefix(TOKEN_PREFIX) == Some(&*id);
         let signs = data(secret, "usage-bootstrap-signing").as_deref() == Some("true");
         let holds = remaining(secret, now) != Some(0)
             && secret["metadata"].get("deletionTimestamp").is_none();
-        (named && !id.is_empty() && signs && holds)
-            .then(|| (format!("{SIGNATURE}{id}"), detached_signature(kubeconfig, &id, &word)))
+        (named && !id.is_empty() && signs && holds).then(|| {
+            (format!("{SIGNATURE_PREFIX}{id}"), detached_signature(kubeconfig, &id, &word))
+        })
     };
     secrets.iter().filter_map(one).collect()
 }
@@ -147,7 +144,7 @@ mod tests {
         for (key, value) in parts {
             data[*key] = STANDARD.encode(value).into();
         }
-        json!({ "metadata": { "name": name }, "type": TYPE, "data": data })
+        json!({ "metadata": { "name": name }, "type": TOKEN_TYPE, "data": data })
     }
 
     /// Upstream's own example (`token/jws`): content, id and secret, and what they make.

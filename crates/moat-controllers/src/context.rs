@@ -4,7 +4,7 @@ use crate::Options;
 use crate::event::{Event, Recorder};
 use crate::pod::Pod;
 use moat_apiserver::{Gvr, Status};
-use moat_informer::{Backoff, Cache, Cluster, Done, Item, Queue};
+use moat_informer::{Cache, Cluster, Done, Item, Queue};
 use moat_store::Path;
 use serde_json::Value;
 use std::future::Future;
@@ -106,10 +106,11 @@ impl Context {
         Self {
             recorder,
             namespaces: Cache::start(of(), NAMESPACES.clone(), vec![]),
-            pods: Cache::start(
+            pods: Cache::reading(
                 of(),
                 PODS.clone(),
                 vec![managed, unmanaged, crate::job::tracked, on_node, crate::volume::claimed],
+                |object| Pod::read(&object.value),
             ),
             services: Cache::start(of(), SERVICES.clone(), vec![]),
             slices: Cache::start(of(), SLICES.clone(), vec![service_name]),
@@ -161,11 +162,6 @@ impl Context {
         ] {
             cache.synced().await;
         }
-    }
-
-    /// A queue of a controller, of which `/metrics` tells under upstream's name for it.
-    pub(crate) fn queue<K: Ord + Clone + Send + 'static>(&self, name: &'static str) -> Queue<K> {
-        Queue::metered(Backoff::default(), &self.options.meters, name)
     }
 
     pub(crate) fn tell(&self, event: Event) {

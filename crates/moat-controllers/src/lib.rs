@@ -41,7 +41,6 @@ pub use bootstrap::detached_signature;
 use context::Context;
 use jiff::Timestamp;
 use moat_informer::Cluster;
-pub use moat_informer::Meters;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,8 +66,6 @@ pub struct Options {
     pub volumes: Option<PathBuf>,
     /// What time it is for CronJobs.
     pub clock: Clock,
-    /// Where it is told what queues do.
-    pub meters: Meters,
 }
 
 /// Says what time it is.
@@ -109,7 +106,6 @@ impl Default for Options {
             timing: Timing::default(),
             volumes: None,
             clock: Clock::default(),
-            meters: Meters::default(),
         }
     }
 }

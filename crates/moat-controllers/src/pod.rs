@@ -1,5 +1,6 @@
 //! What controllers read of pods.
 
+use moat_apiserver::field;
 use moat_informer::Item;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -168,11 +169,24 @@ pub(crate) struct Condition {
     #[serde(rename = "type")]
     pub(crate) kind: Box<str>,
     pub(crate) status: Box<str>,
-    pub(crate) reason: Box<str>,
     pub(crate) last_transition_time: Option<Box<str>>,
 }
 
 impl Pod {
+    /// Of a stored pod. Of its metadata, the account of fields is skipped and not parsed.
+    pub(crate) fn read(stored: &[u8]) -> Option<Self> {
+        fn of<'a, T: Deserialize<'a> + Default>(object: &'a [u8], name: &str) -> Option<T> {
+            field(object, name)
+                .map_or_else(|| Some(T::default()), |part| serde_json::from_slice(part).ok())
+        }
+        let annotations = of(field(stored, "metadata")?, "annotations")?;
+        Some(Self {
+            metadata: Annotated { annotations },
+            spec: of(stored, "spec")?,
+            status: of(stored, "status")?,
+        })
+    }
+
     /// The node that it is on, or the one that it can only be on.
     pub(crate) fn target(&self) -> Option<&str> {
         if !self.spec.node_name.is_empty() {

@@ -352,7 +352,7 @@ fn read<T>(read: Read<T>, object: &Object) -> Option<Item<T>> {
     Some(Item {
         path: object.path.clone(),
         revision: object.revision,
-        meta: serde_json::from_slice(field(&object.value, "metadata")?).ok()?,
+        meta: Meta::read(field(&object.value, "metadata")?)?,
         value: read(object)?,
     })
 }

@@ -1,5 +1,6 @@
 //! The metadata that controllers decide by.
 
+use moat_apiserver::fields;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use std::fmt;
@@ -108,6 +109,30 @@ impl<'de> Deserialize<'de> for Labels {
 }
 
 impl Meta {
+    /// Of stored metadata. The account of fields, which can be most of it, is skipped and not parsed.
+    pub(crate) fn read(metadata: &[u8]) -> Option<Self> {
+        fn of<'a, T: Deserialize<'a>>(part: &'a [u8]) -> Option<T> {
+            serde_json::from_slice(part).ok()
+        }
+        let mut meta = Self::default();
+        for (key, part) in fields(metadata) {
+            match key {
+                b"name" => meta.name = of(part)?,
+                b"namespace" => meta.namespace = of(part)?,
+                b"uid" => meta.uid = of(part)?,
+                b"resourceVersion" => meta.resource_version = of(part)?,
+                b"generation" => meta.generation = of(part)?,
+                b"creationTimestamp" => meta.creation_timestamp = of(part)?,
+                b"deletionTimestamp" => meta.deletion_timestamp = of(part)?,
+                b"labels" => meta.labels = of(part)?,
+                b"finalizers" => meta.finalizers = of(part)?,
+                b"ownerReferences" => meta.owner_references = of(part)?,
+                _ => {}
+            }
+        }
+        Some(meta)
+    }
+
     /// The owner that manages it.
     pub fn controller(&self) -> Option<&Owner> {
         self.owner_references.iter().find(|owner| owner.controller)
@@ -132,6 +157,17 @@ impl Meta {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stored_metadata_is_read_as_if_it_were_parsed() {
+        let text = r#"{"name":"a\"b","namespace":"n","uid":"u","resourceVersion":"7","generation":3,"creationTimestamp":"t","labels":{"k":"v","a":"b"},"managedFields":[{"manager":"m","fieldsV1":{"f:labels":{}}}],"finalizers":["x/y"],"deletionTimestamp":"d","ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"r","uid":"o","controller":true,"blockOwnerDeletion":true}]}"#;
+        let parsed: Meta = serde_json::from_str(text).unwrap();
+        assert_eq!(Meta::read(text.as_bytes()), Some(parsed.clone()));
+        assert_eq!((&*parsed.name, parsed.labels.get("a")), ("a\"b", Some("b")));
+        for wrong in [r#"{"name":7}"#, r#"{"labels":["a"]}"#, r#"{"finalizers":{}}"#] {
+            assert_eq!(Meta::read(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn labels_are_found_by_key_and_the_last_of_a_key_counts() {

@@ -133,7 +133,7 @@ impl Conntrack {
         }
     }
 
-    /// How many connections there are, and how many there can be, all namespaces taken together.
+    /// How many connections there are in the namespace, and for how many it has room.
     pub async fn count(&self) -> Result<(u32, u32)> {
         let what = || "count connections".to_owned();
         let answer = self.talk.ask(GET_STATS, (0, 0), &[], what).await?.unwrap_or_default();

@@ -62,6 +62,8 @@ pub struct Applied {
     pub untidy: bool,
     /// For how long it waited for packets in flight, of this change or the one before.
     pub waited: Duration,
+    /// For how long its transactions were written, sent and made by the kernel.
+    pub committing: Duration,
 }
 
 /// A group that the kernel refused: its pods are closed.
@@ -110,6 +112,8 @@ pub struct Keeper {
     /// What is to be said with the next change.
     foreign: Vec<String>,
     whole: bool,
+    /// For how long transactions took since that was last asked.
+    committing: Duration,
 }
 
 impl Keeper {
@@ -140,6 +144,7 @@ impl Keeper {
             refused: BTreeMap::new(),
             foreign: Vec::new(),
             whole: false,
+            committing: Duration::ZERO,
         };
         keeper.look().await?;
         Ok(keeper)
@@ -181,6 +186,7 @@ impl Keeper {
     /// The edit is one of the table that was last wanted; before the first, of an empty one.
     pub async fn change(&mut self, edit: &Edit) -> core::result::Result<Applied, ApplyError> {
         self.pace.take_waited();
+        self.committing = Duration::ZERO;
         // Whatever fails, what is wanted is known from here on: the next edit is one of it.
         if let Some(way) = self.quick_way(edit)
             && self.is_current().await.is_ok_and(|is_current| is_current)
@@ -352,6 +358,7 @@ impl Keeper {
             }
         }
         applied.waited += self.pace.take_waited();
+        applied.committing += core::mem::take(&mut self.committing);
         applied.foreign = core::mem::take(&mut self.foreign);
         applied.untidy = !self.late.is_empty();
         applied.closed = self

@@ -198,6 +198,27 @@ impl Links {
         Ok(())
     }
 
+    /// Takes the routes through gateways to some addresses away. It is an error if there is none to one of them.
+    pub async fn remove_routes(&self, to: &[IpAddr]) -> Result<()> {
+        for some in to.chunks(AT_ONCE) {
+            let mut batch = self.conn.batch();
+            for &to in some {
+                batch = match to {
+                    IpAddr::V4(own) => batch.del_route(Ipv4Route::from_addr(own, whole(to))),
+                    IpAddr::V6(own) => batch.del_route(Ipv6Route::from_addr(own, whole(to))),
+                };
+            }
+            let what = |at: usize| some.get(at).map_or_else(String::new, IpAddr::to_string);
+            run(batch, |at| format!("remove the route to {}", what(at))).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a link, and with it its other end and all addresses, routes and neighbours of both.
+    pub async fn remove(&self, link: u32) -> Result<()> {
+        self.conn.del_link_by_index(link).await.to(|| format!("remove the link of index {link}"))
+    }
+
     /// Makes the link `name` in a namespace and its peer in another, one pair alone; both are down. Returns the near index.
     pub async fn veth(&self, pair: Veth<'_>) -> Result<u32> {
         let near = self.veths(core::slice::from_ref(&pair)).await?;

@@ -22,9 +22,9 @@ mod recent;
 mod uses;
 
 use crate::edit::{Edit, Elements};
-use crate::model::{Element, Name, Op, Rule, Set, SetKey, Table, Verdict};
+use crate::model::{Element, Name, Op, Rule, SetKey, Table, Verdict};
 use overlay::{Overlay, asked_first};
-use pairs::Pairs;
+use pairs::{Dispatch, Pairs};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use recent::Recent;
@@ -78,7 +78,7 @@ impl Way {
         };
         let mut names = Fresh { edit, table, taken: BTreeSet::new() };
         let mut edits = Vec::new();
-        let before = pairs.dispatch_before().filter(|_| !pairs.closed.is_empty());
+        let before = pairs.dispatch_before();
         let asking = |map: &Name| {
             let chains = uses.of(map).filter_map(|chain| table.chains.get(chain));
             chains.flat_map(|chain| &chain.rules).collect()
@@ -96,7 +96,7 @@ impl Way {
             end.drop_sets.extend(closed.make_sets.keys().cloned());
             edits.push(closed);
         }
-        let after = pairs.dispatch_after().filter(|_| !pairs.waiting.is_empty());
+        let after = pairs.dispatch_after();
         let asking = |map: &Name| {
             let chains = pairs.users_after(map).filter_map(|chain| pairs.rules_after(chain));
             chains.flatten().collect()
@@ -179,13 +179,13 @@ struct Closing {
 
 /// Closes some addresses, whether they are in the maps or not: a pod is closed in both directions.
 fn closing<'a>(
-    maps: impl Iterator<Item = (&'a Name, &'a Set, &'a Verdict)>,
+    maps: &[Dispatch<'a>],
     addresses: &BTreeSet<&Element>,
     asking: impl Fn(&Name) -> Vec<&'a Rule>,
     names: &mut Fresh<'_>,
 ) -> Closing {
     let mut closed = Vec::new();
-    for (name, map, end) in maps {
+    for &(name, map, end) in maps.iter().filter(|_| !addresses.is_empty()) {
         let rules: Vec<&Rule> =
             asking(name).into_iter().filter(|rule| overlay::asks(rule, name)).collect();
         let is_asked = |address: &Element| rules.iter().any(|rule| overlay::admits(rule, address));

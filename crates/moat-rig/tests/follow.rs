@@ -150,7 +150,8 @@ fn check(seed: u64) -> Result<Counts, String> {
     // Few enough for some groups to be too large at times.
     let elements_max = *rng.pick(&[3, 1 << 18, 1 << 18]);
     let rows_max = *rng.pick(&[1, 2, 16]);
-    let settings = Settings { elements_max, rows_max, ..Settings::default() };
+    let dispatch_room = *rng.pick(&[1, 2, 16]);
+    let settings = Settings { elements_max, rows_max, dispatch_room, ..Settings::default() };
     let mut rulesets: Vec<Ruleset> = nodes
         .iter()
         .map(|node| Ruleset::new(binding.bound(), None, &spec(binding.bound(), node), &settings))

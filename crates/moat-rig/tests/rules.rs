@@ -18,11 +18,14 @@ use moat_nft::reason::{Mark, Reasons};
 use moat_nft::render::{Node, Settings, render, render_staged};
 use moat_rig::place::place;
 use moat_sets::{Family, Protocol, ServicePoint};
+use moat_testkit::rng::Rng;
 use moat_testkit::settings::{Settings as Bounds, seeds};
 use moat_testkit::{engine, generate};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A placed world with the ruleset of each node.
 struct World {
@@ -41,7 +44,7 @@ impl World {
             .inventory
             .nodes
             .iter()
-            .map(|node| (node.name.clone(), rules(&bound, &node.name)))
+            .map(|node| (node.name.clone(), rules(&bound, &node.name, &settings(seed))))
             .collect();
         Self { bound, nodes }
     }
@@ -78,8 +81,14 @@ fn spec(bound: &Bound, node: &str) -> Node {
     Node::of(bound, node, 0..u32::try_from(bound.pods.len()).unwrap())
 }
 
-fn rules(bound: &Bound, node: &Arc<str>) -> (Table, Reasons) {
-    let rendered = render(bound, &spec(bound, node), &Settings::default());
+/// Dispatch maps are split by prefix where there are many pods; here now and then where there are two.
+fn settings(seed: u64) -> Settings {
+    let dispatch_room = if seed.is_multiple_of(2) { 1 } else { 16 };
+    Settings { dispatch_room, ..Settings::default() }
+}
+
+fn rules(bound: &Bound, node: &Arc<str>, settings: &Settings) -> (Table, Reasons) {
+    let rendered = render(bound, &spec(bound, node), settings);
     assert!(rendered.refused.is_empty());
     // What the kernel gets is what the text says.
     let read = moat_nft::parse::table(&moat_nft::print::text(&rendered.table)).unwrap();
@@ -259,7 +268,7 @@ fn a_pod_that_is_not_programmed_is_closed() {
         let idx = u32::try_from(missing).unwrap();
         let mut spec = spec(bound, &node);
         spec.pods.retain(|own| *own != idx);
-        let table = render(bound, &spec, &Settings::default()).table;
+        let table = render(bound, &spec, &settings(seed)).table;
         let point = ServicePoint::new(Protocol::Tcp, 80);
         for &address in &pod.addresses {
             let far: IpAddr =
@@ -279,6 +288,75 @@ fn a_pod_that_is_not_programmed_is_closed() {
     assert!(n_closed > 20, "{n_closed}");
 }
 
+/// A world in which one policy has so many rules, each with a port of its own and a selector for each of half of so many pods, another
+/// half each time. The policy is that of one pod; another pod has a small one.
+fn explosive(n: usize) -> (Bound, Arc<str>) {
+    let pod = |name: &str| {
+        json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": "a", "labels": {"name": name}},
+            "spec": {"nodeName": "here", "containers": [{"name": "c", "image": "i"}]}})
+    };
+    let peer = |name: &str| json!({"podSelector": {"matchLabels": {"name": name}}});
+    let policy = |name: &str, ingress: Vec<Value>| {
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": name, "namespace": "a"},
+            "spec": {"podSelector": {"matchLabels": {"name": name}}, "ingress": ingress}})
+    };
+    let mut objects: Vec<Value> =
+        vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}})];
+    objects.extend(["large", "small"].map(pod));
+    objects.extend((0..n).map(|at| pod(&format!("p{at}"))));
+    let mut dice = Rng::new(5);
+    let rules = (0..n).map(|rule| {
+        let half = (0..n).filter(|_| dice.below(2) == 0).map(|at| peer(&format!("p{at}")));
+        json!({"ports": [{"port": 1000 + rule}], "from": half.collect::<Vec<Value>>()})
+    });
+    objects.push(policy("large", rules.collect()));
+    objects.push(policy("small", vec![json!({"ports": [{"port": 80}], "from": [peer("p1")]})]));
+    let mut lowered = engine::lower(&objects);
+    assert_eq!(lowered.diagnostics, []);
+    place(&mut lowered.inventory, 1);
+    let symbolic = moat_compile::compile(&lowered.policies, &[]);
+    let bound = moat_compile::bind(Arc::new(symbolic), &lowered.inventory, Dialect::MOAT);
+    (bound, "here".into())
+}
+
+/// What would explode is bounded in time and in elements, named, and closed; nobody else notices.
+#[test]
+fn a_policy_that_would_explode_closes_its_pods_alone() {
+    let elements_max = 10_000;
+    // Some 16 000 elements of ports; and 131 000 selectors of which each rule tells some peers apart from others.
+    for (n, excess) in [(180, "elements"), (512, "combinations")] {
+        let (bound, node) = explosive(n);
+        let start = Instant::now();
+        let settings = Settings { elements_max, ..Settings::default() };
+        let rendered = render(&bound, &spec(&bound, &node), &settings);
+        println!("{n} rules: {:.1?}", start.elapsed());
+        let [refused] = &rendered.refused[..] else { panic!("{:?}", rendered.refused) };
+        let policies = refused.policies.iter().map(|&idx| bound.symbolic.policy(idx).to_string());
+        assert_eq!(policies.collect::<Vec<_>>(), ["netpol a/large"]);
+        assert!(refused.excess.to_string().contains(excess), "{}", refused.excess);
+        let table = &rendered.table;
+        let n_elements: usize = table.sets.values().map(|set| set.elements.len()).sum();
+        assert!(n_elements < elements_max, "{n_elements}");
+        let address = |name: &str| {
+            let own = bound.pods.iter().find(|pod| &*pod.name == name).unwrap();
+            own.addresses[0]
+        };
+        let accepted = |from: &str, to: &str, port| {
+            let point = ServicePoint::new(Protocol::Tcp, port);
+            let packet = packet(address(from), address(to), point);
+            interp::run(table, Hook::Forward, &packet).accepted
+        };
+        for port in (1000..1000 + u16::try_from(n).unwrap()).step_by(17).chain([80]) {
+            assert!(!accepted("p1", "large", port), "{port}");
+            assert_eq!(accepted("p1", "small", port), port == 80);
+            assert!(!accepted("p2", "small", port));
+            assert!(accepted("p2", "p3", port) && accepted("large", "p3", port));
+        }
+    }
+}
+
 /// Staged policies change no verdict and leave a record of what they would decide, for the pods that they concern.
 #[test]
 fn staged_policies_are_logged_and_have_no_effect() {
@@ -295,8 +373,8 @@ fn staged_policies_are_logged_and_have_no_effect() {
         let (bound, staged) = (bind(&lowered.policies[..half]), bind(&lowered.policies));
         for node in &lowered.inventory.nodes {
             let spec = spec(&bound, &node.name);
-            let plain = render(&bound, &spec, &Settings::default()).table;
-            let both = render_staged(&bound, Some(&staged), &spec, &Settings::default());
+            let plain = render(&bound, &spec, &settings(seed)).table;
+            let both = render_staged(&bound, Some(&staged), &spec, &settings(seed));
             for (from, source) in ends(&bound) {
                 for (to, destination) in ends(&bound) {
                     if Family::of(source) != Family::of(destination) || source == destination {

@@ -18,7 +18,6 @@ mod read;
 mod refusal;
 mod resources;
 mod snapshot;
-mod storage;
 mod surroundings;
 mod taint;
 

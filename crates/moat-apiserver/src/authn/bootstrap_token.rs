@@ -1,6 +1,7 @@
 //! Bootstrap tokens (`abcdef.0123456789abcdef`): Secrets in `kube-system` by which a node that joins is known for a while.
 
 use crate::authorize::User;
+use crate::joining::{TOKEN_PREFIX, TOKEN_TYPE, TOKENS_IN, token_parts};
 use crate::lookup::Lookup;
 use crate::object::{is_deleting, text};
 use base64::Engine as _;
@@ -13,16 +14,9 @@ const GROUP: &str = "system:bootstrappers";
 
 /// The user of a token that a Secret stands for; nobody if the token is of another form, unknown, expired, or not for authentication.
 pub(super) fn user(token: &str, lookup: &Lookup, now: jiff::Timestamp) -> Option<User> {
-    let (id, secret) = token.split_once('.')?;
-    let word = |text: &str, length: usize| {
-        text.len() == length
-            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-    };
-    if !word(id, 6) || !word(secret, 16) {
-        return None;
-    }
-    let stored = lookup.get("secrets", Some("kube-system"), &format!("bootstrap-token-{id}"))?;
-    if is_deleting(&stored) || text(&stored, "/type") != "bootstrap.kubernetes.io/token" {
+    let (id, secret) = token_parts(token)?;
+    let stored = lookup.get("secrets", Some(TOKENS_IN), &format!("{TOKEN_PREFIX}{id}"))?;
+    if is_deleting(&stored) || text(&stored, "/type") != TOKEN_TYPE {
         return None;
     }
     // Hashes are compared, so that how long it takes says nothing of the secret.

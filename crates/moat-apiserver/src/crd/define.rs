@@ -5,12 +5,18 @@ use super::{FINALIZER, structural};
 use crate::names::{Rule, check as check_name};
 use crate::object::{child_mut, default, list, map_mut, meta, meta_mut, text};
 use crate::status::Cause;
-use crate::strategy::{PLAIN, Strategy};
+use crate::strategy::{Generation, PLAIN, Strategy, check};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-pub(crate) const STRATEGY: Strategy =
-    Strategy { generation: true, default: defaults, create, validate, validate_update, ..PLAIN };
+pub(crate) const STRATEGY: Strategy = Strategy {
+    generation: Generation::Spec,
+    default: defaults,
+    create,
+    validate,
+    validate_update,
+    ..PLAIN
+};
 
 const COLUMN_TYPES: &[&str] = &["boolean", "date", "integer", "number", "string"];
 const COLUMN_FORMATS: &[&str] =
@@ -291,19 +297,11 @@ fn validate_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         .iter()
         .any(|one| one["type"] == "Established" && one["status"] == "True");
     let fixed: &[&str] = if established {
-        &["group", "scope", "names/kind", "names/plural"]
+        &["spec.group", "spec.scope", "spec.names.kind", "spec.names.plural"]
     } else {
-        &["group", "names/plural"]
+        &["spec.group", "spec.names.plural"]
     };
-    for field in fixed {
-        let pointer = format!("/spec/{field}");
-        let (was, is) = (old.pointer(&pointer), new.pointer(&pointer));
-        if was != is {
-            let place = format!("spec.{}", field.replace('/', "."));
-            let value = is.cloned().unwrap_or_default();
-            causes.push(Cause::invalid(place, &value, "field is immutable"));
-        }
-    }
+    check::fixed(new, old, fixed, causes);
     let stored = list(new, "/status/storedVersions");
     for (at, version) in stored.iter().enumerate() {
         if !list(new, "/spec/versions").iter().any(|one| one["name"] == *version) {

@@ -5,12 +5,11 @@ use crate::api::Api;
 use crate::kinds::{Kind, Served, Subresource};
 use crate::managed::Write;
 use crate::names;
-use crate::object::{drop_empty_metadata, is_deleting, meta, meta_mut, text};
+use crate::object::{drop_empty_metadata, is_deleting, keep_meta, meta, meta_mut, text};
 use crate::part::field;
 use crate::stamp::{now, suffix, uid};
 use crate::status::{Cause, Status};
-use crate::strategy::{self, Strategy};
-use crate::wire;
+use crate::strategy::{self, Generation, Strategy};
 use serde_json::Value;
 
 /// Bytes of a generated name before the letters, so that the whole is a label.
@@ -22,11 +21,6 @@ pub(super) fn name(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
     let metadata = meta_mut(object);
     let own = metadata.get("name").and_then(Value::as_str).unwrap_or_default();
     let prefix = metadata.get("generateName").and_then(Value::as_str).unwrap_or_default();
-    if own.is_empty() && prefix.is_empty() && call.kind().is("", "LimitRange") {
-        // The one kind whose objects get a name though nobody asks for one.
-        metadata.insert("name".to_owned(), uid().into());
-        return Ok(());
-    }
     if own.is_empty() && !prefix.is_empty() {
         let prefix: String = prefix.chars().take(PREFIX_MAX).collect();
         let name = format!("{prefix}{}", suffix());
@@ -97,7 +91,7 @@ pub(super) fn prepare_new(kind: &Kind, object: &mut Value, account: Account<'_>)
     metadata.insert("uid".to_owned(), uid().into());
     metadata.insert("creationTimestamp".to_owned(), now().into());
     metadata.shift_remove("generation");
-    if strategy.generation {
+    if strategy.generation != Generation::None {
         metadata.insert("generation".to_owned(), 1.into());
     }
     if kind.subresources.contains(&Subresource::Status)
@@ -106,9 +100,7 @@ pub(super) fn prepare_new(kind: &Kind, object: &mut Value, account: Account<'_>)
     {
         map.shift_remove("status");
     }
-    let hollow = tidy(kind, object);
     (strategy.default)(object);
-    fill(kind, object);
     match account {
         Account::Nobody => {
             meta_mut(object).shift_remove("managedFields");
@@ -118,31 +110,10 @@ pub(super) fn prepare_new(kind: &Kind, object: &mut Value, account: Account<'_>)
     }
     (strategy.create)(object);
     drop_empty_metadata(object);
-    if hollow {
-        wire::hollow(&kind.api_version(), &kind.kind, object);
-    }
 }
 
-/// Leaves of an object of the server's own kinds what Go's types would keep of it.
-fn tidy(kind: &Kind, object: &mut Value) -> bool {
-    kind.custom.is_none() && wire::tidy(&kind.api_version(), &kind.kind, object)
-}
-
-/// Adds what Go's types always have.
-fn fill(kind: &Kind, object: &mut Value) {
-    if kind.custom.is_none() {
-        wire::fill(&kind.api_version(), &kind.kind, object);
-    }
-}
-
-/// Takes over from the old object what a writer cannot change, and counts generations. Returns whether something is left to be made null when
-/// the account of fields was kept.
-pub(super) fn prepare_changed(
-    kind: &Kind,
-    sub: Option<Subresource>,
-    old: &Value,
-    new: &mut Value,
-) -> bool {
+/// Takes over from the old object what a writer cannot change, and counts generations.
+pub(super) fn prepare_changed(kind: &Kind, sub: Option<Subresource>, old: &Value, new: &mut Value) {
     let strategy = strategy::of(kind);
     let fields = [
         "uid",
@@ -153,68 +124,36 @@ pub(super) fn prepare_changed(
         "generateName",
     ];
     for field in fields {
-        let kept = old["metadata"].get(field).cloned();
-        let metadata = meta_mut(new);
-        match kept {
-            Some(value) => metadata.insert(field.to_owned(), value),
-            None => metadata.shift_remove(field),
-        };
+        keep_meta(new, old, field);
     }
     meta_mut(new).shift_remove("selfLink");
-    if let Some(sub @ (Subresource::EphemeralContainers | Subresource::Resize)) = sub {
-        strategy::pod::part::keep(sub, new, old);
-        keep_metadata(old, new);
-    }
     let is_status = matches!(sub, Some(Subresource::Status | Subresource::Approval));
     let part = if is_status { Part::Status } else { Part::Rest };
     keep(kind, part, old, new);
-    if is_status && strategy.status_keeps_metadata {
-        keep_metadata(old, new);
+    if is_status {
+        (strategy.update_status)(new, old);
     }
-    if is_status && kind.is("apps", "Deployment") {
-        let labels = old["metadata"].get("labels").cloned();
-        match labels {
-            Some(labels) => meta_mut(new).insert("labels".to_owned(), labels),
-            None => meta_mut(new).shift_remove("labels"),
-        };
-    }
-    let hollow = tidy(kind, new);
     (strategy.default)(new);
     if sub.is_none() {
         (strategy.update)(new, old);
     }
-    fill(kind, new);
     drop_empty_metadata(new);
     let generation = old["metadata"]["generation"].as_i64();
-    let changed = if kind.custom.is_some() {
-        differs(kind, old, new)
-    } else {
-        old["spec"] != new["spec"] || !is_status && has_new_annotations(kind, old, new)
+    let changed = match strategy.generation {
+        Generation::None => false,
+        Generation::Spec => old["spec"] != new["spec"],
+        Generation::SpecAndAnnotations => {
+            let others = old["metadata"]["annotations"] != new["metadata"]["annotations"];
+            old["spec"] != new["spec"] || !is_status && others
+        }
+        Generation::All => differs(kind, old, new),
     };
-    if let Some(generation) = generation.filter(|_| strategy.generation && changed) {
+    if let Some(generation) = generation.filter(|_| changed) {
         meta_mut(new).insert("generation".to_owned(), (generation + 1).into());
     }
-    hollow
 }
 
-/// What a client says of the object is as it was (upstream's `ResetObjectMetaForStatus`).
-pub(super) fn keep_metadata(old: &Value, new: &mut Value) {
-    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
-        let kept = old["metadata"].get(field).cloned();
-        match kept {
-            Some(kept) => meta_mut(new).insert(field.to_owned(), kept),
-            None => meta_mut(new).shift_remove(field),
-        };
-    }
-}
-
-/// A Deployment's annotations count too: its revision stands there.
-fn has_new_annotations(kind: &Kind, old: &Value, new: &Value) -> bool {
-    kind.is("apps", "Deployment")
-        && old["metadata"]["annotations"] != new["metadata"]["annotations"]
-}
-
-/// Whether objects of a defined kind differ in more than metadata and a status with a path of its own.
+/// Whether objects differ in more than metadata and a status with a path of its own.
 fn differs(kind: &Kind, old: &Value, new: &Value) -> bool {
     let has_status = kind.subresources.contains(&Subresource::Status);
     let rest = |object: &Value| {
@@ -256,12 +195,7 @@ fn keep(kind: &Kind, part: Part, old: &Value, new: &mut Value) {
 }
 
 /// Rules for every object and those of its kind.
-pub(super) fn validate(
-    served: &Served,
-    sub: Option<Subresource>,
-    old: Option<&Value>,
-    new: &Value,
-) -> Result<(), Status> {
+pub(super) fn validate(served: &Served, old: Option<&Value>, new: &Value) -> Result<(), Status> {
     let kind = &served.stored;
     let strategy = strategy::of(kind);
     let mut causes = Vec::new();
@@ -271,12 +205,8 @@ pub(super) fn validate(
         custom.check(old.as_ref(), &served.shown(new.clone()), &mut causes);
     }
     (strategy.validate)(new, &mut causes);
-    match (sub, old) {
-        (_, None) => (strategy.validate_new)(new, &mut causes),
-        (Some(sub @ (Subresource::EphemeralContainers | Subresource::Resize)), Some(old)) => {
-            strategy::pod::part::check(sub, new, old, &mut causes);
-        }
-        (_, Some(old)) => (strategy.validate_update)(new, old, &mut causes),
+    if let Some(old) = old {
+        (strategy.validate_update)(new, old, &mut causes);
     }
     if causes.is_empty() {
         Ok(())

@@ -13,7 +13,7 @@ use crate::object::{
 };
 use crate::stamp::{after_seconds, now};
 use crate::status::{About, Cause, Status};
-use crate::strategy;
+use crate::strategy::{self, Dependents};
 use moat_store::{Expect, List, Object, WriteError};
 use serde_json::{Map, Value, json};
 
@@ -28,8 +28,6 @@ pub(super) struct Deletion {
     pub(super) version: Option<String>,
 }
 
-/// What whoever deletes a Job without saying more is told.
-const JOBS_KEEP_PODS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
 /// Namespaces that every cluster has (upstream's `NamespaceLifecycle`).
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 const PROPAGATIONS: &[&str] = &["Background", "Foreground", "Orphan"];
@@ -139,12 +137,16 @@ impl Deletion {
     fn propagation(&self, kind: &Kind, object: &Value) -> Option<&str> {
         let waits =
             finalizers(object).iter().any(|one| matches!(*one, "orphan" | "foregroundDeletion"));
-        let stay = !waits && strategy::of(kind).dependents == strategy::Dependents::Stay;
+        let stay = !waits && matches!(strategy::of(kind).dependents, Dependents::Stay { .. });
         self.propagation.as_deref().or(stay.then_some("Orphan"))
     }
 
-    fn is_silent(&self) -> bool {
-        self.propagation.is_none()
+    /// What a client that says nothing of dependents may not know.
+    fn warning(&self, kind: &Kind) -> Option<&'static str> {
+        match strategy::of(kind).dependents {
+            Dependents::Stay { warning } if self.propagation.is_none() => warning,
+            _ => None,
+        }
     }
 }
 
@@ -164,11 +166,6 @@ pub(super) async fn delete(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<R
     let options = Deletion::of_call(call, bytes)?;
     let form = call.form()?;
     let kind = call.kind();
-    let warnings = if kind.is("batch", "Job") && options.is_silent() {
-        vec![JOBS_KEEP_PODS.to_owned()]
-    } else {
-        Vec::new()
-    };
     let reply = match one(api, call, &call.name, call.namespace.as_deref(), &options).await? {
         Deleted::Marked(object) => send::value(call, form, 200, object),
         Deleted::Gone(object) if strategy::of(kind).returns_deleted => {
@@ -191,7 +188,8 @@ pub(super) async fn delete(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<R
             Ok(Reply::json(200, &body))
         }
     };
-    Ok(reply?.warn(warnings))
+    let warnings = options.warning(kind).map(str::to_owned);
+    Ok(reply?.warn(warnings.into_iter().collect()))
 }
 
 pub(super) async fn delete_collection(
@@ -247,7 +245,7 @@ async fn one(
         admission::policies(request, admission::Operation::Delete, Some(&object), None)?;
         let grace = (strategy::of(kind).grace)(&object, options.grace_seconds);
         let propagation = options.propagation(kind, &object);
-        let gone = mark(kind, &mut object, grace, propagation);
+        let gone = mark(kind.is("", "Namespace"), &mut object, grace, propagation);
         if options.dry_run {
             return Ok(if gone { Deleted::Gone(object) } else { Deleted::Marked(object) });
         }
@@ -273,8 +271,7 @@ async fn one(
 }
 
 /// Marks an object as one that goes; returns whether nothing holds it, so that it goes now.
-fn mark(kind: &Kind, object: &mut Value, grace: i64, propagation: Option<&str>) -> bool {
-    let is_namespace = kind.is("", "Namespace");
+fn mark(is_namespace: bool, object: &mut Value, grace: i64, propagation: Option<&str>) -> bool {
     let mut holders: Vec<String> = finalizers(object).into_iter().map(str::to_owned).collect();
     let wanted = match propagation {
         Some("Foreground") => Some("foregroundDeletion"),
@@ -287,10 +284,6 @@ fn mark(kind: &Kind, object: &mut Value, grace: i64, propagation: Option<&str>) 
     }
     let held = !holders.is_empty() || is_namespace && !list(object, "/spec/finalizers").is_empty();
     let was_deleting = is_deleting(object);
-    if !held && !was_deleting && !kind.is("", "Pod") {
-        // It goes as it is: only what takes its time says since when it goes.
-        return true;
-    }
     let before = number(object, "/metadata/deletionGracePeriodSeconds").unwrap_or(0);
     let metadata = meta_mut(object);
     if holders.is_empty() {

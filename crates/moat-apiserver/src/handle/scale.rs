@@ -11,6 +11,7 @@ use crate::crd::Scale;
 use crate::object::{child_mut, meta, number, text};
 use crate::schema::{Schema, check};
 use crate::status::{About, Cause, Status};
+use crate::strategy::check::NEGATIVE;
 use serde_json::{Value, json};
 
 pub(super) fn get(api: &Api, call: &Call<'_>) -> Result<Reply, Status> {
@@ -132,7 +133,7 @@ fn sound(call: &Call<'_>, replicas: &Value) -> Result<(), Status> {
     if replicas.as_i64().is_some_and(|replicas| 0 <= replicas) {
         return Ok(());
     }
-    let cause = Cause::invalid("spec.replicas", replicas, "must be greater than or equal to 0");
+    let cause = Cause::invalid("spec.replicas", replicas, NEGATIVE);
     let about = About { group: "autoscaling", resource: "Scale" };
     Err(Status::invalid(about, &call.name, &[cause]))
 }

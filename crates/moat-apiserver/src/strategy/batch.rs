@@ -1,7 +1,7 @@
 //! Jobs, and what makes them by the clock: defaults and rules.
 
 use super::check;
-use super::workload::{WORKLOAD, status, template, template_defaults};
+use super::workload::{WORKLOAD, status, template, template_defaults, unselected};
 use super::{Dependents, Strategy};
 use crate::cron::{Schedule, time_zone};
 use crate::names::{self, Rule};
@@ -16,7 +16,7 @@ pub(super) const JOB: Strategy = Strategy {
         status(object);
     },
     // Upstream's default for `batch/v1`, of which its API warns.
-    dependents: Dependents::Stay,
+    dependents: Dependents::Stay { warning: Some(PODS_STAY) },
     create: |object| {
         if object["spec"]["manualSelector"] == true {
             return;
@@ -42,23 +42,9 @@ pub(super) const JOB: Strategy = Strategy {
     },
     validate: job,
     validate_update: |new, old, causes| {
-        for field in ["selector", "completionMode"] {
-            if new["spec"][field] != old["spec"][field] {
-                causes.push(Cause::invalid(
-                    format!("spec.{field}"),
-                    &new["spec"][field],
-                    "field is immutable",
-                ));
-            }
-        }
+        check::fixed(new, old, &["spec.selector", "spec.completionMode"], causes);
         completions(&new["spec"], &old["spec"], causes);
-        if new["spec"]["template"] != old["spec"]["template"] {
-            causes.push(Cause::invalid(
-                "spec.template",
-                &new["spec"]["template"],
-                "field is immutable",
-            ));
-        }
+        check::fixed(new, old, &["spec.template"], causes);
     },
     ..WORKLOAD
 };
@@ -87,7 +73,7 @@ fn completions(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     }
     let in_tandem = |spec: &Value| spec["completions"] == spec["parallelism"];
     let why = if new["completionMode"] != "Indexed" {
-        "field is immutable"
+        check::IMMUTABLE
     } else if in_tandem(new) && in_tandem(old) {
         return;
     } else {
@@ -122,6 +108,8 @@ fn job_defaults(own: &mut Map<String, Value>) {
     template_defaults(own);
 }
 
+/// What whoever deletes a Job without saying more is told.
+const PODS_STAY: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
 const ACTIONS: [&str; 4] = ["Count", "FailIndex", "FailJob", "Ignore"];
 
 fn job(object: &Value, causes: &mut Vec<Cause>) {
@@ -138,8 +126,7 @@ fn job(object: &Value, causes: &mut Vec<Cause>) {
     }
     let labels = &own["template"]["metadata"]["labels"];
     if selector.is_null() || !matches_labels(selector, labels) {
-        let why = "`selector` does not match template `labels`";
-        causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
+        unselected(labels, causes);
     }
     let completions = number(own, "/completions").unwrap_or(0);
     if own["completionMode"] == "Indexed" && 0 < completions {
@@ -188,8 +175,8 @@ fn job_spec(own: &Value, path: &str, causes: &mut Vec<Cause>) {
     if mode == "Indexed" {
         indexed(own, path, causes);
     } else if mode == "NonIndexed" || mode.is_null() {
-        for field in ["backoffLimitPerIndex", "maxFailedIndexes", "successPolicy"] {
-            if has(field) && field != "successPolicy" {
+        for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+            if has(field) {
                 let why = "requires indexed completion mode";
                 causes.push(Cause::invalid(at(field), &own[field], why));
             }

@@ -11,8 +11,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 pub(super) const REQUEST: Strategy = Strategy {
-    // Upstream asks nothing of the names of requests.
-    names: Rule::Path,
+    names: Rule::Subdomain,
     returns_deleted: true,
     default: super::workload::status,
     validate,

@@ -1,13 +1,14 @@
 //! Rules that many kinds share: names, labels, selectors, ports, paths, numbers, each with upstream's sentence.
 
 use crate::names::{self, Rule};
-use crate::object::{list, text};
+use crate::object::{at, list, text};
 use crate::status::Cause;
+use moat_sets::Cidr;
 use serde_json::Value;
 use std::net::IpAddr;
 
 /// Upstream's sentence for a number below zero.
-pub(super) const NEGATIVE: &str = "must be greater than or equal to 0";
+pub(crate) const NEGATIVE: &str = "must be greater than or equal to 0";
 /// For what cannot be changed.
 pub(super) const IMMUTABLE: &str = "field is immutable";
 const IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
@@ -189,36 +190,31 @@ pub(super) fn cidr(value: &str, path: &str, causes: &mut Vec<Cause>) {
 pub(super) fn wrong_cidr(value: &str) -> Option<&'static str> {
     const SHAPE: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
     const ZEROS: &str = "must not have leading 0s in IP or prefix length";
+    const MAPPED: &str = "must not have an IPv4-mapped IPv6 address";
+    const BEYOND: &str = "must not have bits set beyond the prefix length";
     let Some((address, bits)) = value.split_once('/') else { return Some(SHAPE) };
-    let has_zeros = |word: &str| 1 < word.len() && word.starts_with('0');
-    let plain = !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit());
-    let Some(length) = bits.parse::<u8>().ok().filter(|_| plain) else { return Some(SHAPE) };
     // Go's lenient parser reads such octets as decimal.
-    let dotted = !address.contains(':');
-    let trimmed = |octet: &str| octet.trim_start_matches('0').to_owned();
-    let octet = |octet: &str| if has_zeros(octet) { trimmed(octet) } else { octet.to_owned() };
-    let lenient = address.split('.').map(|word| match octet(word) {
-        empty if empty.is_empty() && !word.is_empty() => "0".to_owned(),
-        some => some,
-    });
-    let lenient = if dotted { lenient.collect::<Vec<_>>().join(".") } else { address.to_owned() };
-    let Ok(parsed) = lenient.parse::<IpAddr>() else { return Some(SHAPE) };
-    let most = if parsed.is_ipv4() { 32 } else { 128 };
-    if most < length {
-        return Some(SHAPE);
-    }
-    if lenient != address || has_zeros(bits) {
+    let plain = if address.contains(':') {
+        address.to_owned()
+    } else {
+        address.split('.').map(without_zeros).collect::<Vec<_>>().join(".")
+    };
+    let plain = format!("{plain}/{}", without_zeros(bits));
+    let Ok(cidr) = Cidr::parse(&plain) else { return Some(SHAPE) };
+    if plain != value {
         return Some(ZEROS);
     }
-    let (host, mapped) = match parsed {
-        IpAddr::V4(v4) => (u128::from(u32::from(v4)) << 96, false),
-        IpAddr::V6(v6) => (u128::from(v6), v6.to_ipv4_mapped().is_some()),
-    };
-    if mapped {
-        return Some("must not have an IPv4-mapped IPv6 address");
+    match address.parse::<IpAddr>() {
+        Ok(IpAddr::V6(v6)) if v6.to_ipv4_mapped().is_some() => Some(MAPPED),
+        Ok(address) if address == cidr.network() => None,
+        _ => Some(BEYOND),
     }
-    let beyond = host.checked_shl(u32::from(length)).unwrap_or(0);
-    (beyond != 0).then_some("must not have bits set beyond the prefix length")
+}
+
+/// A decimal number without zeros before it.
+fn without_zeros(number: &str) -> &str {
+    let rest = number.trim_start_matches('0');
+    if rest.is_empty() && !number.is_empty() { "0" } else { rest }
 }
 
 /// A path that stays below where it begins.
@@ -259,6 +255,11 @@ pub(super) fn config_key(key: &str, path: &str, causes: &mut Vec<Cause>) {
     }
 }
 
+/// An amount of a resource as it was written.
+pub(super) fn shown(amount: &Value) -> String {
+    amount.as_str().map_or_else(|| amount.to_string(), str::to_owned)
+}
+
 /// A number that is not below zero, or a share in percent.
 pub(super) fn amount(value: &Value, path: &str, causes: &mut Vec<Cause>) {
     match value {
@@ -297,10 +298,10 @@ pub(super) fn distinct<'a>(seen: &mut Vec<&'a str>, name: &'a str, path: &str) -
 }
 
 /// Fields that a change must leave as they were.
-pub(super) fn fixed(new: &Value, old: &Value, fields: &[&str], causes: &mut Vec<Cause>) {
+pub(crate) fn fixed(new: &Value, old: &Value, fields: &[&str], causes: &mut Vec<Cause>) {
     for field in fields {
         let pointer = format!("/{}", field.replace('.', "/"));
-        let (now, before) = (new.pointer(&pointer), old.pointer(&pointer));
+        let (now, before) = (at(new, &pointer), at(old, &pointer));
         if now != before {
             let shown = now.cloned().unwrap_or_default();
             causes.push(Cause::invalid(*field, &shown, IMMUTABLE));

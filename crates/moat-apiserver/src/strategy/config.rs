@@ -121,9 +121,7 @@ fn json_at(object: &Value, key: &str, causes: &mut Vec<Cause>) {
 }
 
 fn secret_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    if new["type"] != old["type"] {
-        causes.push(Cause::invalid("type", &new["type"], "field is immutable"));
-    }
+    check::fixed(new, old, &["type"], causes);
     immutable(new, old, causes);
 }
 
@@ -131,12 +129,13 @@ fn immutable(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     if old["immutable"] != true {
         return;
     }
+    let why = "field is immutable when `immutable` is set";
     if new["immutable"] != true {
-        causes.push(Cause::forbidden("immutable", "field is immutable when `immutable` is set"));
+        causes.push(Cause::forbidden("immutable", why));
     }
     for field in ["data", "binaryData"] {
         if new[field] != old[field] {
-            causes.push(Cause::forbidden(field, "field is immutable when `immutable` is set"));
+            causes.push(Cause::forbidden(field, why));
         }
     }
 }

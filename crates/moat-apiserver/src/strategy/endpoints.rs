@@ -1,6 +1,6 @@
 //! Addresses behind Services, in both of their kinds.
 
-use super::{PLAIN, Strategy, check};
+use super::{Generation, PLAIN, Strategy, check};
 use crate::names::Rule;
 use crate::object::{default, list, number, text};
 use crate::status::Cause;
@@ -22,7 +22,7 @@ pub(super) const ENDPOINTS: Strategy = Strategy {
 };
 
 pub(super) const SLICE: Strategy = Strategy {
-    generation: true,
+    generation: Generation::Spec,
     default: |object| {
         let ports = object.get_mut("ports").and_then(Value::as_array_mut);
         for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {

@@ -1,6 +1,6 @@
 //! Ingresses and their classes.
 
-use super::{PLAIN, Strategy, check};
+use super::{Generation, PLAIN, Strategy, check};
 use crate::names::Rule;
 use crate::object::{list, number, text};
 use crate::status::Cause;
@@ -8,9 +8,9 @@ use serde_json::Value;
 use std::net::IpAddr;
 
 pub(super) const INGRESS: Strategy =
-    Strategy { generation: true, default: super::balancer, validate: ingress, ..PLAIN };
+    Strategy { generation: Generation::Spec, default: super::balancer, validate: ingress, ..PLAIN };
 pub(super) const CLASS: Strategy = Strategy {
-    generation: true,
+    generation: Generation::Spec,
     default: |object| {
         let parameters = object.pointer_mut("/spec/parameters").and_then(Value::as_object_mut);
         if let Some(map) = parameters {

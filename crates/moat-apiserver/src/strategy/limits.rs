@@ -1,6 +1,7 @@
 //! LimitRanges and PriorityClasses: what follows from what they say, and which names and numbers are the system's.
 
-use super::{PLAIN, Strategy, check};
+use super::check::{self, shown};
+use super::{Generation, PLAIN, Strategy};
 use crate::object::{default, list, map_mut, meta, number, text};
 use crate::status::Cause;
 use moat_model::Quantity;
@@ -15,7 +16,7 @@ pub(super) const QUOTA: Strategy = Strategy {
     ..PLAIN
 };
 pub(super) const PRIORITY_CLASS: Strategy = Strategy {
-    generation: true,
+    generation: Generation::Spec,
     default: priority_class,
     validate: check_priority_class,
     validate_update: keeps_priority,
@@ -93,10 +94,7 @@ fn keeps_priority(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     if number(new, "/value").unwrap_or(0) != number(old, "/value").unwrap_or(0) {
         causes.push(Cause::forbidden("value", "may not be changed in an update."));
     }
-    if new["preemptionPolicy"] != old["preemptionPolicy"] {
-        let why = "field is immutable";
-        causes.push(Cause::invalid("preemptionPolicy", &new["preemptionPolicy"], why));
-    }
+    check::fixed(new, old, &["preemptionPolicy"], causes);
 }
 
 const LIMITED: [&str; 3] = ["Container", "PersistentVolumeClaim", "Pod"];
@@ -158,7 +156,6 @@ fn check_limit_range(range: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn bounds(item: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let shown = |amount: &Value| amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
     for (low, high, at, why) in BOUNDS {
         for (resource, least) in item[low].as_object().into_iter().flatten() {
             let Some(most) = item[high].get(resource) else { continue };
@@ -266,7 +263,7 @@ fn counted(resource: &str, amount: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::invalid(&path, &resource.into(), why));
     }
     let Some(quantity) = Quantity::read(amount) else { return };
-    let shown = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
+    let shown = shown(amount);
     if quantity < Quantity::whole(0) {
         causes.push(Cause::invalid(&path, &shown.as_str().into(), check::NEGATIVE));
     }

@@ -4,10 +4,9 @@
 
 mod batch;
 pub(crate) mod certificate;
-mod check;
+pub(crate) mod check;
 mod cluster;
 mod config;
-mod csi;
 mod endpoints;
 mod event;
 mod ingress;
@@ -29,19 +28,13 @@ use serde_json::Value;
 
 /// A kind's own ways. Functions are given whole objects.
 #[derive(Clone, Copy)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "each is a question that a kind answers by itself"
-)]
 pub(crate) struct Strategy {
     /// Which names are allowed.
     pub(crate) names: Rule,
-    /// Whether `metadata.generation` counts changes of the spec.
-    pub(crate) generation: bool,
+    /// Which changes `metadata.generation` counts.
+    pub(crate) generation: Generation,
     /// Whether a client may set the status with the object itself.
     pub(crate) status_at_create: bool,
-    /// Whether a write of the status leaves labels, annotations, owners and finalizers alone.
-    pub(crate) status_keeps_metadata: bool,
     /// What becomes of what belongs to a deleted object where the client does not say.
     pub(crate) dependents: Dependents,
     /// Whether a deletion is answered with the object.
@@ -52,10 +45,10 @@ pub(crate) struct Strategy {
     pub(crate) create: fn(&mut Value),
     /// Takes over from the old object (second) what cannot be changed.
     pub(crate) update: fn(&mut Value, &Value),
+    /// The same where a status is written.
+    pub(crate) update_status: fn(&mut Value, &Value),
     /// Rules.
     pub(crate) validate: fn(&Value, &mut Vec<Cause>),
-    /// Rules for new objects alone.
-    pub(crate) validate_new: fn(&Value, &mut Vec<Cause>),
     /// Rules about changes; the new object is first.
     pub(crate) validate_update: fn(&Value, &Value, &mut Vec<Cause>),
     /// How long the deletion of an object takes, in seconds, from what the client wants.
@@ -95,22 +88,37 @@ pub(crate) enum Dependents {
     /// They are deleted too.
     Go,
     /// They stay, and belong to nothing.
-    Stay,
+    Stay {
+        /// What a client that did not say what becomes of them is told.
+        warning: Option<&'static str>,
+    },
+}
+
+/// Which changes of an object are a new generation of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Generation {
+    /// Its kind has no generations.
+    None,
+    /// Those of its spec.
+    Spec,
+    /// Those, and by other writes than of the status its annotations.
+    SpecAndAnnotations,
+    /// All but of the metadata, and of a status that has a path of its own.
+    All,
 }
 
 /// A kind without ways of its own.
 pub(crate) const PLAIN: Strategy = Strategy {
     names: Rule::Subdomain,
-    generation: false,
+    generation: Generation::None,
     status_at_create: false,
-    status_keeps_metadata: false,
     returns_deleted: false,
     dependents: Dependents::Go,
     default: |_| {},
     create: |_| {},
     update: |_, _| {},
+    update_status: |_, _| {},
     validate: |_, _| {},
-    validate_new: |_, _| {},
     validate_update: |_, _, _| {},
     grace: |_, _| 0,
 };
@@ -144,7 +152,7 @@ fn balancer(object: &mut Value) {
 }
 
 /// Kinds that clients define.
-const CUSTOM: Strategy = Strategy { generation: true, ..PLAIN };
+const CUSTOM: Strategy = Strategy { generation: Generation::All, ..PLAIN };
 
 /// The ways of a kind.
 pub(crate) fn of(kind: &Kind) -> Strategy {
@@ -191,16 +199,15 @@ pub(crate) fn of(kind: &Kind) -> Strategy {
             crate::admission::POLICY_BINDING
         }
         ("apiregistration.k8s.io", "APIService") => config::API_SERVICE,
-        ("flowcontrol.apiserver.k8s.io", _) => Strategy { generation: true, ..PLAIN },
+        ("flowcontrol.apiserver.k8s.io", _) => Strategy { generation: Generation::Spec, ..PLAIN },
         ("storage.k8s.io", "StorageClass") => storage::CLASS,
-        ("storage.k8s.io", "VolumeAttributesClass") => storage::ATTRIBUTES_CLASS,
         ("coordination.k8s.io", "Lease") => cluster::LEASE,
         ("node.k8s.io", "RuntimeClass") => cluster::RUNTIME_CLASS,
         ("apps", "ControllerRevision") => cluster::REVISION,
-        ("storage.k8s.io", "CSIDriver") => csi::DRIVER,
-        ("storage.k8s.io", "CSINode") => csi::NODE,
-        ("storage.k8s.io", "VolumeAttachment") => csi::ATTACHMENT,
-        ("storage.k8s.io", "CSIStorageCapacity") => csi::CAPACITY,
+        ("storage.k8s.io", "CSIDriver") => storage::DRIVER,
+        ("storage.k8s.io", "CSINode" | "VolumeAttachment") => {
+            Strategy { returns_deleted: true, ..PLAIN }
+        }
         ("discovery.k8s.io", "EndpointSlice") => endpoints::SLICE,
         _ => PLAIN,
     }

@@ -1,16 +1,20 @@
 //! Policies: upstream's defaults, and the rules by which every other part of the product reads them (`moat-model`), so that what is stored
 //! here is never refused there.
 
-use super::{PLAIN, Strategy, check};
+use super::{Generation, PLAIN, Strategy, check};
 use crate::object::{child_mut, default, list};
 use crate::status::Cause;
 use moat_model::{Options, SourceId, codes, lower};
 use serde_json::{Value, json};
 
-pub(super) const NETWORK_POLICY: Strategy =
-    Strategy { generation: true, default: network_policy, validate: check_network_policy, ..PLAIN };
+pub(super) const NETWORK_POLICY: Strategy = Strategy {
+    generation: Generation::Spec,
+    default: network_policy,
+    validate: check_network_policy,
+    ..PLAIN
+};
 pub(super) const CLUSTER_NETWORK_POLICY: Strategy =
-    Strategy { generation: true, validate, ..PLAIN };
+    Strategy { generation: Generation::Spec, validate, ..PLAIN };
 
 fn check_network_policy(object: &Value, causes: &mut Vec<Cause>) {
     validate(object, causes);

@@ -1,7 +1,6 @@
 //! How many pods there are and must stay: autoscalers and budgets.
 
-use super::{PLAIN, Strategy, check};
-use crate::names::Rule;
+use super::{Generation, PLAIN, Strategy, check};
 use crate::object::{child_mut, default, list, map_mut, number, text};
 use crate::status::Cause;
 use serde_json::{Map, Value, json};
@@ -9,9 +8,7 @@ use serde_json::{Map, Value, json};
 pub(super) const AUTOSCALER: Strategy =
     Strategy { default: autoscaler_defaults, validate: autoscaler, ..PLAIN };
 pub(super) const BUDGET: Strategy = Strategy {
-    // Upstream asks nothing of the names of budgets.
-    names: Rule::Path,
-    generation: true,
+    generation: Generation::Spec,
     default: |object| {
         let status = child_mut(object, "status");
         for field in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {

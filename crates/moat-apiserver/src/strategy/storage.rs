@@ -2,11 +2,11 @@
 
 use super::{PLAIN, Strategy, check};
 use crate::names::Rule;
-use crate::object::{child_mut, default, list, text};
+use crate::object::{at, child_mut, default, list, text};
 use crate::stamp::now;
 use crate::status::Cause;
 use moat_model::Quantity;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(super) const VOLUME: Strategy = Strategy {
     returns_deleted: true,
@@ -14,7 +14,9 @@ pub(super) const VOLUME: Strategy = Strategy {
         let spec = child_mut(object, "spec");
         default(spec, "persistentVolumeReclaimPolicy", "Retain");
         default(spec, "volumeMode", "Filesystem");
-        super::pod::source_defaults(spec);
+        if let Some(path) = spec.get_mut("hostPath").and_then(Value::as_object_mut) {
+            default(path, "type", "");
+        }
     },
     create: |object| {
         pending(object);
@@ -45,27 +47,16 @@ pub(super) const CLASS: Strategy = Strategy {
     ..PLAIN
 };
 
-pub(super) const ATTRIBUTES_CLASS: Strategy = Strategy {
+pub(super) const DRIVER: Strategy = Strategy {
     returns_deleted: true,
-    validate: |object, causes| {
-        let driver = text(object, "/driverName");
-        if driver.is_empty() {
-            causes.push(Cause::required("driverName", ""));
-        } else {
-            check::qualified(&driver.to_lowercase(), "driverName", causes);
+    default: |object| {
+        let spec = child_mut(object, "spec");
+        default(spec, "attachRequired", true);
+        default(spec, "fsGroupPolicy", "ReadWriteOnceWithFSType");
+        for field in ["podInfoOnMount", "requiresRepublish", "seLinuxMount", "storageCapacity"] {
+            default(spec, field, false);
         }
-        if object["parameters"].as_object().is_none_or(serde_json::Map::is_empty) {
-            let why = "must contain at least one key/value pair";
-            causes.push(Cause::required("parameters", why));
-        }
-    },
-    validate_update: |new, old, causes| {
-        for field in ["driverName", "parameters"] {
-            if new[field] != old[field] {
-                let why = format!("updates to {field} are forbidden.");
-                causes.push(Cause::forbidden(field, &why));
-            }
-        }
+        default(spec, "volumeLifecycleModes", json!(["Persistent"]));
     },
     ..PLAIN
 };
@@ -94,8 +85,11 @@ fn access_modes(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
 
 fn more_than_nothing(amount: &Value, path: &str, causes: &mut Vec<Cause>) {
     if Quantity::read(amount).is_some_and(|amount| amount <= Quantity::whole(0)) {
-        let shown = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
-        causes.push(Cause::invalid(path, &shown.into(), "must be greater than zero"));
+        causes.push(Cause::invalid(
+            path,
+            &check::shown(amount).into(),
+            "must be greater than zero",
+        ));
     }
 }
 
@@ -152,7 +146,7 @@ fn claim_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         ));
     }
     let size = |object: &Value, pointer: &str| {
-        object.pointer(pointer).and_then(Quantity::read).unwrap_or(Quantity::whole(0))
+        at(object, pointer).and_then(Quantity::read).unwrap_or(Quantity::whole(0))
     };
     let wanted = "/spec/resources/requests/storage";
     let (now, before) = (size(new, wanted), size(old, wanted));
@@ -190,31 +184,6 @@ fn volume(object: &Value, causes: &mut Vec<Cause>) {
     }
     source(spec, causes);
     class_name(spec, "spec", causes);
-}
-
-/// A volume that stands inside another object (`ValidatePersistentVolumeSpec` of an inline one).
-pub(super) fn inline_volume(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let nowhere = "may not be specified in the context of inline volumes";
-    if spec["claimRef"].is_object() {
-        causes.push(Cause::forbidden(format!("{path}.claimRef"), nowhere));
-    }
-    if spec["capacity"].as_object().is_some_and(|all| !all.is_empty()) {
-        causes.push(Cause::forbidden(format!("{path}.capacity"), nowhere));
-    }
-    if !spec["csi"].is_object() {
-        let why = "has to be specified in the context of inline volumes";
-        causes.push(Cause::required(format!("{path}.csi"), why));
-    }
-    check::required(spec, "accessModes", path, causes);
-    access_modes(spec, path, causes);
-    let policy = text(spec, "/persistentVolumeReclaimPolicy");
-    if !matches!(policy, "" | "Retain") {
-        let why = "may only be Retain in the context of inline volumes";
-        causes.push(Cause::forbidden(format!("{path}.persistentVolumeReclaimPolicy"), why));
-    }
-    if spec["nodeAffinity"].is_object() {
-        causes.push(Cause::forbidden(format!("{path}.nodeAffinity"), nowhere));
-    }
 }
 
 fn source(spec: &Value, causes: &mut Vec<Cause>) {

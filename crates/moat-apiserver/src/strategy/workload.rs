@@ -1,14 +1,14 @@
 //! Workloads: kinds that make pods of a template.
 
 use super::pod::{Stands, spec, spec_defaults};
-use super::{Dependents, PLAIN, Strategy, check};
+use super::{Dependents, Generation, PLAIN, Strategy, check};
 use crate::names::Rule;
 use crate::object::{self, child_mut, default, map_mut, number};
 use crate::selector::matches_labels;
 use crate::status::Cause;
 use serde_json::{Map, Value, json};
 
-pub(super) const WORKLOAD: Strategy = Strategy { generation: true, ..PLAIN };
+pub(super) const WORKLOAD: Strategy = Strategy { generation: Generation::Spec, ..PLAIN };
 
 /// How often the template of a DaemonSet changed, for clients of before `apps/v1`.
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
@@ -29,6 +29,9 @@ pub(super) const DEPLOYMENT: Strategy = Strategy {
         template_defaults(own);
         status(object);
     },
+    // Its revision stands in an annotation.
+    generation: Generation::SpecAndAnnotations,
+    update_status: |new, old| object::keep_meta(new, old, "labels"),
     validate: deployment,
     validate_update: fixed_selector,
     ..WORKLOAD
@@ -145,7 +148,7 @@ pub(super) const DAEMON_SET: Strategy = Strategy {
 };
 
 pub(super) const REPLICATION_CONTROLLER: Strategy = Strategy {
-    dependents: Dependents::Stay,
+    dependents: Dependents::Stay { warning: None },
     default: |object| {
         let own = child_mut(object, "spec");
         default(own, "replicas", 1);
@@ -178,7 +181,7 @@ pub(super) fn template_defaults(own: &mut Map<String, Value>) {
 }
 
 pub(super) const POD_TEMPLATE: Strategy = Strategy {
-    generation: true,
+    generation: Generation::Spec,
     returns_deleted: true,
     default: |object| {
         if let Some(map) = object.as_object_mut() {
@@ -257,9 +260,14 @@ fn matches_template(own: &Value, causes: &mut Vec<Cause>) {
     let selector = &own["selector"];
     // No selector selects nothing, an empty one everything.
     if selector.is_null() || !is_empty(selector) && !matches_labels(selector, labels) {
-        let why = "`selector` does not match template `labels`";
-        causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
+        unselected(labels, causes);
     }
+}
+
+/// A workload would not know its own pods.
+pub(super) fn unselected(labels: &Value, causes: &mut Vec<Cause>) {
+    let why = "`selector` does not match template `labels`";
+    causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
 }
 
 /// The template of pods that run for ever.
@@ -480,8 +488,7 @@ fn replication_controller(object: &Value, causes: &mut Vec<Cause>) {
     }
     let labels = &own["template"]["metadata"]["labels"];
     if selector.into_iter().flatten().any(|(key, value)| labels.get(key) != Some(value)) {
-        let why = "`selector` does not match template `labels`";
-        causes.push(Cause::invalid("spec.template.metadata.labels", labels, why));
+        unselected(labels, causes);
     }
     let words = Words {
         deadline: "activeDeadlineSeconds in ReplicationController is not Supported",

@@ -100,6 +100,7 @@ pub(super) fn message(at: usize) -> Option<&'static Message> {
 }
 
 /// All messages.
+#[cfg(test)]
 pub(super) fn all() -> &'static [Message] {
     &TABLE
 }

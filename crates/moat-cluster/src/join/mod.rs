@@ -8,12 +8,12 @@ mod http;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Host, Server, Trust};
+use moat_apiserver::joining;
 use moat_load::{Input, load};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
-const CLUSTER_INFO: &str = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
 const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 const NODES: &str = "/api/v1/nodes";
 const JSON: &str = "application/json";
@@ -43,12 +43,7 @@ impl Wanted {
         let host = Host::parse(server).ok_or_else(|| {
             format!("{server:?} is no server: write HOST:PORT, such as 10.0.0.1:6443")
         })?;
-        let word = |text: &str, length: usize| {
-            let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-            text.len() == length && text.bytes().all(letter)
-        };
-        let parts = token.split_once('.').filter(|(id, secret)| word(id, 6) && word(secret, 16));
-        let (id, secret) = parts.ok_or_else(|| {
+        let (id, secret) = joining::token_parts(token).ok_or_else(|| {
             // What was typed is a secret, if a misspelt one.
             "the token is none: six letters, a dot and sixteen letters".to_owned()
         })?;
@@ -128,7 +123,7 @@ async fn discover(wanted: &Wanted) -> Result<(Host, String), String> {
         Host::parse(&url).ok_or_else(|| format!("the cluster says that it is at {url:?}"))?;
     // Whoever could show a signed text may still not be the one who signed it.
     let server = Server::new(&wanted.host, &Trust::Authority(&authority), None)?;
-    let (code, again) = server.ask("GET", CLUSTER_INFO, None).await?;
+    let (code, again) = server.ask("GET", joining::INFO_PATH, None).await?;
     if code != 200 || again["data"]["kubeconfig"] != *kubeconfig {
         return Err(
             "the cluster said one thing to a stranger and another to who knows it".to_owned()
@@ -141,11 +136,11 @@ async fn discover(wanted: &Wanted) -> Result<(Host, String), String> {
 async fn info(server: &Server, wanted: &Wanted) -> Result<(String, String), String> {
     let end = Instant::now() + PATIENCE.min(Duration::from_secs(5));
     loop {
-        let (code, answer) = server.ask("GET", CLUSTER_INFO, None).await?;
+        let (code, answer) = server.ask("GET", joining::INFO_PATH, None).await?;
         if !matches!(code, 200 | 401 | 403 | 404) {
-            return Err(refusal("cluster-info", code, &answer));
+            return Err(refusal(joining::INFO, code, &answer));
         }
-        let signature = &answer["data"][format!("jws-kubeconfig-{}", wanted.id)];
+        let signature = &answer["data"][format!("{}{}", joining::SIGNATURE_PREFIX, wanted.id)];
         if let (Some(text), Some(signature)) =
             (answer["data"]["kubeconfig"].as_str(), signature.as_str())
         {

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let queue: Queue<Path> = context.queue("deployment");
+    let queue: Queue<Path> = Queue::default();
     let into = queue.clone();
     context.deployments.on_change(move |delta| {
         into.add(
@@ -136,30 +136,16 @@ async fn report(
 ) -> Result<Done, Status> {
     let new = plan::find_new(sets, &item.value);
     let at = DEPLOYMENTS.at(&item.meta.namespace, &item.meta.name);
-    let number = new.and_then(|set| annotation(&set.value, plan::REVISION));
-    if let Some(number) =
-        number.filter(|number| annotation(&item.value, plan::REVISION) != Some(number))
-    {
-        // With the status, as upstream does: a write of the object itself would count as a new generation of it.
-        let mut changed = item.value.clone();
-        set(&mut changed, &["metadata", "annotations", plan::REVISION], number.into());
-        let written = context.cluster.update(at.part("status"), changed).await?;
-        reach(&context.deployments, revision(&written)).await;
-        if !made {
-            return Ok(Done::After(Duration::ZERO));
-        }
+    let mut changed = item.value.clone();
+    // With the status, as upstream does: a write of the object itself would count as a new generation of it.
+    if let Some(revision) = new.and_then(|set| annotation(&set.value, plan::REVISION)) {
+        set(&mut changed, &["metadata", "annotations", plan::REVISION], revision.into());
     }
-    let deployment = match context.deployments.get(&item.meta.namespace, &item.meta.name) {
-        Some(item) => item.value.clone(),
-        None => return Ok(Done::Ok),
-    };
-    let collisions =
-        collisions.or_else(|| crate::json::number(&deployment, "/status/collisionCount"));
-    let sums = Sums { deployment: &deployment, all: sets, new, made, collisions, now };
+    let collisions = collisions.or_else(|| number(&changed, "/status/collisionCount"));
+    let sums = Sums { deployment: &changed, all: sets, new, made, collisions, now };
     let (status, again) = status::status(&sums);
-    if status != deployment["status"] {
-        let mut changed = deployment.clone();
-        set(&mut changed, &["status"], status);
+    set(&mut changed, &["status"], status);
+    if changed != item.value {
         let written = context.cluster.update(at.part("status"), changed).await?;
         reach(&context.deployments, revision(&written)).await;
     }

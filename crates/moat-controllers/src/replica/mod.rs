@@ -40,8 +40,7 @@ static MAKERS: [Maker; 2] = [
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
     for maker in &MAKERS {
-        let name = if maker.kind == "ReplicaSet" { "replicaset" } else { "replicationmanager" };
-        let queue: Queue<Path> = context.queue(name);
+        let queue: Queue<Path> = Queue::default();
         follow(context, maker, &queue);
         work(context, tasks, &queue, move |context, path| async move {
             sync(&context, maker, &path).await

@@ -3,24 +3,12 @@
 use super::Keeper;
 use super::split::{Batch, Part};
 use crate::nft::ApplyError;
-use moat_nft::model::{Name, Op};
+use moat_nft::model::Name;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// How often a step is said again because someone changed another table meanwhile.
 const TRIES: usize = 50;
-
-/// Of transactions up to this many steps or elements the kernel may write notes to this program's own watch.
-const NOTED_MAX: usize = 16;
-
-/// How many elements a step is about.
-fn elements(op: &Op) -> usize {
-    match op {
-        Op::AddElements(_, elements) | Op::DelElements(_, elements) => elements.len(),
-        // With a set its elements go.
-        Op::DelSet(_) => NOTED_MAX + 1,
-        _ => 0,
-    }
-}
 
 impl Keeper {
     /// Takes away what is left, once no packet meets it.
@@ -65,14 +53,11 @@ impl Keeper {
             if batch.waits(&mut self.pace) {
                 self.pace.settle().await;
             }
-            let is_large = ops.len() > NOTED_MAX || ops.iter().any(|op| elements(op) > NOTED_MAX);
-            if is_large {
-                self.watch.leave();
-            }
+            let from = Instant::now();
+            self.watch.leave();
             let applied = self.nft.apply(ops, Some(generation)).await;
-            if is_large {
-                self.watch.join().map_err(|error| Stop::Failed(ApplyError::Io(error)))?;
-            }
+            self.watch.join().map_err(|error| Stop::Failed(ApplyError::Io(error)))?;
+            self.committing += from.elapsed();
             let error = match applied {
                 Ok(generation) => {
                     self.pace.note(batch.switches, &batch.touched);

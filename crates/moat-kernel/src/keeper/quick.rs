@@ -56,6 +56,7 @@ impl Keeper {
             Ok(()) => {
                 applied.generation = generation;
                 applied.waited = self.pace.take_waited();
+                applied.committing = core::mem::take(&mut self.committing);
                 applied.untidy = !way.late.is_empty();
                 applied.closed_meanwhile = way.closed;
                 self.due = Some(wanted.clone());

@@ -70,8 +70,8 @@ impl Watch {
 
     /// Does not watch until [`Self::join`].
     ///
-    /// For every element of a transaction the kernel writes a note to those who watch, which takes as long as to add the element. So for
-    /// one's own large transactions it is better not to watch. Afterwards the next change is one that may have been missed: it has no
+    /// For every element and rule of a transaction the kernel writes a note if anybody watches, in whatever namespace, which takes longer
+    /// than to add it. So it is better not to watch one's own. Afterwards the next change is one that may have been missed: it has no
     /// generation.
     pub(crate) fn leave(&mut self) {
         self.missed = true;

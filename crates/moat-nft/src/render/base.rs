@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::reason::{Mark, ReasonId};
 use moat_ir::{Direction, PodIdx};
-use moat_sets::Family;
+use moat_sets::{Cidr, Family};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -35,16 +35,19 @@ pub(super) fn entrances(draft: &mut Draft, settings: &Settings) {
         // One after the other, not one out of the other: with every element that leads somewhere the kernel walks all that follows, which
         // would be every way into a pod for every way out of one.
         verdict(Verdict::Jump("from_pod".into())),
-        verdict(Verdict::Goto("to_pod".into())),
     ];
-    draft.put_chain(&"moat_forward".into(), hook(Hook::Forward), begin.to_vec());
-    // From a pod to its own node. What a node sends to its own pods is never denied, so there is no chain for output.
+    draft.put_chain(
+        &"moat_forward".into(),
+        hook(Hook::Forward),
+        [&begin[..], &[verdict(Verdict::Goto("to_pod".into()))]].concat(),
+    );
+    // From a pod to its own node, which is no pod. What a node sends to its own pods is never denied, so there is no chain for output.
     let loopback = Statement::Match {
         field: Field::InputName,
         negate: false,
         value: Value::Interface("lo".into()),
     };
-    let local = [Rule::new(vec![loopback, accept.clone()])];
+    let local = [Rule::new(vec![loopback, accept])];
     draft.put_chain(&"moat_input".into(), hook(Hook::Input), [&local[..], &begin].concat());
     for direction in DIRECTIONS {
         let rules = denying(settings, Mark::Unprogrammed(direction));
@@ -56,29 +59,23 @@ pub(super) fn entrances(draft: &mut Draft, settings: &Settings) {
 ///
 /// Every lookup is behind the rules for its family, so that IPv4 does not pay for IPv6. Who is in no map but has an address of this
 /// node's pods is not programmed yet.
+///
+/// Where there are several maps, each has a chain of its own: a pod that comes or goes makes one rule anew, and not those of all maps.
 pub(super) fn dispatchers(
     draft: &mut Draft,
     node: &Node,
     pods: &[(PodIdx, IpAddr)],
     layers: &[&Layer],
-    sets: &mut Vec<Name>,
+    own: &mut Dispatchers,
 ) {
-    let mut kept = exempt(draft, pods);
-    let mut rules: [Vec<Rule>; 2] = Default::default();
-    for family in Family::BOTH {
-        let (set, key) = match family {
-            Family::V4 => ("local4", SetKey::V4),
-            Family::V6 => ("local6", SetKey::V6),
-        };
-        let ranges: Vec<Element> = ranges(&node.pod_addresses, family).collect();
-        let few = ranges.iter().flat_map(cidrs).map(|cidr| prefix(&cidr));
-        let few: Vec<Value> = few.take(PREFIXES_MAX + 1).collect();
-        let set = (few.len() > PREFIXES_MAX).then(|| {
-            let mut own = Set::new(SetShape { key, interval: true, map: false, size: None });
-            own.elements = ranges.into_iter().map(|range| (range, None)).collect();
-            draft.put_fixed(set, own)
-        });
-        for (direction, rules) in DIRECTIONS.into_iter().zip(&mut rules) {
+    let mut kept = Dispatchers { sets: exempt(draft, pods), chains: Vec::new() };
+    let inside = Family::BOTH.map(|family| local(draft, node, family, &mut kept));
+    for direction in DIRECTIONS {
+        let rest = rest(direction, &inside);
+        let rest_name: Name = format!("{}_others", side(direction)).into();
+        let mut rules = Vec::new();
+        let mut is_split = false;
+        for family in Family::BOTH {
             let (_, field) = dispatch_name(direction, family);
             // RFC 4861: without neighbour discovery there is no IPv6 at all.
             if (direction, family) == (Direction::Egress, Family::V6) {
@@ -89,40 +86,111 @@ pub(super) fn dispatchers(
                 };
                 rules.push(Rule::new(vec![neighbours, Statement::Verdict(Verdict::Accept)]));
             }
-            let maps = layers.iter().filter_map(|layer| layer.maps.get(&(direction, family)));
-            rules.extend(maps.flatten().map(|(prefix, map)| {
-                let inside = (prefix.length() > 0).then(|| Statement::Match {
-                    field,
-                    negate: false,
-                    value: self::prefix(prefix),
-                });
-                let ask = Statement::Vmap { key: vec![field], map: map.clone() };
-                Rule::new(inside.into_iter().chain([ask]).collect())
-            }));
-            let gate = Statement::Verdict(Verdict::Goto(closed(direction)));
-            let inside = match &set {
-                Some(set) => {
-                    let set = set.clone();
-                    vec![Statement::Lookup { key: vec![field], set, negate: false }]
+            for layer in layers {
+                for (prefix, map) in layer.maps.get(&(direction, family)).into_iter().flatten() {
+                    let ask = Statement::Vmap { key: vec![field], map: map.clone() };
+                    if prefix.length() == 0 {
+                        rules.push(Rule::new(vec![ask]));
+                        continue;
+                    }
+                    let value = self::prefix(prefix);
+                    let inside = Statement::Match { field, negate: false, value };
+                    let chain = part(direction, layer.staged, prefix);
+                    // The prefix is compared again, so that it is known who is asked for here.
+                    let mut asking = vec![Rule::new(vec![inside.clone(), ask])];
+                    // What is staged comes back, so that what is in force is asked next.
+                    let lead = if layer.staged { Verdict::Jump } else { Verdict::Goto };
+                    if !layer.staged {
+                        asking.push(verdict(Verdict::Goto(rest_name.clone())));
+                        is_split = true;
+                    }
+                    draft.put_chain(&chain, None, asking);
+                    let lead = Statement::Verdict(lead(chain.clone()));
+                    rules.push(Rule::new(vec![inside, lead]));
+                    kept.chains.push(chain);
                 }
-                None => few
-                    .iter()
-                    .map(|value| Statement::Match { field, negate: false, value: value.clone() })
-                    .collect(),
-            };
-            rules.extend(inside.into_iter().map(|inside| Rule::new(vec![inside, gate.clone()])));
+            }
         }
-        kept.extend(set);
-    }
-    for (direction, mut rules) in DIRECTIONS.into_iter().zip(rules) {
-        // Who is no pod of this node is the other end's business, or nobody's.
-        rules.push(verdict(after(direction)));
+        if is_split {
+            draft.put_chain(&rest_name, None, rest.clone());
+            kept.chains.push(rest_name);
+        }
+        rules.extend(rest);
         draft.put_chain(&side(direction).into(), None, rules);
     }
-    for set in sets.iter().filter(|set| !kept.contains(set)) {
+    for set in own.sets.iter().filter(|set| !kept.sets.contains(set)) {
         draft.drop_set(set);
     }
-    *sets = kept;
+    for chain in own.chains.iter().filter(|chain| !kept.chains.contains(chain)) {
+        draft.drop_chain(chain);
+    }
+    *own = kept;
+}
+
+/// How the local addresses of a family are known: prefixes to compare, or a set to ask where these are too many.
+enum Local {
+    Prefixes(Vec<Value>),
+    Set(Name),
+}
+
+fn local(draft: &mut Draft, node: &Node, family: Family, kept: &mut Dispatchers) -> Local {
+    let ranges: Vec<Element> = ranges(&node.pod_addresses, family).collect();
+    let few = ranges.iter().flat_map(cidrs).map(|cidr| prefix(&cidr));
+    let few: Vec<Value> = few.take(PREFIXES_MAX + 1).collect();
+    if few.len() <= PREFIXES_MAX {
+        return Local::Prefixes(few);
+    }
+    let (name, key) = match family {
+        Family::V4 => ("local4", SetKey::V4),
+        Family::V6 => ("local6", SetKey::V6),
+    };
+    let mut set = Set::new(SetShape { key, interval: true, map: false, size: None });
+    set.elements = ranges.into_iter().map(|range| (range, None)).collect();
+    let name = draft.put_fixed(name, set);
+    kept.sets.push(name.clone());
+    Local::Set(name)
+}
+
+/// What becomes of packets whose pod is in no map.
+fn rest(direction: Direction, local: &[Local; 2]) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for (family, local) in Family::BOTH.into_iter().zip(local) {
+        let (_, field) = dispatch_name(direction, family);
+        let gate = || Statement::Verdict(Verdict::Goto(closed(direction)));
+        match local {
+            Local::Set(set) => {
+                let set = set.clone();
+                let inside = Statement::Lookup { key: vec![field], set, negate: false };
+                rules.push(Rule::new(vec![inside, gate()]));
+            }
+            Local::Prefixes(few) => rules.extend(few.iter().map(|value| {
+                let value = value.clone();
+                Rule::new(vec![Statement::Match { field, negate: false, value }, gate()])
+            })),
+        }
+    }
+    // Who is no pod of this node is the other end's business, or nobody's.
+    rules.push(verdict(after(direction)));
+    rules
+}
+
+/// What there is for dispatching beside two chains and their maps.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Dispatchers {
+    /// The sets of local addresses.
+    sets: Vec<Name>,
+    /// The chains of prefixes.
+    chains: Vec<Name>,
+}
+
+/// The chain that asks for the pods of a prefix.
+fn part(direction: Direction, staged: bool, prefix: &Cidr) -> Name {
+    let staged = if staged { "staged_" } else { "" };
+    let network = match prefix.network() {
+        IpAddr::V4(own) => format!("{:08x}", own.to_bits()),
+        IpAddr::V6(own) => format!("{:032x}", own.to_bits()),
+    };
+    format!("{staged}{}_{network}_{}", side(direction), prefix.length()).into()
 }
 
 /// A pod that reaches itself through a Service is never denied. It is asked about only where something is to be denied, because hardly

@@ -4,7 +4,7 @@ use super::draft::Draft;
 use super::layer::{Told, Work};
 use super::nested::nested;
 use super::peers::{Peers, atoms, hosts, prefix};
-use super::row::Ports;
+use super::row::{self, Ports};
 use super::{Excess, dispatch_name, host, verdict};
 use crate::model::{Element, Field, Name, Rule, Set, SetKey, SetShape, Statement, Value, Verdict};
 use moat_ir::{Direction, OutcomeCell, PeerSetId, Program, ProgramId};
@@ -26,9 +26,10 @@ pub(super) struct Group {
     rows: BTreeMap<Name, Name>,
     /// The map of pods' own addresses, in place of `rows` where these are too many.
     pods: Option<Name>,
-    /// The chain of the row of each prefix, of which the first that holds decides; and how many ranges these are.
+    /// The chain of the row of each prefix, of which the first that holds decides.
     prefixes: Vec<(Value, Name)>,
-    n_ranges: usize,
+    /// How many elements it needs beside those of pods' own addresses: ranges, and the ports of its rows.
+    n_others: usize,
     /// The map of ranges, in place of `prefixes` where these are too many.
     cidrs: Option<Name>,
     /// The chain of the row of everyone else.
@@ -119,7 +120,7 @@ impl Work<'_> {
             rows: BTreeMap::new(),
             pods: None,
             prefixes: Vec::new(),
-            n_ranges: 0,
+            n_others: 0,
             cidrs: None,
             rest: "".into(),
             held: Vec::new(),
@@ -161,16 +162,19 @@ impl Work<'_> {
             Row::There(set) => self.n_in(set),
             Row::Made(addresses) => addresses.len(),
         };
-        let n_elements = peers.ranges.len() + exact.values().map(n_made).sum::<usize>();
+        let ranges: BTreeSet<usize> = peers.ranges.values().copied().collect();
+        let led: Vec<usize> =
+            [peers.rest].into_iter().chain(ranges).chain(exact.keys().copied()).collect();
+        let of_ports = led.iter().collect::<BTreeSet<_>>().into_iter();
+        let of_ports = of_ports.filter_map(|&at| Some(row::n_elements(&cells.get(at)?.ports)));
+        group.n_others = peers.ranges.len() + of_ports.sum::<usize>();
+        let n_elements = group.n_others + exact.values().map(n_made).sum::<usize>();
         if n_elements > self.settings.elements_max {
             group.refused = Some(Excess::Elements(n_elements));
             return group;
         }
         let goto = |at: usize| rows.get(at).map(|row| Verdict::Goto(row.clone()));
         group.rest = rows.get(peers.rest).cloned().unwrap_or_default();
-        let ranges: BTreeSet<usize> = peers.ranges.values().copied().collect();
-        let led: Vec<usize> =
-            [peers.rest].into_iter().chain(ranges).chain(exact.keys().copied()).collect();
         if exact.len() > self.settings.rows_max {
             let mut set =
                 Set::new(SetShape { key: key(family), interval: false, map: true, size: None });
@@ -204,7 +208,6 @@ impl Work<'_> {
         let prefixes: Vec<(Value, Name)> = prefixes
             .filter_map(|(cidr, at)| Some((prefix(&cidr), rows.get(at)?.clone())))
             .collect();
-        group.n_ranges = peers.ranges.len();
         if prefixes.len() <= PREFIXES_MAX {
             group.prefixes = prefixes;
         } else {
@@ -350,12 +353,14 @@ impl Work<'_> {
             let n_elements: usize = self.n_elements(name);
             let Some(group) = self.layer.groups.get_mut(name) else { return };
             let is_new = !group.rows.contains_key(&row);
-            if n_elements >= self.settings.elements_max
+            let of_ports = if is_new { row::n_elements(&ports) } else { 0 };
+            if n_elements + of_ports >= self.settings.elements_max
                 || (is_new && group.rows.len() >= self.settings.rows_max)
             {
                 return self.rebuild(name);
             }
             if is_new {
+                group.n_others += of_ports;
                 group.held.push(row.clone());
                 let set = exact(family, BTreeMap::from([(element, None)]));
                 let own = Self::row_set(self.draft, name, &row, set);
@@ -399,9 +404,11 @@ impl Work<'_> {
         true
     }
 
-    /// Makes a group anew under its name.
+    /// Makes a group anew under its name, because an address has become another's.
     fn rebuild(&mut self, name: &Name) {
-        let Some(old) = self.layer.groups.remove(name) else { return };
+        let Some(mut old) = self.layer.groups.remove(name) else { return };
+        // The same peers are other addresses now.
+        old.told.clear();
         let of = Wanted { program: old.program, family: old.family, meaning: old.meaning };
         self.group(of, name, Some(old));
     }
@@ -410,7 +417,7 @@ impl Work<'_> {
         let group = self.layer.groups.get(name);
         let pods = group.into_iter().flat_map(|group| group.rows.values().chain(&group.pods));
         let n_pods: usize = pods.map(|set| self.n_in(set)).sum();
-        n_pods + group.map_or(0, |group| group.n_ranges)
+        n_pods + group.map_or(0, |group| group.n_others)
     }
 
     /// The row of an address that a pod has, where it is not that of the addresses around it.

@@ -148,7 +148,7 @@ impl Work<'_> {
         for family in Family::BOTH {
             let mut own: Vec<IpAddr> = pods.iter().map(|(_, address)| *address).collect();
             own.retain(|address| Family::of(*address) == family);
-            let prefixes = prefixes(own);
+            let prefixes = prefixes(own, self.settings.dispatch_room);
             for direction in DIRECTIONS {
                 is_other |= self.map(direction, family, &prefixes);
             }
@@ -260,17 +260,16 @@ impl Work<'_> {
     }
 }
 
-/// A dispatch map has at least room for so many addresses, and for so great a part of all.
-const ROOM: usize = 16;
+/// A dispatch map has room for so great a part of all addresses.
 const SHARE: usize = 8;
 
 /// Prefixes for dispatch maps, in rising order: all that can be if these are few, else some that hold all addresses and few of them each.
 ///
 /// A pod that comes or goes makes the map of its prefix anew and no other. So many prefixes are compared in no time.
-fn prefixes(mut addresses: Vec<IpAddr>) -> Vec<Cidr> {
+fn prefixes(mut addresses: Vec<IpAddr>, room: usize) -> Vec<Cidr> {
     addresses.sort_unstable();
     addresses.dedup();
-    let room = (addresses.len() / SHARE).next_power_of_two().max(ROOM);
+    let room = (addresses.len() / SHARE).next_power_of_two().max(room);
     let mut found = Vec::new();
     // Those that are still to be looked at, the first last.
     let any = IpAddr::from([0; 4]);

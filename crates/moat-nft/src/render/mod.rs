@@ -70,6 +70,8 @@ pub struct Settings {
     /// An element of a map leads somewhere, and with each that comes the kernel walks the whole table again to be sure that nothing goes
     /// in circles; one of a set does not. So sets change in microseconds, and maps are made anew.
     pub rows_max: usize,
+    /// A dispatch map has at least room for so many addresses before it is split by prefix.
+    pub dispatch_room: usize,
 }
 
 impl Default for Settings {
@@ -80,6 +82,7 @@ impl Default for Settings {
             kill: 1 << 30,
             elements_max: 1 << 18,
             rows_max: 16,
+            dispatch_room: 16,
         }
     }
 }

@@ -28,6 +28,20 @@ pub(super) struct RowParts {
     sets: Vec<Name>,
 }
 
+/// How many elements the sets of a row's chain have.
+pub(super) fn n_elements(ports: &Ports) -> usize {
+    if let [_] = &ports[..] {
+        return 0;
+    }
+    let row = Row::new(ports);
+    let n_ranges = row.ranges.values().map(Vec::len).sum();
+    [(row.exact.len(), COMPARE_MAX), (n_ranges, RANGES_MAX)]
+        .into_iter()
+        .filter(|(n, few)| n > few)
+        .map(|(n, _)| n)
+        .sum()
+}
+
 impl Work<'_> {
     /// The name of a row's chain: that of the decision where all ports share it.
     pub(super) fn row_name(&self, direction: Direction, ports: &Ports) -> Name {

@@ -1,11 +1,12 @@
 //! The ruleset of one node as it changes.
 
+use super::base::Dispatchers;
 use super::draft::Draft;
 use super::layer::{Layer, Lead, Work};
 use super::renumber;
 use super::{DIRECTIONS, Node, Refused, Rendered, Settings, base, local};
 use crate::edit::Edit;
-use crate::model::{Name, Table};
+use crate::model::Table;
 use crate::reason::Reasons;
 use moat_ir::{Bound, PodIdx, ProgramId, Splice, SymbolicIr};
 use rustc_hash::FxHashMap;
@@ -22,8 +23,7 @@ pub struct Ruleset {
     refused: Vec<Refused>,
     /// Of `refused`, those of what is staged.
     refused_staged: Vec<Refused>,
-    /// The sets of local addresses.
-    locals: Vec<Name>,
+    dispatchers: Dispatchers,
     /// What pods are dispatched by.
     dispatched: Dispatched,
 }
@@ -123,7 +123,7 @@ impl Ruleset {
             staged: None,
             refused: Vec::new(),
             refused_staged: Vec::new(),
-            locals: Vec::new(),
+            dispatchers: Dispatchers::default(),
             dispatched: Dispatched::default(),
         };
         base::entrances(&mut ruleset.draft, settings);
@@ -231,7 +231,7 @@ impl Ruleset {
             let is_other = self.work(bound).dispatch(&changes, &now.pods, None);
             if is_other || !now.is_same_place(&old) {
                 let layers: Vec<&Layer> = self.staged.iter().chain([&self.in_force]).collect();
-                base::dispatchers(&mut self.draft, node, &now.pods, &layers, &mut self.locals);
+                base::dispatchers(&mut self.draft, node, &now.pods, &layers, &mut self.dispatchers);
             }
         }
         self.dispatched = now;

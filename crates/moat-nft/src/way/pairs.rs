@@ -5,6 +5,9 @@ use crate::edit::{Edit, Elements, looked_up};
 use crate::model::{Element, Name, Rule, Set, Statement, Table, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A dispatch map, and what closes a pod in it.
+pub(super) type Dispatch<'a> = (&'a Name, &'a Set, &'a Verdict);
+
 /// A change as packets see it.
 pub(super) struct Pairs<'a> {
     edit: &'a Edit,
@@ -12,6 +15,9 @@ pub(super) struct Pairs<'a> {
     uses: &'a Uses,
     /// Who looks into what by the new rules of this change.
     fresh: Uses,
+    /// The dispatch maps that packets of the old rules meet, and what closes a pod in them; and those of the new rules.
+    before: Vec<Dispatch<'a>>,
+    after: Vec<Dispatch<'a>>,
     /// By the sets that they come into, with elements that come.
     added: BTreeMap<&'a Element, BTreeSet<&'a Name>>,
     /// Addresses whose dispatch changes, with where they led and will lead.
@@ -33,6 +39,8 @@ impl<'a> Pairs<'a> {
             table,
             uses,
             fresh,
+            before: Vec::new(),
+            after: Vec::new(),
             added: BTreeMap::new(),
             moved: Vec::new(),
             closed: BTreeSet::new(),
@@ -47,6 +55,7 @@ impl<'a> Pairs<'a> {
                 pairs.added.entry(element).or_default().insert(set);
             }
         }
+        (pairs.before, pairs.after) = (pairs.find_before(), pairs.find_after());
         pairs.moved = pairs.moves();
         pairs.moved.extend(pairs.retold());
         pairs.find_closed();
@@ -110,14 +119,23 @@ impl<'a> Pairs<'a> {
             || self.edit.drop_chains.contains(chain)
     }
 
-    /// The dispatch maps that packets of the old rules meet, and what closes a pod in them.
-    pub(super) fn dispatch_before(&self) -> impl Iterator<Item = (&'a Name, &'a Set, &'a Verdict)> {
-        let (table, gates) = (self.table, self.uses.gates());
-        self.uses.dispatch().filter_map(move |name| of_gate(gates, name, table.sets.get(name)))
+    /// The dispatch maps that packets of the old rules meet.
+    pub(super) fn dispatch_before(&self) -> &[Dispatch<'a>] {
+        &self.before
     }
 
-    /// The dispatch maps that packets of the new rules meet, and what closes a pod in them.
-    pub(super) fn dispatch_after(&self) -> impl Iterator<Item = (&'a Name, &'a Set, &'a Verdict)> {
+    /// The dispatch maps that packets of the new rules meet.
+    pub(super) fn dispatch_after(&self) -> &[Dispatch<'a>] {
+        &self.after
+    }
+
+    fn find_before(&self) -> Vec<Dispatch<'a>> {
+        let (table, gates) = (self.table, self.uses.gates());
+        let names = self.uses.dispatch();
+        names.filter_map(|name| of_gate(gates, name, table.sets.get(name))).collect()
+    }
+
+    fn find_after(&self) -> Vec<Dispatch<'a>> {
         let gates = self.uses.gates();
         let names = self.uses.dispatch().chain(self.fresh.dispatch());
         let used: BTreeSet<&Name> =
@@ -127,29 +145,30 @@ impl<'a> Pairs<'a> {
             let (name, set) = made.get_key_value(name).or_else(|| stays.get_key_value(name))?;
             of_gate(gates, name, Some(set))
         };
-        used.into_iter().filter_map(get).collect::<Vec<_>>().into_iter()
+        used.into_iter().filter_map(get).collect()
     }
 
     /// The addresses whose dispatch changes.
     fn moves(&self) -> Vec<(&'a Element, Option<&'a Verdict>, Option<&'a Verdict>)> {
+        // No address is asked for in two maps of a gate, so what is in both tables moves nobody.
+        let names = |maps: &[Dispatch<'a>]| -> BTreeSet<&'a Name> {
+            maps.iter().map(|(name, ..)| *name).collect()
+        };
+        let (old, new) = (names(&self.before), names(&self.after));
         let gates = self.uses.gates();
-        let prefix = |name: &Name| gate(gates, name).map(|(prefix, _)| prefix);
-        let (before, after): (Vec<_>, Vec<_>) =
-            (self.dispatch_before().collect(), self.dispatch_after().collect());
         let mut moves = Vec::new();
-        for gate in gates.keys() {
-            let of = |maps: &[(&'a Name, &'a Set, &'a Verdict)]| -> BTreeMap<&'a Name, &'a Set> {
-                let own = maps.iter().filter(|(name, ..)| prefix(name) == Some(gate));
-                own.map(|&(name, set, _)| (name, set)).collect()
-            };
-            let (before, after) = (of(&before), of(&after));
-            // No address is asked for in two maps, so what is in both tables moves nobody.
-            let without = |these: &BTreeMap<&'a Name, &'a Set>, those: &BTreeMap<&Name, &Set>| {
-                let own = these.iter().filter(|(name, _)| !those.contains_key(*name));
-                own.flat_map(|(_, set)| &set.elements).collect::<BTreeMap<_, _>>()
-            };
-            let (before, after) = (without(&before, &after), without(&after, &before));
-            let addresses: BTreeSet<&Element> =
+        let mut by_gate: BTreeMap<&Name, [BTreeMap<&'a Element, &'a Option<Verdict>>; 2]> =
+            BTreeMap::new();
+        for (at, maps, others) in [(0, &self.before, &new), (1, &self.after, &old)] {
+            for (name, set, _) in maps.iter().filter(|(name, ..)| !others.contains(name)) {
+                let Some((gate, _)) = gate(gates, name) else { continue };
+                if let Some(own) = by_gate.entry(gate).or_default().get_mut(at) {
+                    own.extend(&set.elements);
+                }
+            }
+        }
+        for [before, after] in by_gate.values() {
+            let addresses: BTreeSet<&'a Element> =
                 before.keys().chain(after.keys()).copied().collect();
             for address in addresses {
                 let (old, new) = (before.get(address), after.get(address));
@@ -184,7 +203,7 @@ impl<'a> Pairs<'a> {
             return Vec::new();
         }
         let mut found = Vec::new();
-        for (_, map, _) in self.dispatch_before() {
+        for (_, map, _) in &self.before {
             for (address, verdict) in &map.elements {
                 let to = verdict.as_ref();
                 let is_moved = self.moved.iter().any(|(moved, ..)| *moved == address);
@@ -198,7 +217,7 @@ impl<'a> Pairs<'a> {
 
     /// Where an address led before, by all directions.
     fn before(&self, address: &Element) -> Vec<&'a Verdict> {
-        let maps = self.dispatch_before();
+        let maps = self.before.iter();
         maps.filter_map(|(_, set, _)| set.elements.get(address)?.as_ref()).collect()
     }
 
@@ -211,13 +230,10 @@ impl<'a> Pairs<'a> {
             .flatten()
             .map(|(key, _)| key)
             .collect();
-        let after: Vec<_> = self.dispatch_after().collect();
-        let is_after =
-            |address: &Element| after.iter().any(|(_, set, _)| set.elements.contains_key(address));
         let mut stays: Vec<(&'a Element, bool)> = Vec::new();
         for &address in &edited {
             let before = self.before(address);
-            if before.is_empty() || !is_after(address) {
+            if before.is_empty() || !self.is_after(address) {
                 continue;
             }
             let refilled = before
@@ -300,9 +316,12 @@ impl<'a> Pairs<'a> {
     /// Whether no packet of the new rules passes that is from or to this address, of which some did.
     fn goes(&self, address: &Element) -> bool {
         let mut own = self.moved.iter().filter(|(moved, ..)| *moved == address).peekable();
-        own.peek().is_some()
-            && own.all(|(_, _, new)| new.is_none())
-            && !self.dispatch_after().any(|(_, set, _)| set.elements.contains_key(address))
+        own.peek().is_some() && own.all(|(_, _, new)| new.is_none()) && !self.is_after(address)
+    }
+
+    /// Whether packets of the new rules are dispatched by this address.
+    fn is_after(&self, address: &Element) -> bool {
+        self.after.iter().any(|(_, set, _)| set.elements.contains_key(address))
     }
 
     /// The elements that are removed with the switch, and those that are removed a grace later.

@@ -15,7 +15,7 @@ use moat_kernel::nft::{Nft, Ownership};
 use moat_model::Policy;
 use moat_model::inventory::{Inventory, Pod};
 use moat_model::policy::{PortMatch, Ports};
-use moat_nft::model::{Element, Table};
+use moat_nft::model::{Element, Name, Op, Rule, Set, SetKey, Statement, Table};
 use moat_nft::plan::plan;
 use moat_nft::render::{Ruleset, Settings, What, gates};
 use moat_sets::{PortSet, Protocol, ServicePoint};
@@ -134,7 +134,7 @@ impl Agent {
     }
 
     /// One event; how long each part took, and what it came to.
-    async fn change(&mut self, kind: Kind, step: usize) -> ([f64; 3], Applied) {
+    async fn change(&mut self, kind: Kind, step: usize) -> ([f64; 3], Applied, usize) {
         let even = step.is_multiple_of(2);
         let gone = |pod: &Pod| {
             PodChange::Remove(PodName {
@@ -213,13 +213,15 @@ impl Agent {
         let start = Instant::now();
         let applied = self.keeper.change(&edit).await.unwrap();
         times[2] = start.elapsed().as_secs_f64();
-        (times, applied)
+        (times, applied, edit.ops().len())
     }
 }
 
 fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
     let netns = Netns::new().unwrap();
     runtime.block_on(async {
+        // Before anybody watches: then the kernel would write notes on what is done here, too.
+        floors(&cluster.render(&Settings::default()).table).await;
         let mut agent = Agent::new(cluster, &netns).await;
         let (n_chains, n_elements) = size(agent.ruleset.table());
         section(&format!(
@@ -235,10 +237,13 @@ fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
             let mut cpu: Vec<f64> = Vec::new();
             let mut parts: [Vec<f64>; 3] = Default::default();
             let (mut wall, mut waited, mut tidied) = (Vec::new(), Vec::new(), Vec::new());
+            let mut committing = Vec::new();
+            let mut steps = Vec::new();
             let (mut n_transactions, mut n_closed) = (0, 0);
             for step in 0..N_CHANGES {
                 let begun = clock::process();
-                let (times, applied) = agent.change(kind, step).await;
+                let (times, applied, n_steps) = agent.change(kind, step).await;
+                steps.push(n_steps as f64);
                 cpu.push(clock::process() - begun);
                 // The new state is in force before this.
                 let tidying = Instant::now();
@@ -250,6 +255,7 @@ fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
                 sleep(PAUSE).await;
                 wall.push(times.iter().sum());
                 waited.push(applied.waited.as_secs_f64());
+                committing.push(applied.committing.as_secs_f64());
                 parts.iter_mut().zip(times).for_each(|(all, time)| all.push(time));
                 n_transactions += applied.n_transactions;
                 n_closed += usize::from(!applied.closed_meanwhile.is_empty());
@@ -266,11 +272,13 @@ fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
                     goal: format!("at most {}", show(goal)),
                     met: Some(took <= goal),
                     note: format!(
-                        "{}, of it waited {}; tidied {} later; CPU of all {}; {:.1} transactions, {n_closed} of {N_CHANGES} close a pod meanwhile",
+                        "{}, of it waited {}, sent and committed {}; tidied {} later; CPU of all {}; {} steps in {:.1} transactions, {n_closed} of {N_CHANGES} close a pod meanwhile",
                         parts.join(", "),
                         show(quantile(&waited, share)),
+                        show(quantile(&committing, share)),
                         show(quantile(&tidied, share)),
                         show(quantile(&cpu, share)),
+                        quantile(&steps, share),
                         n_transactions as f64 / N_CHANGES as f64
                     ),
                     ..Row::default()
@@ -279,6 +287,62 @@ fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
             }
         }
     });
+}
+
+/// What the kernel takes for the smallest transactions of each kind, on a table like this: no change that needs one can take less.
+async fn floors(table: &Table) {
+    let netns = Netns::new().unwrap();
+    let nft = Nft::open(&netns, "moat", Ownership::Owned).unwrap();
+    let mut generation = nft.apply(&plan(None, table), None).await.unwrap();
+    let is_plain = |set: &&Set| !set.map && !set.interval && set.key == SetKey::V4;
+    let of_peers = table.sets.iter().filter(|(_, set)| is_plain(set));
+    let (set, _) = of_peers.max_by_key(|(_, set)| set.elements.len()).unwrap();
+    let (_, leads) = table.sets.iter().find(|(name, _)| name.starts_with("in4_")).unwrap();
+    let to = leads.elements.values().next().cloned().unwrap();
+    let element = || vec![(Element::V4([192, 0, 2, 1].into()), None)];
+    let jump = Rule::new(to.map(Statement::Verdict).into_iter().collect());
+    let count = Rule::new(vec![Statement::Counter]);
+    let chain: Name = "floor".into();
+    let make = || Op::AddChain(chain.clone(), None);
+    nft.apply(&[Op::AddChain("empty".into(), None)], Some(generation)).await.unwrap();
+    generation += 1;
+    let empty: Name = "empty".into();
+    let kinds: [(&str, Vec<Op>, Vec<Op>); 4] = [
+        (
+            "an element of a set",
+            vec![Op::AddElements(set.clone(), element())],
+            vec![Op::DelElements(set.clone(), element())],
+        ),
+        ("an empty chain", vec![make()], vec![Op::DelChain(chain.clone())]),
+        (
+            "a rule that leads nowhere",
+            vec![Op::AddRule(empty.clone(), count)],
+            vec![Op::FlushChain(empty.clone())],
+        ),
+        (
+            "a rule that leads to a group",
+            vec![Op::AddRule(empty.clone(), jump)],
+            vec![Op::FlushChain(empty.clone())],
+        ),
+    ];
+    for (what, add, remove) in kinds {
+        let (mut wall, mut cpu) = (Vec::new(), Vec::new());
+        for step in 0..N_CHANGES {
+            sleep(PAUSE).await;
+            let ops = if step % 2 == 0 { &add } else { &remove };
+            let (start, begun) = (Instant::now(), clock::process());
+            generation = nft.apply(ops, Some(generation)).await.unwrap();
+            wall.push(start.elapsed().as_secs_f64());
+            cpu.push(clock::process() - begun);
+        }
+        Row {
+            what: format!("the kernel's floor: {what}, p50, wall"),
+            value: show(quantile(&wall, 0.5)),
+            note: format!("p99 {}; CPU {}", show(quantile(&wall, 0.99)), show(quantile(&cpu, 0.5))),
+            ..Row::default()
+        }
+        .print();
+    }
 }
 
 /// A pod of another node whose address is in a set of peers.

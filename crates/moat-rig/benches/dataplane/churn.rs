@@ -3,7 +3,8 @@
 
 use crate::clock::{quantile, show};
 use crate::leak::{
-    CLIENT_DENIES, Flooded, PORT, SERVER_DENIES, at_most, clear, document, n_updates, under_flood,
+    CLIENT_DENIES, Flooded, PORT, SERVER_DENIES, at_most, clear, document, n_updates, sensitivity,
+    under_flood,
 };
 use crate::site::Site;
 use crate::table::{Row, section};
@@ -16,7 +17,7 @@ use moat_kernel::nft::Ownership;
 use moat_load::Input;
 use moat_model::Policy;
 use moat_model::inventory::{Inventory, Pod};
-use moat_nft::render::{Node, Ruleset, What, gates};
+use moat_nft::render::{Node, Ruleset, Settings, What, gates};
 use moat_sets::{AddrSet, Family, Protocol, ServicePoint};
 use moat_testkit::rng::Rng;
 use std::collections::BTreeMap;
@@ -107,7 +108,9 @@ fn own(list: &[Policy]) -> &Policy {
 impl State {
     async fn new(site: &Site, policies: &[Policy], inventory: Inventory) -> Self {
         let binding = Binding::new(Arc::new(compile(policies, &[])), inventory, Dialect::MOAT);
-        let ruleset = Ruleset::new(binding.bound(), None, &node(&binding), &quiet());
+        // Few pods, dispatched as many are.
+        let settings = Settings { dispatch_room: 4, ..quiet() };
+        let ruleset = Ruleset::new(binding.bound(), None, &node(&binding), &settings);
         let mut keeper = Keeper::open(&site.node, "moat", Ownership::Plain, gates()).await.unwrap();
         keeper.set(ruleset.table()).await.unwrap();
         Self { binding, ruleset, keeper }
@@ -283,4 +286,5 @@ pub(crate) fn run(runtime: &Runtime) {
         ..Row::default()
     }
     .print();
+    sensitivity(runtime, &site);
 }

@@ -144,6 +144,25 @@ pub(crate) fn policy_sets(from: IpAddr, to: IpAddr, n_policies: u32) -> Table {
     table
 }
 
+/// Pods of which one is closed, led to its rules by a map, behind rules for others: what is loaded anew as a whole on every change.
+pub(crate) fn reloaded(closed: IpAddr, n_others: u32) -> Table {
+    let mut rules = vec![Rule::new(vec![established(), ACCEPT])];
+    for at in 0..n_others {
+        rules.push(Rule::new(vec![is(Field::DestinationV4, other(at)), ACCEPT]));
+    }
+    let mut pods = Set::new(SetShape { key: SetKey::V4, interval: false, map: true, size: None });
+    if let IpAddr::V4(closed) = closed {
+        pods.elements.insert(Element::V4(closed), Some(Verdict::Goto("closed".into())));
+    }
+    rules.push(Rule::new(vec![Statement::Vmap {
+        key: vec![Field::DestinationV4],
+        map: "pods".into(),
+    }]));
+    let mut table = table([("base".into(), rules), ("closed".into(), vec![end(Verdict::Drop)])]);
+    table.sets.insert("pods".into(), pods);
+    table
+}
+
 /// An address that no pod has.
 fn other(at: u32) -> IpAddr {
     Ipv4Addr::from_bits(0x0bf4_0000 + at).into()

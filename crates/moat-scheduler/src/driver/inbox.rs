@@ -2,7 +2,8 @@
 //! one piece of news per object.
 
 use crate::pod::Pod;
-use moat_apiserver::{Gvr, Keep, pick};
+use bytes::Bytes;
+use moat_apiserver::{Gvr, Keep, field, pick};
 use moat_informer::{Cache, Cluster, Delta, Item};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
@@ -25,9 +26,10 @@ static OTHERS: [(&str, Gvr); 9] = [
     ("StorageClass", Gvr::new("storage.k8s.io", "v1", "storageclasses")),
 ];
 
-/// A pod as caches hold it.
+/// A pod as caches hold it: as it is stored. It is parsed when the scheduler looks at it, which of several writes only sees the last, and has
+/// nothing to do with most pods of other schedulers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CachedPod(pub(super) Arc<Pod>);
+pub struct CachedPod(Bytes);
 
 /// What the scheduler never looks at of a pod.
 const CONTAINER: Keep = Keep::But(&[
@@ -49,8 +51,20 @@ const POD: Keep = Keep::But(&[
     ("spec", Keep::But(&[("containers", CONTAINER), ("initContainers", CONTAINER)])),
 ]);
 
-fn read_pod(bytes: &[u8]) -> CachedPod {
-    CachedPod(Arc::new(Pod::read(&pick(bytes, &POD))))
+impl CachedPod {
+    /// The pod.
+    pub(super) fn read(&self) -> Pod {
+        Pod::read(&pick(&self.0, &POD))
+    }
+
+    /// The scheduler that it waits for; nothing if it has a node, or does not say.
+    pub(super) fn waits_for(&self) -> Option<String> {
+        let spec = field(&self.0, "spec")?;
+        if field(spec, "nodeName").is_some() {
+            return None;
+        }
+        serde_json::from_slice(field(spec, "schedulerName")?).ok()
+    }
 }
 
 /// Another object as caches hold it: without what the scheduler never looks at and what can be large.
@@ -86,7 +100,7 @@ impl Caches {
         };
         Self {
             pods: Cache::reading(Arc::clone(cluster), PODS.clone(), vec![], |object| {
-                Some(read_pod(&object.value))
+                Some(CachedPod(object.value.clone()))
             }),
             nodes: follow(&NODES),
             others: OTHERS.iter().map(|(kind, gvr)| (*kind, follow(gvr))).collect(),
@@ -106,7 +120,7 @@ impl Caches {
 /// What became of an object.
 #[derive(Debug)]
 pub(super) enum News {
-    Pod(Option<Arc<Pod>>),
+    Pod(Option<Arc<Item<CachedPod>>>),
     Node(Option<Arc<Item<CachedObject>>>),
     Other(&'static str, Option<Arc<Item<CachedObject>>>),
 }
@@ -135,9 +149,7 @@ impl Inbox {
             self.listen(cache, kind, move |item| News::Other(kind, item));
         }
         self.listen(&caches.nodes, "Node", News::Node);
-        self.listen(&caches.pods, "Pod", |item| {
-            News::Pod(item.map(|item: Arc<Item<CachedPod>>| Arc::clone(&item.value.0)))
-        });
+        self.listen(&caches.pods, "Pod", News::Pod);
     }
 
     fn listen<T: Send + Sync + 'static>(

@@ -166,7 +166,14 @@ impl Driver {
         let (kind, path) = key;
         match news {
             News::Pod(None) => self.pod_gone(&path),
-            News::Pod(Some(pod)) => self.pod(pod),
+            News::Pod(Some(pod)) => {
+                let waits_for = pod.value.waits_for();
+                if waits_for.is_some_and(|name| !self.profiles.contains_key(&name)) {
+                    self.pod_gone(&path);
+                } else {
+                    self.pod(Arc::new(pod.value.read()));
+                }
+            }
             News::Node(Some(node)) => {
                 let change = self.snapshot.set_node(&node.value.0);
                 self.changed(hints::of_node(change));

@@ -58,13 +58,18 @@ impl Target {
         Self { address, config: Arc::new(config) }
     }
 
-    /// A connection for whoever reads it without a runtime.
-    pub(crate) fn connect_blocking(&self) -> StreamOwned<ClientConnection, std::net::TcpStream> {
+    /// A connection for whoever reads it without a runtime, for one of the protocols.
+    pub(crate) fn connect_blocking(
+        &self,
+        protocols: &[&[u8]],
+    ) -> StreamOwned<ClientConnection, std::net::TcpStream> {
+        let mut config = (*self.config).clone();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let tcp = std::net::TcpStream::connect(&self.address).unwrap();
         tcp.set_nodelay(true).unwrap();
         let host = self.address.rsplit_once(':').unwrap().0.to_owned();
         let name = ServerName::try_from(host).unwrap();
-        StreamOwned::new(ClientConnection::new(Arc::clone(&self.config), name).unwrap(), tcp)
+        StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), tcp)
     }
 
     pub(crate) async fn connect(&self) -> Connection {

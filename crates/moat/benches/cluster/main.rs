@@ -2,8 +2,9 @@
 //!
 //! The cluster is the binary itself, started as a user starts it; the client is a plain HTTPS client in this process, so both share the
 //! machine; the CPU that each side uses for a create is printed beside the rate, for a machine that does other things besides. The watchers of
-//! the row about watches have a TLS connection each, all read by one thread that stamps the arrival of bytes and decrypts them afterwards, so
-//! that what is measured is when the server's events are there and not how long a hundred clients on one machine take. Words after `--`
+//! the rows about watches are streams of one HTTP/2 connection, as those of client-go are, or have a TLS connection each; one thread reads
+//! them, stamps the arrival of bytes and decrypts them afterwards, so that what is measured is when the server's events are there and not how
+//! long a hundred clients on one machine take. Words after `--`
 //! choose sections: `start`, `create`, `list`, `memory`, `watch`, `deployment`, `recovery`; those about pods create them first, unmeasured.
 //! `MOAT_BENCH_PEER=KUBECONFIG` runs the rows that any API server can run against that one, too, in the same run, and prints ratios; it is for
 //! a server on this machine.
@@ -20,6 +21,7 @@
 mod client;
 mod embedded;
 mod rows;
+mod streams;
 mod watchers;
 
 use client::Target;
@@ -48,8 +50,11 @@ async fn main() {
         rows::start_and_idle().await;
     }
     let scratch = embedded::Scratch::new();
-    if ["create", "list", "memory", "watch"].into_iter().any(wanted) {
+    if ["create", "list", "memory"].into_iter().any(wanted) {
         pods(&scratch, peer.as_ref(), wanted).await;
+    }
+    if wanted("watch") {
+        rows::watch_latency(&scratch, peer.as_ref()).await;
     }
     if wanted("deployment") {
         rows::deployment().await;
@@ -72,9 +77,6 @@ async fn pods(scratch: &embedded::Scratch, peer: Option<&Target>, wanted: impl F
     }
     if wanted("memory") {
         rows::memory(&durable, "after the lists");
-    }
-    if wanted("watch") {
-        rows::watch_latency(&durable, peer).await;
     }
     durable.stop();
 }

@@ -25,7 +25,7 @@ struct Watcher {
 }
 
 /// Opens watches of a path; each of their events that adds an object is told with the time at which its last byte was read.
-pub(crate) fn watch(target: &Target, path: &str, n: usize) -> UnboundedReceiver<Vec<Instant>> {
+pub(crate) fn watch(target: &Target, path: &str, n: u32) -> UnboundedReceiver<Vec<Instant>> {
     let watchers: Vec<Watcher> = (0..n).map(|_| Watcher::open(target, path)).collect();
     let (sender, receiver) = unbounded_channel();
     std::thread::spawn(move || follow(watchers, &sender));
@@ -63,7 +63,7 @@ fn follow(mut watchers: Vec<Watcher>, seen: &UnboundedSender<Vec<Instant>>) {
 
 impl Watcher {
     fn open(target: &Target, path: &str) -> Self {
-        let mut stream = target.connect_blocking();
+        let mut stream = target.connect_blocking(&[]);
         let host = &target.address;
         write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\naccept: application/json\r\n\r\n")
             .unwrap();

@@ -3,7 +3,7 @@
 use super::matching::Write;
 use crate::object::{default, list, map_mut, meta, text};
 use crate::status::Cause;
-use crate::strategy::{PLAIN, Strategy};
+use crate::strategy::{Generation, PLAIN, Strategy};
 use moat_cel::{Program, RUN_COST_MAX, Type, Value as Cel};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -15,8 +15,12 @@ const BUDGET: u64 = 10_000_000;
 const KEPT: usize = 256;
 const MESSAGE_MAX: usize = 5 << 10;
 
-pub(crate) const POLICY: Strategy =
-    Strategy { generation: true, default: defaults, validate: validate_policy, ..PLAIN };
+pub(crate) const POLICY: Strategy = Strategy {
+    generation: Generation::Spec,
+    default: defaults,
+    validate: validate_policy,
+    ..PLAIN
+};
 pub(crate) const BINDING: Strategy =
     Strategy { default: binding_defaults, validate: validate_binding, ..PLAIN };
 

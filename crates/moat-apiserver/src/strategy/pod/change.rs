@@ -73,7 +73,8 @@ fn settled(object: &Value, old: &Value) -> Value {
             container.shift_remove("image");
         }
     }
-    for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
+    for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates", "ephemeralContainers"]
+    {
         map.shift_remove(field);
     }
     // A pod that still waits at a gate may be told more narrowly where to go.
@@ -90,11 +91,9 @@ fn settled(object: &Value, old: &Value) -> Value {
 
 fn narrowed(spec: &mut Map<String, Value>, old: &Value) {
     let had = old["spec"]["nodeSelector"].as_object().cloned().unwrap_or_default();
-    let kept =
-        |now: &Map<String, Value>| had.iter().all(|(key, value)| now.get(key) == Some(value));
-    if spec.get("nodeSelector").and_then(Value::as_object).is_none_or(kept) && had.is_empty()
-        || spec.get("nodeSelector").and_then(Value::as_object).is_some_and(kept)
-    {
+    let now = spec.get("nodeSelector").and_then(Value::as_object);
+    let keeps = |(key, value)| now.and_then(|now| now.get(key)) == Some(value);
+    if had.iter().all(keeps) {
         spec.shift_remove("nodeSelector");
     }
     let required = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";

@@ -2,6 +2,7 @@
 
 use crate::names;
 use crate::status::Cause;
+use crate::strategy::check::{self, shown};
 use moat_model::Quantity;
 use serde_json::Value;
 
@@ -65,10 +66,6 @@ fn within(
 ) {
     let native = !resource.contains('/') || resource.contains("kubernetes.io/");
     let shared = native && !resource.starts_with("hugepages-");
-    let shown = |amount: &Value| match amount {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
     let Some(limit) = own["limits"].get(resource) else {
         if !shared {
             let why = "Limit must be set for non overcommitable resources";
@@ -91,9 +88,7 @@ fn within(
 /// An amount: not below zero, and whole where parts mean nothing.
 fn value(resource: &str, quantity: Quantity, amount: &Value, path: &str, causes: &mut Vec<Cause>) {
     if quantity < Quantity::whole(0) {
-        let why = "must be greater than or equal to 0";
-        let shown = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
-        causes.push(Cause::invalid(path, &shown.into(), why));
+        causes.push(Cause::invalid(path, &shown(amount).into(), check::NEGATIVE));
     }
     let whole = resource.contains('/') && !resource.contains("kubernetes.io/");
     if whole && quantity.milli() % 1000 != 0 {
