@@ -2,9 +2,10 @@
 
 use crate::net::{Net, NetError};
 use crate::placed::Placed;
-use crate::probe::Prober;
+use crate::probe::Ports;
 use crate::services;
 use core::fmt;
+use moat_kernel::conntrack::Conntrack;
 use moat_kernel::error::Error;
 use moat_kernel::keeper::Keeper;
 use moat_kernel::netns::Netns;
@@ -13,7 +14,7 @@ use moat_nft::model::{Op, Table};
 use moat_nft::plan::plan;
 use moat_nft::reason::Reasons;
 use moat_nft::render::{Refused, Ruleset, Settings, What, gates};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A world that runs.
@@ -31,8 +32,8 @@ pub struct Live {
     pub refused: Vec<Refused>,
     settings: Settings,
     nodes: Vec<Installed>,
-    /// Who asks; the same from run to run, because a source port that an earlier run used may still be known to connection tracking.
-    pub(crate) prober: OnceLock<Prober>,
+    /// The ports that probes come from; they go on from run to run, because connection tracking may still know one that was used.
+    pub(crate) ports: Arc<Ports>,
 }
 
 /// What a node has installed.
@@ -76,6 +77,8 @@ pub enum LiveError {
         /// Why.
         source: ApplyError,
     },
+    /// Its nodes, or their addresses, are others than before.
+    Nodes,
 }
 
 impl fmt::Display for LiveError {
@@ -83,6 +86,7 @@ impl fmt::Display for LiveError {
         match self {
             Self::Net(error) => error.fmt(f),
             Self::Apply { node, source } => write!(f, "cannot apply the rules of {node}: {source}"),
+            Self::Nodes => f.write_str("nodes came or went, or have other addresses"),
         }
     }
 }
@@ -102,9 +106,8 @@ impl Live {
         settings: Settings,
         progress: impl Fn(usize),
     ) -> Result<Self, LiveError> {
-        let Placed { inventory, bound, pods, outside, .. } = &placed;
-        let net = Net::build(inventory, bound, pods, outside.clone(), progress).await?;
-        let services = services::table(bound, &placed.services, pods);
+        let net = Net::build(&placed, progress).await?;
+        let services = services::table(&placed.bound, &placed.services, &placed.pods);
         let mut nodes = Vec::with_capacity(net.nodes.len());
         for node in &net.nodes {
             let policies =
@@ -128,7 +131,7 @@ impl Live {
             refused: Vec::new(),
             settings,
             nodes,
-            prober: OnceLock::new(),
+            ports: Arc::default(),
         };
         live.note();
         Ok(live)
@@ -147,9 +150,20 @@ impl Live {
         self.refused.dedup();
     }
 
-    /// Applies another state of the same world, node by node, and says what changed. When it returns, every packet that comes is judged
+    /// Applies another state of the world, node by node, and says what changed. When it returns, every packet that comes is judged
     /// by the new state; what no packet meets any more is there until [`Self::tidy`] or the next change.
+    ///
+    /// Pods and outside addresses may come and go: who comes is wired when its rules are there. Nodes must be the same.
     pub async fn apply(&mut self, placed: Placed) -> Result<Vec<Applied>, LiveError> {
+        if !placed.has_nodes_of(&self.placed) {
+            return Err(LiveError::Nodes);
+        }
+        let come = self.net.go(&self.placed.bound, &placed.bound, &placed.pods).await?;
+        self.net.be_outside(&placed.outside).await?;
+        // The hosts are others now, so that each has another place among them.
+        self.ports.level();
+        self.placed = placed;
+        let placed = &self.placed;
         let mut applied = Vec::with_capacity(self.nodes.len());
         let services = services::table(&placed.bound, &placed.services, &placed.pods);
         for (node, installed) in self.net.nodes.iter().zip(&mut self.nodes) {
@@ -168,8 +182,8 @@ impl Live {
                 took: start.elapsed(),
             });
         }
+        self.net.come(&self.placed.bound, &come, |_| ()).await?;
         self.note();
-        self.placed = placed;
         Ok(applied)
     }
 
@@ -180,6 +194,18 @@ impl Live {
             installed.policies.tidy().await.map_err(apply)?;
         }
         Ok(())
+    }
+
+    /// The nodes that have no room for another connection: the kernel lets none through there that is new, whatever policies say.
+    pub async fn full(&self) -> Result<Vec<Arc<str>>, Error> {
+        let mut full = Vec::new();
+        for node in &self.net.nodes {
+            let (n, most) = Conntrack::open(&node.netns)?.count().await?;
+            if n >= most {
+                full.push(node.name.clone());
+            }
+        }
+        Ok(full)
     }
 
     /// The nodes whose kernel does not hold the rules that were made for it, with what it holds instead; tidies first.

@@ -58,6 +58,11 @@ impl Logs {
     pub async fn next(&mut self) -> Option<Logged> {
         self.records.recv().await
     }
+
+    /// What came and was not read yet.
+    pub fn waiting(&mut self) -> Vec<Logged> {
+        core::iter::from_fn(|| self.records.try_recv().ok()).collect()
+    }
 }
 
 fn groups(settings: &Settings) -> Vec<u16> {

@@ -4,9 +4,10 @@ use crate::place::place;
 use crate::verify::questions::{Scope, chosen, outside};
 use moat_compile::{Dialect, bind, compile, services};
 use moat_ir::{Bound, PodIdx, ServiceInfo};
-use moat_model::inventory::Inventory;
+use moat_model::inventory::{Inventory, Pod, Service};
 use moat_model::{Lowered, Policy};
 use moat_nft::render::{Node, Ruleset, Settings};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -50,24 +51,69 @@ impl Placed {
         Self { bound, staged, services, ..self.clone() }
     }
 
-    /// The same world after a change of the input, labels included: `None` when pods, nodes or addresses came or went, which needs
-    /// another network.
+    /// The same world after a change of the input. Nodes and addresses that were chosen stay where the input still says none, and pods that
+    /// took part do so for as long as they are there.
     #[must_use]
-    pub fn again(&self, lowered: Lowered, sources: &[Arc<str>], n_nodes: usize) -> Option<Self> {
-        let fresh = Self::new(lowered, sources, n_nodes, &Scope::default());
-        let wires = |placed: &Self| {
-            let pods = placed.bound.pods.iter();
-            let pods =
-                pods.map(|pod| (pod.display.clone(), pod.node.clone(), pod.addresses.clone()));
+    pub fn again(
+        &self,
+        mut lowered: Lowered,
+        sources: &[Arc<str>],
+        n_nodes: usize,
+        scope: &Scope,
+    ) -> Self {
+        self.choose_again(&mut lowered.inventory);
+        let mut fresh = Self::new(lowered, sources, n_nodes, scope);
+        let took_part: BTreeSet<&str> =
+            self.pods.iter().map(|&idx| &*self.bound.pod(idx).display).collect();
+        let all = (0..).zip(&fresh.bound.pods);
+        let still = all.filter(|(_, pod)| {
+            took_part.contains(&*pod.display) && !pod.finished && !pod.addresses.is_empty()
+        });
+        fresh.pods.extend(still.map(|(idx, _)| idx));
+        fresh.pods.sort_unstable();
+        fresh.pods.dedup();
+        fresh
+    }
+
+    /// Says in an inventory what was chosen before.
+    fn choose_again(&self, inventory: &mut Inventory) {
+        let pods: BTreeMap<String, &Pod> =
+            self.inventory.pods.iter().map(|pod| (pod.to_string(), pod)).collect();
+        for pod in &mut inventory.pods {
+            let Some(before) = pods.get(&pod.to_string()) else { continue };
+            pod.node = pod.node.take().or_else(|| before.node.clone());
+            if pod.addresses.is_empty() && !pod.host_network && !before.host_network {
+                pod.addresses.clone_from(&before.addresses);
+            }
+        }
+        for node in &mut inventory.nodes {
+            let before = self.inventory.nodes.iter().find(|own| own.name == node.name);
+            if let (true, Some(before)) = (node.addresses.is_empty(), before) {
+                node.addresses.clone_from(&before.addresses);
+            }
+        }
+        for service in &mut inventory.services {
+            let is = |own: &&Service| {
+                (&own.namespace, &own.name) == (&service.namespace, &service.name) && !own.headless
+            };
+            let before = self.inventory.services.iter().find(is);
+            let lacks = service.addresses.is_empty()
+                && !service.headless
+                && service.external_name.is_none();
+            if let (true, Some(before)) = (lacks, before) {
+                service.addresses.clone_from(&before.addresses);
+            }
+        }
+    }
+
+    /// Whether the nodes of another state are these, with these addresses.
+    #[must_use]
+    pub fn has_nodes_of(&self, other: &Self) -> bool {
+        let nodes = |placed: &Self| {
             let nodes = placed.inventory.nodes.iter();
-            let nodes = nodes.map(|node| (node.name.clone(), None, node.addresses.clone()));
-            pods.chain(nodes).collect::<Vec<_>>()
+            nodes.map(|node| (node.name.clone(), node.addresses.clone())).collect::<Vec<_>>()
         };
-        (wires(self) == wires(&fresh)).then(|| Self {
-            pods: self.pods.clone(),
-            outside: self.outside.clone(),
-            ..fresh
-        })
+        nodes(self) == nodes(other)
     }
 
     /// The ruleset of a node.

@@ -110,6 +110,7 @@ Examples:
   moat verify -f k8s/ --nodes 3 --protocols tcp,udp --sample 2000
   moat verify -f k8s/ -o json
   moat verify -f k8s/ --keep                     a running world: edit the files, type `shop/web shop/db:5432`
+  moat verify -f k8s/ --keep --record flows.jsonl    and its log, for `moat flows flows.jsonl --follow`
 
 Exit codes: 0 all agree, 1 some disagree, 2 bad input, 3 the kernel or its settings do not let this process make namespaces.")]
     Verify(Verify),
@@ -120,6 +121,7 @@ FILE holds one flow record a line (schema moat.dev/flow/v1), as `moat verify --r
 Examples:
   moat verify -f k8s/ --record flows.jsonl
   moat flows flows.jsonl --verdict denied --to shop/db
+  moat flows flows.jsonl --follow --verdict denied   live, while `moat verify --keep --record flows.jsonl` runs
   moat flows flows.jsonl --policy shop/default-deny --summary
   moat flows flows.jsonl --replay -f proposed/     which of these flows would fare otherwise?
 
@@ -382,7 +384,7 @@ pub(crate) struct Verify {
     /// Stay up until Ctrl-C: apply changes of the files as they are saved, and probe what is typed: FROM TO:PORT
     #[arg(long)]
     pub(crate) keep: bool,
-    /// Write what the kernel logged to this file, one flow record a line, for `moat flows`
+    /// Write what the kernel logs to this file, one flow record a line, for `moat flows`; with --keep, for as long as the world is up
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<String>,
     /// The form of the report
@@ -421,6 +423,9 @@ pub(crate) struct Flows {
     /// Only what this policy decided: ns/name
     #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Option<String>,
+    /// Do not end with the file, but wait for what is recorded next, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["replay", "summary"])]
+    pub(crate) follow: bool,
     /// Count by source, destination, port and policy, those denied most first
     #[arg(long, conflicts_with = "replay")]
     pub(crate) summary: bool,

@@ -14,6 +14,11 @@ mod common;
 
 use common::Dir;
 use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 /// Exit code, standard output, standard error.
 fn run(dir: &Dir, args: &[&str]) -> (i32, String, String) {
@@ -103,4 +108,149 @@ fn nothing_to_verify_is_said() {
     let (code, _, errors) = run(&dir, &["verify", "-f", "np.yaml"]);
     assert_eq!(code, 2);
     assert!(errors.contains("nothing to verify: no pod or workload"), "{errors}");
+}
+
+/// A command that runs until it is killed, and the lines that it prints.
+struct Running {
+    child: Child,
+    input: ChildStdin,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    fn start(dir: &Path, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_moat"))
+            .args(args)
+            .current_dir(dir)
+            .env("COLUMNS", "200")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let output: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for output in output {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        let input = child.stdin.take().unwrap();
+        Self { child, input, lines }
+    }
+
+    fn type_line(&mut self, line: &str) {
+        writeln!(self.input, "{line}").unwrap();
+    }
+
+    /// The lines up to one that holds a text; it must come.
+    fn until(&self, text: &str) -> Vec<String> {
+        let end = Instant::now() + Duration::from_secs(60);
+        let mut seen = Vec::new();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    let found = line.contains(text);
+                    seen.push(line);
+                    if found {
+                        return seen;
+                    }
+                }
+                Err(error) => panic!("`{text}` did not come ({error}) after\n{}", seen.join("\n")),
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const KEPT: &str = "\
+{apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop, labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: db, namespace: shop, labels: {app: db}}, spec: {containers: [{name: c, image: i, ports: [{containerPort: 5432}]}]}}
+---
+{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: db, namespace: shop}, spec: {podSelector: {matchLabels: {app: db}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 5432}]}]}}
+";
+/// Comes first by its name, so that it would take the address of another if what was chosen did not stay.
+const ANOTHER: &str = "\
+{apiVersion: v1, kind: Pod, metadata: {name: admin, namespace: shop, labels: {app: ROLE}}, spec: {containers: [{name: c, image: i, ports: [{containerPort: 22}]}]}}
+";
+
+#[test]
+fn a_kept_world_follows_its_files_and_is_watched() {
+    let dir = Dir::new("packets-keep", &[]);
+    let files = dir.0.join("k8s");
+    std::fs::create_dir(&files).unwrap();
+    std::fs::write(files.join("world.yaml"), KEPT).unwrap();
+    let record = ["--record", "flows.jsonl"];
+    let args = [&["verify", "-f", "k8s", "--keep", "--timeout", "200"][..], &record].concat();
+    let mut world = Running::start(&dir.0, &args);
+    world.until("The world stays up");
+    let denied =
+        ["flows", "flows.jsonl", "--follow", "--verdict", "denied", "--from", "shop/admin"];
+    let denied = Running::start(&dir.0, &denied);
+    let allowed = ["flows", "flows.jsonl", "--follow", "-o", "jsonl", "--from", "shop/admin"];
+    let allowed = Running::start(
+        &dir.0,
+        &[
+            &allowed[..],
+            &["--direction", "ingress", "--to", "shop/db:5432", "--verdict", "allowed"],
+        ]
+        .concat(),
+    );
+
+    // A pod comes, which the policy does not let in.
+    std::fs::write(files.join("admin.yaml"), ANOTHER.replace("ROLE", "admin")).unwrap();
+    world.until("pod shop/admin came");
+    world.until("agree");
+    world.type_line("shop/admin shop/db:5432");
+    world.until("no answer");
+    let line = denied.until("shop/admin -> shop/db:5432/TCP");
+    assert!(line.last().unwrap().contains("isolated by netpol shop/db"), "{line:?}");
+    world.type_line("shop/web shop/db:5432");
+    world.until("answered");
+
+    // Its label changes, and it is let in; nothing but elements of sets changes.
+    std::fs::write(files.join("admin.yaml"), ANOTHER.replace("ROLE", "web")).unwrap();
+    let steps = world.until("agree");
+    let changes: Vec<&String> =
+        steps.iter().filter(|line| line.contains(" element ") || line.contains(" rule ")).collect();
+    assert!(
+        !changes.is_empty() && changes.iter().all(|line| line.contains(" element ")),
+        "{steps:?}"
+    );
+    world.type_line("shop/admin shop/db:5432");
+    world.until("answered");
+    let line = allowed.until("\"allowed\"").pop().unwrap();
+    let record: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(record["rules"][0]["place"], "k8s/world.yaml:7", "{line}");
+
+    // It goes, and nothing of it is left.
+    std::fs::remove_file(files.join("admin.yaml")).unwrap();
+    world.until("pod shop/admin went");
+    world.until("agree");
+    world.type_line("shop/admin shop/db:5432");
+    world.until("shop/admin");
+    // What cannot be read changes nothing; nodes cannot come.
+    std::fs::write(files.join("bad.yaml"), "{").unwrap();
+    world.until("error");
+    let node = "{apiVersion: v1, kind: Node, metadata: {name: new}}";
+    std::fs::write(files.join("bad.yaml"), node).unwrap();
+    world.until("nodes came or went");
+    std::fs::remove_file(files.join("bad.yaml")).unwrap();
+    world.until("makes no difference");
+    world.type_line("shop/web shop/db:5432");
+    world.until("answered");
 }

@@ -19,6 +19,7 @@ mod session;
 
 pub use listen::{ListenError, ListenHost, Listeners};
 pub use outcome::Outcome;
+pub(crate) use ports::Ports;
 pub use run::{Probe, Prober, Seen, Settings};
 pub use session::{Mode, Pulse, Session};
 

@@ -22,14 +22,22 @@ pub(super) struct Towards {
 
 /// The ports of every host; counting goes on from run to run.
 #[derive(Debug, Default)]
-pub(super) struct Ports {
+pub(crate) struct Ports {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// Where hosts begin that were not asked from yet.
+    first: u16,
     next: Vec<u16>,
     used: FxHashSet<(Towards, u16)>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { first: FIRST, next: Vec::new(), used: FxHashSet::default() }
+    }
 }
 
 impl Ports {
@@ -38,12 +46,20 @@ impl Ports {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).used.clear();
     }
 
+    /// Goes on for every host where the foremost stands: from here on hosts are others.
+    pub(crate) fn level(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let foremost = state.next.iter().max().copied().unwrap_or(FIRST);
+        state.first = foremost;
+        state.next.clear();
+    }
+
     /// The next port of a host that was not used towards there; none when all were.
     pub(super) fn take(&self, towards: Towards) -> Option<u16> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { next, used } = &mut *state;
+        let State { first, next, used } = &mut *state;
         if next.len() <= towards.host {
-            next.resize(towards.host + 1, FIRST);
+            next.resize(towards.host + 1, *first);
         }
         let next = next.get_mut(towards.host)?;
         for _ in 0..COUNT {
@@ -83,5 +99,20 @@ mod tests {
         assert!(ports.take(elsewhere).is_some());
         ports.forget();
         assert!(ports.take(there).is_some());
+    }
+
+    #[test]
+    fn hosts_that_are_others_begin_beyond_all() {
+        let ports = Ports::default();
+        let there = |host| Towards {
+            host,
+            protocol: Protocol::Udp,
+            to: "10.0.0.1".parse().unwrap(),
+            port: 53,
+        };
+        let last = (0..5).map(|_| ports.take(there(2)).unwrap()).max().unwrap();
+        assert_eq!(ports.take(there(0)), Some(FIRST));
+        ports.level();
+        assert_eq!(ports.take(there(0)), Some(last + 1));
     }
 }

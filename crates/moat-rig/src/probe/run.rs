@@ -94,7 +94,12 @@ impl Prober {
     /// Asks from these hosts; each is a namespace of its own.
     #[must_use]
     pub fn new(hosts: Vec<Arc<Netns>>) -> Self {
-        Self { hosts, ports: Arc::default() }
+        Self::after(hosts, Arc::default())
+    }
+
+    /// Asks from these hosts, from ports that go on where an earlier prober of the same hosts stood.
+    pub(crate) fn after(hosts: Vec<Arc<Netns>>, ports: Arc<Ports>) -> Self {
+        Self { hosts, ports }
     }
 
     /// Asks everything and says what came of each probe, in their order.

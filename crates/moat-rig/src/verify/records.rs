@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Records {
     /// Reads until there are as many as `stopped` says, or the rest does not come.
-    pub(super) async fn read(mut logs: Logs, mut stopped: Receiver<usize>) -> Self {
+    pub(super) async fn read(logs: &mut Logs, mut stopped: Receiver<usize>) -> Self {
         let mut records = Self::default();
         let expected = loop {
             tokio::select! {

@@ -86,6 +86,19 @@ pub async fn verify(
     listening: Listening<'_>,
     progress: impl Fn(usize) + Sync,
 ) -> Result<Verified, Box<dyn std::error::Error + Send + Sync>> {
+    let mut logs = Logs::open(live).await?;
+    verify_by(live, &mut logs, questions, settings, listening, progress).await
+}
+
+/// The same, by logs that are open already and of which nothing waits to be read.
+pub async fn verify_by(
+    live: &Live,
+    logs: &mut Logs,
+    questions: Vec<Question>,
+    settings: &probe::Settings,
+    listening: Listening<'_>,
+    progress: impl Fn(usize) + Sync,
+) -> Result<Verified, Box<dyn std::error::Error + Send + Sync>> {
     let start = Instant::now();
     let hosts = Hosts::new(live);
     let listeners = match listening {
@@ -95,16 +108,17 @@ pub async fn verify(
     let probes: Vec<Probe> = questions.iter().map(|question| probe_of(&hosts, question)).collect();
     let bound = &live.placed.bound;
     let open: Vec<bool> = questions.iter().map(|question| is_open(bound, question)).collect();
-    let prober = live.prober.get_or_init(|| Prober::new(hosts.netns.clone()));
-    let logs = Logs::open(live).await?;
+    let prober = Prober::after(hosts.netns.clone(), live.ports.clone());
     let (stop, stopped) = tokio::sync::oneshot::channel();
-    let reader = tokio::spawn(Records::read(logs, stopped));
-    let seen = prober.run(&probes, settings, |at, _| open.get(at) == Some(&true), progress).await;
-    let expected: usize =
-        questions.iter().zip(&seen).map(|(question, seen)| n_expected(bound, question, seen)).sum();
-    // The reader ends when it has as many as there should be, and waits a while for those that are missing.
-    let _ = stop.send(expected);
-    let records = reader.await?;
+    let asking = async {
+        let is_open = |at, _: &Probe| open.get(at) == Some(&true);
+        let seen = prober.run(&probes, settings, is_open, progress).await;
+        let expected = questions.iter().zip(&seen).map(|(own, seen)| n_expected(bound, own, seen));
+        // The reader ends when it has as many as there should be, and waits a while for those that are missing.
+        let _ = stop.send(expected.sum());
+        seen
+    };
+    let (seen, records) = tokio::join!(asking, Records::read(logs, stopped));
     drop(listeners);
     let mut answers = Vec::with_capacity(questions.len());
     let refused: BTreeSet<ProgramId> =

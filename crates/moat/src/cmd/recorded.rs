@@ -13,7 +13,7 @@ use moat_report::Style;
 use moat_rig::live::Live;
 use moat_rig::logs::packet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write as _};
+use std::io::{BufRead, BufReader, BufWriter, Read, Seek as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,7 +39,11 @@ pub(crate) fn run(args: &Args) -> Outcome {
     } else {
         let file = File::open(&args.file)
             .map_err(|error| Failure::input(format!("cannot read `{}`: {error}", args.file)))?;
-        Box::new(BufReader::with_capacity(1 << 20, file))
+        if args.follow {
+            Box::new(BufReader::new(Growing { file }))
+        } else {
+            Box::new(BufReader::with_capacity(1 << 20, file))
+        }
     };
     let mut records = Records { reader: Reader::new(input, filter), args, n_bad: 0, io: None };
     let style = crate::out::style();
@@ -69,12 +73,18 @@ pub(crate) fn run(args: &Args) -> Outcome {
             FlowsOutput::Text => {
                 for record in records.by_ref() {
                     writeln!(out, "{}", line(&record, look))?;
+                    if args.follow {
+                        out.flush()?;
+                    }
                 }
             }
             FlowsOutput::Jsonl => {
                 let mut writer = Writer::new(out);
                 for record in records.by_ref() {
                     writer.write(&record)?;
+                    if args.follow {
+                        writer.flush()?;
+                    }
                 }
                 writer.flush()?;
                 out = writer.into_inner();
@@ -90,6 +100,31 @@ pub(crate) fn run(args: &Args) -> Outcome {
             if n == 1 { "" } else { "s" },
             if n == 1 { "it" } else { "them" }
         ))),
+    }
+}
+
+/// A file that somebody writes to: instead of its end there is what is written next.
+struct Growing {
+    file: File,
+}
+
+/// How often a file is looked at that may have grown.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl Read for Growing {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let n = self.file.read(buffer)?;
+            if n > 0 {
+                return Ok(n);
+            }
+            // Who records anew into the same file empties it first.
+            if self.file.metadata()?.len() < self.file.stream_position()? {
+                self.file.rewind()?;
+            } else {
+                std::thread::sleep(LOOK);
+            }
+        }
     }
 }
 
@@ -129,19 +164,58 @@ impl Iterator for Records<'_> {
     }
 }
 
-/// Writes what the kernel logged as flow records.
-pub(super) fn write(file: &str, live: &Live, log: &[(Arc<str>, LogRecord)]) -> Result<(), Failure> {
-    let told = |error: std::io::Error| Failure::input(format!("cannot write `{file}`: {error}"));
-    let mut epochs = Epochs::new(1);
-    let staged =
-        live.placed.staged.as_ref().map(|staged| Ruleset::new(staged.clone(), &live.staged));
-    epochs.push(Ruleset::new(live.placed.bound.clone(), &live.reasons), staged);
-    let mut writer = Writer::new(BufWriter::new(File::create(file).map_err(told)?));
-    let now = now();
-    for (node, record) in log {
-        writer.write(&attribute(&epochs, &packet(node, record, now))).map_err(told)?;
+/// Makes flow records of what the kernel logs, and writes them to a file if there is one.
+pub(super) struct Recorder {
+    file: Option<(String, Writer<BufWriter<File>>)>,
+    epochs: Epochs,
+}
+
+/// States that a record that is on its way may still be of.
+const EPOCHS: usize = 4;
+
+impl Recorder {
+    pub(super) fn new(file: Option<&String>) -> Result<Self, Failure> {
+        let writer = |name: &String| {
+            let file = File::create(name).map_err(|error| unwritten(name, &error))?;
+            Ok::<_, Failure>((name.clone(), Writer::new(BufWriter::new(file))))
+        };
+        Ok(Self { file: file.map(writer).transpose()?, epochs: Epochs::new(EPOCHS) })
     }
-    writer.flush().map_err(told)
+
+    /// From here on records are of the present state of a world.
+    pub(super) fn follow(&mut self, live: &Live) {
+        let staged =
+            live.placed.staged.as_ref().map(|staged| Ruleset::new(staged.clone(), &live.staged));
+        self.epochs.push(Ruleset::new(live.placed.bound.clone(), &live.reasons), staged);
+    }
+
+    /// The flow records of what was logged.
+    pub(super) fn attribute<'a>(
+        &self,
+        log: impl IntoIterator<Item = (&'a Arc<str>, &'a LogRecord)>,
+    ) -> Vec<Record> {
+        let now = now();
+        let own = |(node, own)| attribute(&self.epochs, &packet(node, own, now));
+        log.into_iter().map(own).collect()
+    }
+
+    /// Writes what was logged; whoever follows the file sees it at once.
+    pub(super) fn record<'a>(
+        &mut self,
+        log: impl IntoIterator<Item = (&'a Arc<str>, &'a LogRecord)>,
+    ) -> Result<(), Failure> {
+        if self.file.is_none() {
+            return Ok(());
+        }
+        let records = self.attribute(log);
+        let Some((name, writer)) = &mut self.file else { return Ok(()) };
+        let written = records.iter().try_for_each(|record| writer.write(record));
+        written.and_then(|()| writer.flush()).map_err(|error| unwritten(name, &error))
+    }
+}
+
+fn unwritten(name: &str, error: &std::io::Error) -> Failure {
+    Failure::input(format!("cannot write `{name}`: {error}"))
 }
 
 /// The time since 1970.

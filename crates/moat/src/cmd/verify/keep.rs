@@ -1,6 +1,7 @@
 //! `moat verify --keep`: the world stays up, follows its files, and answers what is typed.
 
-use super::{environment, probed, report, words};
+use super::watched::Watched;
+use super::{environment, report, words};
 use crate::args::Verify as Args;
 use crate::cmd::recorded::paint;
 use crate::exit::Failure;
@@ -9,18 +10,21 @@ use crate::world::{World, inputs};
 use core::fmt::Write as _;
 use moat_analyze::explain::{Question as Asked, explain};
 use moat_analyze::query::{Names, Port};
-use moat_flow::{Epochs, Look, Ruleset, attribute, line};
+use moat_flow::{Look, line};
 use moat_ir::{End, Flow};
 use moat_rig::live::Live;
-use moat_rig::logs::packet;
+use moat_rig::placed::Placed;
 use moat_rig::recheck::Rechecked;
 use moat_rig::verify::judge::{Judgement, Outcome};
 use moat_rig::verify::questions::{Scope, of_flow};
 use moat_rig::verify::run::ask;
 use moat_sets::Protocol;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::time::MissedTickBehavior;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -28,25 +32,33 @@ const LOOK: Duration = Duration::from_millis(250);
 const SHOWN: usize = 12;
 
 /// Runs until Ctrl-C.
-pub(super) async fn keep(args: &Args, mut live: Live, scope: &Scope) -> Result<(), Failure> {
+pub(super) async fn keep(
+    args: &Args,
+    mut live: Live,
+    mut watched: Watched,
+    scope: &Scope,
+) -> Result<(), Failure> {
     print(
         "\nThe world stays up. Save the files to apply a change, type FROM TO:PORT to send a packet, Ctrl-C to end.\n",
     )?;
     let mut stamp = stamps(&args.common.files);
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut typing = true;
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return print("\n"),
             line = lines.next_line(), if typing => match line {
-                Ok(Some(line)) => typed(args, &live, line.trim()).await?,
+                Ok(Some(line)) => typed(args, &live, &mut watched, line.trim()).await?,
                 _ => typing = false,
             },
-            () = tokio::time::sleep(LOOK) => {
+            Some(logged) = watched.next() => watched.record(&logged)?,
+            _ = look.tick() => {
                 let now = stamps(&args.common.files);
                 if now != stamp {
                     stamp = now;
-                    changed(args, &mut live, scope).await?;
+                    changed(args, &mut live, &mut watched, scope).await?;
                 }
             }
         }
@@ -54,7 +66,12 @@ pub(super) async fn keep(args: &Args, mut live: Live, scope: &Scope) -> Result<(
 }
 
 /// Applies the files as they are now; what cannot be read leaves the world as it is.
-async fn changed(args: &Args, live: &mut Live, scope: &Scope) -> Result<(), Failure> {
+async fn changed(
+    args: &Args,
+    live: &mut Live,
+    watched: &mut Watched,
+    scope: &Scope,
+) -> Result<(), Failure> {
     let world = match World::from_inputs(&inputs(&args.common.files), &args.common) {
         Ok(world) => match world.complete() {
             Ok(world) => world,
@@ -63,16 +80,27 @@ async fn changed(args: &Args, live: &mut Live, scope: &Scope) -> Result<(), Fail
         Err(failure) => return tell(failure),
     };
     let sources = world.sources();
-    let Some(placed) = live.placed.again(world.lowered, &sources, usize::from(args.nodes)) else {
+    let placed = live.placed.again(world.lowered, &sources, usize::from(args.nodes), scope);
+    if !placed.has_nodes_of(&live.placed) {
         remark(
-            "pods, nodes or addresses came or went: end with Ctrl-C and start again to build them",
+            "nodes came or went, or have other addresses: end with Ctrl-C and start again to build them",
         );
         return Ok(());
-    };
+    }
+    let (came, went) = (names(&placed, &live.placed), names(&live.placed, &placed));
     let applied = live.apply(placed).await.map_err(environment)?;
+    watched.follow(live);
     let checked = live.recheck().await.map_err(environment)?;
     live.tidy().await.map_err(environment)?;
     let mut text = String::from("\n");
+    for (pods, what) in [(came, "came"), (went, "went")] {
+        for pod in pods.iter().take(SHOWN) {
+            let _ = writeln!(text, "pod {pod} {what}");
+        }
+        if pods.len() > SHOWN {
+            let _ = writeln!(text, "… {} more pods {what}", pods.len() - SHOWN);
+        }
+    }
     for node in applied.iter().filter(|node| !node.ops.is_empty()) {
         let script = moat_nft::print::ops(&live.settings().table, &node.ops);
         let steps: Vec<&str> = script.lines().collect();
@@ -92,8 +120,16 @@ async fn changed(args: &Args, live: &mut Live, scope: &Scope) -> Result<(), Fail
     }
     connections(&mut text, live, &checked);
     print(&text)?;
-    let found = probed(live, ask(live, scope), args).await?;
+    let found = watched.probed(live, ask(live, scope), args).await?;
     print(&moat_report::verify::render(&report(live, &found), style()))
+}
+
+/// The pods that take part in a world and not in another.
+fn names(these: &Placed, others: &Placed) -> Vec<Arc<str>> {
+    let all = |placed: &Placed| -> BTreeSet<Arc<str>> {
+        placed.pods.iter().map(|&idx| placed.bound.pod(idx).display.clone()).collect()
+    };
+    all(these).difference(&all(others)).cloned().collect()
 }
 
 fn connections(text: &mut String, live: &Live, checked: &Rechecked) {
@@ -111,7 +147,7 @@ fn connections(text: &mut String, live: &Live, checked: &Rechecked) {
 }
 
 /// Sends a packet as typed, and shows what became of it and what the kernel logged.
-async fn typed(args: &Args, live: &Live, text: &str) -> Result<(), Failure> {
+async fn typed(args: &Args, live: &Live, watched: &mut Watched, text: &str) -> Result<(), Failure> {
     if text.is_empty() {
         return Ok(());
     }
@@ -143,9 +179,7 @@ async fn typed(args: &Args, live: &Live, text: &str) -> Result<(), Failure> {
             Err(why) => remark(&format!("not sent: {why}")),
         }
     }
-    let found = probed(live, questions, args).await?;
-    let mut epochs = Epochs::new(1);
-    epochs.push(Ruleset::new(bound.clone(), &live.reasons), None);
+    let found = watched.probed(live, questions, args).await?;
     let style = style();
     let paint = paint(style);
     let look = Look::new(style.width, &paint);
@@ -163,9 +197,8 @@ async fn typed(args: &Args, live: &Live, text: &str) -> Result<(), Failure> {
             wrong.iter().for_each(|line| text.push_str(&format!("  {}\n", style.bad(line))));
         }
     }
-    for (node, record) in &found.log {
-        let packet = packet(node, record, crate::cmd::recorded::now());
-        let _ = writeln!(text, "  {}", line(&attribute(&epochs, &packet), look));
+    for record in watched.records(&found) {
+        let _ = writeln!(text, "  {}", line(&record, look));
     }
     print(&text)
 }

@@ -1,8 +1,8 @@
 //! `moat verify -f DIR`: real packets against the engine's word.
 
 mod keep;
+mod watched;
 
-use super::recorded;
 use crate::args::{DataOutput, ProtocolName, Verify as Args};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::out::Progress;
@@ -12,13 +12,13 @@ use moat_nft::render::Settings;
 use moat_report::verify::{Agreed, Disagreement, NotExercised, Report, render, value};
 use moat_rig::live::Live;
 use moat_rig::placed::Placed;
-use moat_rig::probe;
 use moat_rig::verify::judge::{self, Judgement, Observed};
 use moat_rig::verify::questions::{Question, Scope};
-use moat_rig::verify::run::{Listening, Verified, ask, verify};
+use moat_rig::verify::run::{Verified, ask};
 use moat_sets::Protocol;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use watched::Watched;
 
 pub(crate) fn run(args: &Args) -> Outcome {
     // Before the process has a second thread: the kernel refuses it after.
@@ -36,20 +36,18 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let n_all = placed.bound.pods.iter().filter(|pod| !pod.finished).count();
     let start = Instant::now();
     let runtime = runtime()?;
-    let (live, report) = runtime.block_on(async {
+    let (live, watched, report) = runtime.block_on(async {
         let progress = Progress::of("wiring pods", placed.pods.len());
         let live = Live::new(placed, Settings::default(), |done| progress.at(done));
         let live = live.await.map_err(environment)?;
         drop(progress);
         let built = start.elapsed();
-        let found = probed(&live, ask(&live, &scope), args).await?;
-        if let Some(file) = &args.record {
-            recorded::write(file, &live, &found.log)?;
-        }
+        let mut watched = Watched::open(&live, args).await?;
+        let found = watched.probed(&live, ask(&live, &scope), args).await?;
         let mut report = report(&live, &found);
         report.n_left_out = n_all.saturating_sub(report.n_pods);
         report.build_ms = milliseconds(built);
-        Ok::<_, Failure>((live, report))
+        Ok::<_, Failure>((live, watched, report))
     })?;
     let style = crate::out::style();
     crate::out::print(&match args.output {
@@ -58,22 +56,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
         DataOutput::Yaml => moat_report::yaml::render(&value(&report)),
     })?;
     if args.keep {
-        runtime.block_on(keep::keep(args, live, &scope))?;
+        runtime.block_on(keep::keep(args, live, watched, &scope))?;
     }
     Ok(if report.disagreements.is_empty() { Ended::Yes } else { Ended::No })
-}
-
-/// Asks the network, with patience for what should get through.
-async fn probed(live: &Live, questions: Vec<Question>, args: &Args) -> Result<Verified, Failure> {
-    let progress = Progress::of("probing", questions.len());
-    let settings = probe::Settings {
-        timeout: Duration::from_millis(args.timeout.into()),
-        retry_dropped: Some(Duration::from_millis(u64::from(args.timeout) * 8)),
-        ..probe::Settings::default()
-    };
-    let found =
-        verify(live, questions, &settings, Listening::Declared, |done| progress.at(done)).await;
-    found.map_err(environment)
 }
 
 /// Moves the process into namespaces of its own; says what is missing where the kernel refuses.
