@@ -291,6 +291,10 @@ fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
 
 /// What the kernel takes for the smallest transactions of each kind, on a table like this: no change that needs one can take less.
 async fn floors(table: &Table) {
+    let (n_chains, n_elements) = size(table);
+    section(&format!(
+        "the kernel's smallest transactions, among {n_chains} chains and {n_elements} elements"
+    ));
     let netns = Netns::new().unwrap();
     let nft = Nft::open(&netns, "moat", Ownership::Owned).unwrap();
     let mut generation = nft.apply(&plan(None, table), None).await.unwrap();
