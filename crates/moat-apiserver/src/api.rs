@@ -5,9 +5,9 @@ use crate::authn::{Authenticator, Peer, impersonate};
 use crate::authorize::{Attributes, Authorize, Decision, User};
 use crate::discovery;
 use crate::encode::encoded;
-use crate::handle::{self, Call, Forms};
+use crate::handle::{self, Call, Component, Forms};
 use crate::joining;
-use crate::kinds::{Kind, Kinds, Served};
+use crate::kinds::{Kind, Kinds, Served, absent};
 use crate::lookup::Lookup;
 use crate::negotiate::{Form, Offer, choose};
 use crate::observe::Seen;
@@ -48,6 +48,7 @@ pub(crate) struct Api {
     pub(crate) advice: Advice,
     pub(crate) services: ServiceRange,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) components: Vec<Component>,
     pub(crate) audit: Audit,
     pub(crate) bookmark_interval: Duration,
     pub(crate) closed: watch::Receiver<bool>,
@@ -66,6 +67,7 @@ pub(crate) struct Settings {
     pub(crate) advice: Advice,
     pub(crate) services: ServiceRange,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) components: Vec<Component>,
     pub(crate) audit: Audit,
     pub(crate) bookmark_interval: Duration,
 }
@@ -79,7 +81,7 @@ impl Api {
         closed: watch::Receiver<bool>,
         address: SocketAddr,
     ) -> Result<Self, InvalidKey> {
-        let Settings { advice, services, metrics, audit, bookmark_interval } = settings;
+        let Settings { advice, services, metrics, components, audit, bookmark_interval } = settings;
         let (kinds, allocation, counting) =
             (Arc::new(Kinds::built_in()?), Mutex::default(), Mutex::default());
         Ok(Self {
@@ -91,6 +93,7 @@ impl Api {
             advice,
             services,
             metrics,
+            components,
             audit,
             bookmark_interval,
             closed,
@@ -183,7 +186,7 @@ impl Api {
         let _flight = self.metrics.enter(verb);
         self.noted(user, &attributes(verb, &route, &query))?;
         let served = self.kinds.find(&route.group, &route.version, &route.resource);
-        let served = served.ok_or_else(Status::no_such_path)?;
+        let served = served.ok_or_else(|| absent(&route.group, &route.resource))?;
         seen.served = Some(Arc::clone(&served));
         let deprecated = served.kind.deprecation();
         let call = call(served, route, query, verb, user, &head.headers)?;

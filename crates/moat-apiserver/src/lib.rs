@@ -77,6 +77,7 @@ pub use client::{
 };
 pub use cron::{Schedule, time_zone};
 pub use discovery::GIT_VERSION;
+pub use handle::Component;
 pub use keys::Keys;
 pub use kinds::{Kind, Subresource, Verbs, api_version, built_in};
 pub use moat_model::Quantity;

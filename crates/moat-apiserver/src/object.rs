@@ -75,6 +75,13 @@ pub(crate) fn keep_meta(new: &mut Value, old: &Value, field: &str) {
     };
 }
 
+/// What a client says of an object in its metadata is as it was (upstream's `ResetObjectMetaForStatus`).
+pub(crate) fn keep_said(new: &mut Value, old: &Value) {
+    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
+        keep_meta(new, old, field);
+    }
+}
+
 /// A map inside an object, made if it is missing.
 pub(crate) fn child_mut<'a>(object: &'a mut Value, field: &str) -> &'a mut Map<String, Value> {
     if !object.is_object() {

@@ -5,6 +5,7 @@ use crate::api::{Api, Settings};
 use crate::authn::Authenticator;
 use crate::authorize::{Authorize, User};
 use crate::client::Client;
+use crate::handle::Component;
 use crate::keys::Keys;
 use crate::kubeconfig::kubeconfig;
 use crate::listen;
@@ -45,6 +46,8 @@ pub struct Options {
     pub audit_log: Option<AuditLog>,
     /// Numbers of other parts of the process, for `/metrics`.
     pub metrics: Vec<MoreMetrics>,
+    /// Parts of the control plane that run beside the server, for who asks how they do (`kubectl get componentstatuses`).
+    pub components: Vec<Component>,
     /// How long a client may take for TLS and for the head of a request.
     pub head_timeout: Duration,
     /// How often idle watches that asked for bookmarks get one. Upstream: about a minute.
@@ -81,6 +84,7 @@ impl Default for Options {
             services: ServiceRange::default(),
             audit_log: None,
             metrics: Vec::new(),
+            components: Vec::new(),
             head_timeout: Duration::from_secs(10),
             bookmark_interval: Duration::from_secs(60),
         }
@@ -146,6 +150,7 @@ impl Server {
                     advice: options.advice,
                     services: options.services,
                     metrics,
+                    components: options.components,
                     audit,
                     bookmark_interval: options.bookmark_interval,
                 },

@@ -353,6 +353,12 @@ impl Cause {
         Self::field("FieldValueDuplicate", field, format!("Duplicate value: {value}"))
     }
 
+    /// `Too long`.
+    pub fn too_long(field: impl Into<String>, bytes: usize) -> Self {
+        let message = format!("Too long: may not be more than {bytes} bytes");
+        Self::field("FieldValueTooLong", field, message)
+    }
+
     /// `Not found`: what it names is not there.
     pub fn not_found(field: impl Into<String>, value: &Value) -> Self {
         Self::field("FieldValueNotFound", field, format!("Not found: {value}"))

@@ -129,6 +129,7 @@ fn macros_and_optional_values() {
         cel.bind(x, self.n * 2, x + x) == 12
         self.?n.orValue(7) == 3 && self.?sub.?x.orValue('none') == 'none' && self.?sub.x.hasValue() == false
         self.map[?'k'] == optional.of('v') && self.map[?'zz'].orValue('d') == 'd' && self.list[?9].hasValue() == false
+        optional.of(1).or(optional.of(2)).value() == 1 && optional.of(1).orValue(2) == 1
         optional.none().or(optional.of(1)).value() == 1 && optional.ofNonZeroValue('') == optional.none()
         self.?n.optMap(x, x + 1) == optional.of(4) && self.map[?'zz'].optMap(x, x + '1') == optional.none()
         self.?sub.optFlatMap(s, s.?x).hasValue() == false
@@ -177,6 +178,7 @@ fn functions() {
         quantity('1Gi').isGreaterThan(quantity('500Mi')) && quantity('1').compareTo(quantity('1000m')) == 0 && quantity('200k').asInteger() == 200000
         quantity('50k').add(20) == quantity('50020') && quantity('2').sub(quantity('1.5')).asApproximateFloat() == 0.5 && isQuantity('1Mi') && !isQuantity('200K')
         sign(quantity('-1')) == -1 && !quantity('0.5').isInteger()
+        !quantity('1').isGreaterThan(quantity('1000m')) && !quantity('1').isLessThan(quantity('1000m'))
         semver('1.2.3').isLessThan(semver('1.10.0')) && semver('1.0.0-rc.1').isLessThan(semver('1.0.0')) && semver('v1.0', true) == semver('1.0.0')
         isSemver('1.2.3-a+b') && !isSemver('v1.0.0') && semver('1.2.3').minor() == 2 && semver('1.0.0-2').compareTo(semver('1.0.0-10')) == -1
         !format.dns1123Label().validate('a-b').hasValue() && format.dns1123Label().validate('A').value()[0].startsWith('a lowercase RFC 1123 label')
@@ -275,6 +277,8 @@ fn what_stops_a_run_is_said() {
         {'a': 1, 'a': 2}
         '%d'.format(['a'])
         self.s.matches(self.s + '(')
+        quantity('0.5').asInteger() == 0
+        lists.range(1000).all(x, lists.range(1000).all(y, x + y >= 0)) || true
         ",
         expect![[r#"
             1 / 0  =>  stopped: division by zero
@@ -295,6 +299,8 @@ fn what_stops_a_run_is_said() {
             {'a': 1, 'a': 2}  =>  stopped: Failed with repeated key: a
             '%d'.format(['a'])  =>  stopped: error during formatting: decimal clause can not be used on string
             self.s.matches(self.s + '(')  =>  stopped: regex parse error:     häuser(           ^ error: unclosed group
+            quantity('0.5').asInteger() == 0  =>  stopped: cannot convert value to integer
+            lists.range(1000).all(x, lists.range(1000).all(y, x + y >= 0)) || true  =>  stopped: operation cancelled: actual cost limit exceeded
         "#]],
     );
 }
@@ -357,6 +363,78 @@ fn a_run_stays_within_its_budget_in_time_and_memory() {
         assert_eq!(result.map(|value| value.as_bool()), Err(Stop::Cost), "{source}");
         assert_eq!(cost, RUN_COST_MAX, "{source}");
     }
+}
+
+/// What is read, and how often, is paid for, whatever comes of it.
+#[test]
+fn work_has_its_price() {
+    let kind = Type::of_schema(&schema(), true).unwrap();
+    let object = object();
+    let cost = |source: &str| {
+        let program = compile(source, &kind).unwrap();
+        let own = Value::of_json(&object, &kind).unwrap();
+        let variables = [("self", own), ("oldSelf", Value::optional(None))];
+        let (result, cost) = program.run(&variables, RUN_COST_MAX);
+        assert_eq!(result.map(|value| value.as_bool()), Ok(Some(true)), "{source}");
+        format!("{cost} for {source}\n")
+    };
+    let all: String = [
+        "true",
+        "self.n == 3",
+        "self.n == 3 && self.n == 3",
+        "self.list.all(x, true)",
+        "self.list.exists(x, x == 3)",
+        "self.map.all(k, true)",
+        "self.list.map(x, x).size() == 3",
+        "self.s.matches('.*')",
+        "self.s.matches('.*.*.*.*.*.*.*.*.*.*')",
+        "self.s.contains('user')",
+        "self.s + self.s != ''",
+        "[1, 2, 3].size() == 3",
+        "{'a': 1}.size() == 1",
+        "self.rules == self.rules",
+        "quantity('1') == quantity('1000m')",
+    ]
+    .into_iter()
+    .map(cost)
+    .collect::<Vec<_>>()
+    .concat();
+    expect![[r#"
+        0 for true
+        4 for self.n == 3
+        10 for self.n == 3 && self.n == 3
+        9 for self.list.all(x, true)
+        15 for self.list.exists(x, x == 3)
+        7 for self.map.all(k, true)
+        14 for self.list.map(x, x).size() == 3
+        6 for self.s.matches('.*')
+        14 for self.s.matches('.*.*.*.*.*.*.*.*.*.*')
+        6 for self.s.contains('user')
+        10 for self.s + self.s != ''
+        12 for [1, 2, 3].size() == 3
+        33 for {'a': 1}.size() == 1
+        21 for self.rules == self.rules
+        5 for quantity('1') == quantity('1000m')
+    "#]]
+    .assert_eq(&all);
+}
+
+/// Lists that are maps are united by their keys, and what comes later counts.
+#[test]
+fn items_of_the_same_key_become_the_later_one() {
+    let schema = schema()["properties"]["rules"].clone();
+    let kind = Type::of_schema(&schema, false).unwrap();
+    let variables = [("self", kind.clone()), ("other", kind.clone())];
+    let source = "(self + other).map(r, r.name + string(r.v)) == ['one1', 'two9', 'three3']";
+    let program = Program::compile(source, &variables).unwrap();
+    let one = json!([{ "name": "one", "v": 1 }, { "name": "two", "v": 2 }]);
+    let other = json!([{ "name": "two", "v": 9 }, { "name": "three", "v": 3 }]);
+    let values = [
+        ("self", Value::of_json(&one, &kind).unwrap()),
+        ("other", Value::of_json(&other, &kind).unwrap()),
+    ];
+    let (result, _) = program.run(&values, RUN_COST_MAX);
+    assert_eq!(result.map(|value| value.as_bool()), Ok(Some(true)));
 }
 
 /// A value of each type that signatures name.

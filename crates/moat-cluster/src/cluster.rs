@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// How a cluster is started. The default has no nodes, listens on a free port of the loopback interface, and keeps nothing.
@@ -99,6 +100,7 @@ pub struct Cluster {
     data_dir: Option<PathBuf>,
     remarks: Vec<String>,
     n_applied: usize,
+    beats: Beats,
     /// Where machines that join find it: `127.0.0.1:6443`.
     found_at: String,
 }
@@ -119,6 +121,9 @@ impl Cluster {
             Some(dir) => open(dir, &mut remarks)?,
             None => (Store::in_memory(moat_store::Options::default()), None),
         };
+        let meters = moat_controllers::Meters::default();
+        let told = meters.clone();
+        let beats = Beats::default();
         let advised = store.clone();
         let name = options.api_names.first().cloned();
         let api = Server::start(moat_apiserver::Options {
@@ -131,6 +136,10 @@ impl Cluster {
                 crate::warn::warnings(&advised, object)
             }),
             audit_log: options.audit_log.map(moat_apiserver::AuditLog::new),
+            metrics: vec![moat_apiserver::MoreMetrics::new(move |out| told.write(out))],
+            components: ["controller-manager", "scheduler"]
+                .map(|name| beats.component(name))
+                .to_vec(),
             ..moat_apiserver::Options::default()
         })
         .await
@@ -153,6 +162,7 @@ impl Cluster {
                 root_ca: Some(api.ca()),
                 signer: Some(api.signer()),
                 volumes,
+                meters,
                 ..moat_controllers::Options::default()
             },
         );
@@ -160,6 +170,7 @@ impl Cluster {
         let caches = moat_scheduler::Caches::start(&cluster);
         let scheduling = options.scheduler;
         let scheduler = moat_scheduler::start_on(cluster, caches, scheduling.clone());
+        beats.begin();
         let nodes = Nodes::start(&api.client(admin()), &options.nodes).await.map_err(failed)?;
         if has_volumes {
             storage::class(&api.client(admin())).await.map_err(failed)?;
@@ -182,6 +193,7 @@ impl Cluster {
             n_applied: options.manifests.len(),
             data_dir: options.data_dir,
             remarks,
+            beats,
         })
     }
 
@@ -263,11 +275,34 @@ impl Cluster {
 
     /// Ends everything, in the reverse order. What was acknowledged is on the disk, if there is one.
     pub async fn shutdown(self) {
+        self.beats.end();
         self.nodes.shutdown().await;
         self.scheduler.shutdown().await;
         self.controllers.shutdown().await;
         self.api.shutdown().await;
         self.store.close();
+    }
+}
+
+/// Whether controllers and scheduler are at work, for who asks the server how its parts do.
+#[derive(Clone, Debug, Default)]
+struct Beats(Arc<AtomicBool>);
+
+impl Beats {
+    fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    fn component(&self, name: &'static str) -> moat_apiserver::Component {
+        let at_work = Arc::clone(&self.0);
+        moat_apiserver::Component::new(name, move || {
+            let at_work = at_work.load(Ordering::Relaxed);
+            at_work.then_some(()).ok_or_else(|| "it is not at work".to_owned())
+        })
     }
 }
 

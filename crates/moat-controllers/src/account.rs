@@ -3,7 +3,7 @@
 use crate::context::{Context, path, work};
 use crate::garbage::Graph;
 use moat_apiserver::{Gvr, Status};
-use moat_informer::{Done, Queue};
+use moat_informer::Done;
 use moat_store::Path;
 use serde_json::json;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ static CONFIG_MAPS: Gvr = Gvr::new("", "v1", "configmaps");
 const ROOT_CA: &str = "kube-root-ca.crt";
 
 pub(crate) fn start(context: &Arc<Context>, graph: &Graph, tasks: &mut JoinSet<()>) {
-    let queue = Queue::default();
+    let queue = context.queue("serviceaccount");
     let into = queue.clone();
     context.namespaces.on_change(move |delta| {
         if let Some(new) = delta.new.as_ref().filter(|new| !new.meta.is_deleting()) {

@@ -23,7 +23,8 @@ static SECRETS: Gvr = Gvr::new("", "v1", "secrets");
 static CONFIG_MAPS: Gvr = Gvr::new("", "v1", "configmaps");
 
 pub(crate) fn start(context: &Arc<Context>, graph: &Graph, tasks: &mut JoinSet<()>) {
-    let (tokens, infos): (Queue<Path>, Queue<Path>) = Default::default();
+    let tokens: Queue<Path> = context.queue("token_cleaner");
+    let infos: Queue<Path> = context.queue("bootstrap_signer_queue");
     if let Some(cache) = graph.cache(&SECRETS) {
         let (tokens, infos) = (tokens.clone(), infos.clone());
         cache.on_change(move |delta| {

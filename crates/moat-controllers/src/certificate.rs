@@ -155,7 +155,7 @@ fn plan(request: &Value, now: i64) -> (Plan, Option<i64>) {
 }
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let queue: Queue<Path> = Queue::default();
+    let queue: Queue<Path> = context.queue("certificate");
     let into = queue.clone();
     context.certificate_requests.on_change(move |delta| {
         if let Some(request) = &delta.new {

@@ -4,7 +4,7 @@ use crate::Options;
 use crate::event::{Event, Recorder};
 use crate::pod::Pod;
 use moat_apiserver::{Gvr, Status};
-use moat_informer::{Cache, Cluster, Done, Item, Queue};
+use moat_informer::{Backoff, Cache, Cluster, Done, Item, Queue};
 use moat_store::Path;
 use serde_json::Value;
 use std::future::Future;
@@ -162,6 +162,11 @@ impl Context {
         ] {
             cache.synced().await;
         }
+    }
+
+    /// A queue of a controller, of which `/metrics` tells under upstream's name for it.
+    pub(crate) fn queue<K: Ord + Clone + Send + 'static>(&self, name: &'static str) -> Queue<K> {
+        Queue::metered(Backoff::default(), &self.options.meters, name)
     }
 
     pub(crate) fn tell(&self, event: Event) {

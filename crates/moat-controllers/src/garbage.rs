@@ -30,7 +30,10 @@ pub(crate) struct Graph {
 }
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) -> Graph {
-    let graph = Graph { kinds: Arc::default(), queue: Queue::default() };
+    let graph = Graph {
+        kinds: Arc::default(),
+        queue: context.queue("garbage_collector_attempt_to_delete"),
+    };
     graph.look_for_kinds(&context.cluster);
     let (own, cluster) = (graph.clone(), Arc::clone(&context.cluster));
     tasks.spawn(async move {

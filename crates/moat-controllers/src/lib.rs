@@ -41,6 +41,7 @@ pub use bootstrap::detached_signature;
 use context::Context;
 use jiff::Timestamp;
 use moat_informer::Cluster;
+pub use moat_informer::Meters;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub struct Options {
     pub volumes: Option<PathBuf>,
     /// What time it is for CronJobs.
     pub clock: Clock,
+    /// Where it is told what queues do.
+    pub meters: Meters,
 }
 
 /// Says what time it is.
@@ -106,6 +109,7 @@ impl Default for Options {
             timing: Timing::default(),
             volumes: None,
             clock: Clock::default(),
+            meters: Meters::default(),
         }
     }
 }

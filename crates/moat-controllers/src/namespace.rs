@@ -3,7 +3,7 @@
 use crate::context::{Context, work};
 use crate::json::{list, time};
 use moat_apiserver::{DeleteOptions, Selection, ServedKind, Status};
-use moat_informer::{Done, Queue};
+use moat_informer::Done;
 use moat_store::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 const AGAIN: Duration = Duration::from_millis(100);
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let queue = Queue::default();
+    let queue = context.queue("namespace");
     let into = queue.clone();
     context.namespaces.on_change(move |delta| {
         if let Some(new) = delta.new.as_ref().filter(|new| new.meta.is_deleting()) {

@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_millis(100);
 const ANEW: Duration = Duration::from_secs(300);
 
 pub(crate) fn start(context: &Arc<Context>, graph: &Graph, tasks: &mut JoinSet<()>) {
-    let queue: Queue<Path> = Queue::default();
+    let queue: Queue<Path> = context.queue("resource_quota_controller_resource_changes");
     let into = queue.clone();
     context.quotas.on_change(move |delta| {
         if let Some(quota) = &delta.new {

@@ -15,6 +15,8 @@ pub struct Timing {
     pub pod_sweep: Duration,
     /// How long a node has to be away before the pods on it are removed.
     pub node_quarantine: Duration,
+    /// How long it is said of a pod that it will go for others' sake, if it does not go.
+    pub stale_disruption: Duration,
     /// How often autoscalers look at what was measured (`--horizontal-pod-autoscaler-sync-period`).
     pub autoscaler_sync: Duration,
 }
@@ -27,6 +29,7 @@ impl Default for Timing {
             node_eviction: Duration::from_secs(10),
             pod_sweep: Duration::from_secs(20),
             node_quarantine: Duration::from_secs(40),
+            stale_disruption: Duration::from_secs(120),
             autoscaler_sync: Duration::from_secs(15),
         }
     }

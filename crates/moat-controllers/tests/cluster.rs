@@ -5,6 +5,8 @@
 mod autoscaler;
 #[path = "cluster/cron.rs"]
 mod cron;
+#[path = "cluster/disruption.rs"]
+mod disruption;
 #[path = "cluster/mirror.rs"]
 mod mirror;
 #[path = "cluster/stateful.rs"]
@@ -650,12 +652,18 @@ async fn pods_of_a_lost_node_are_evicted_and_those_of_a_removed_one_go() {
         made["status"] = silent_node(node)["status"].clone();
         world.client.update(NODES.at("", node).part("status"), made).await.unwrap();
     }
+    // One says that it has no agent, and is never heard of again.
+    let mut bare = world.client.create(NODES.at("", ""), silent_node("bare")).await.unwrap();
+    bare["status"] = silent_node("bare")["status"].clone();
+    bare["status"]["conditions"][0]["status"] = "False".into();
+    bare["status"]["conditions"][0]["reason"] = "NoNodeAgent".into();
+    world.client.update(NODES.at("", "bare").part("status"), bare).await.unwrap();
     // One of them goes on to say that it lives.
     let client = world.server.client(User::authenticated("lives", ["system:masters".to_owned()]));
     let beats = tokio::spawn(async move {
         for n in 0_u64.. {
             let at = NODES.at("", "lives");
-            let beat = json!([{ "op": "replace", "path": "/status/conditions/0/lastHeartbeatTime", "value": format!("2026-01-01T00:00:00.{n:06}Z") }]);
+            let beat = json!([{ "op": "replace", "path": "/status/conditions/0/lastHeartbeatTime", "value": format!("2026-01-01T{:02}:{:02}:{:02}Z", n / 3600 % 24, n / 60 % 60, n % 60) }]);
             let _ = client.patch(at.part("status"), PatchType::Json, &beat).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -690,6 +698,11 @@ async fn pods_of_a_lost_node_are_evicted_and_those_of_a_removed_one_go() {
         (&json!("Unknown"), &json!("NodeStatusUnknown"))
     );
     assert_eq!(find(&lost, "lives").unwrap()["status"]["conditions"][0]["status"], "True");
+    let bare = find(&lost, "bare").unwrap()["status"]["conditions"].clone();
+    assert_eq!(
+        (bare.as_array().unwrap().len(), &bare[0]["status"], &bare[0]["reason"]),
+        (1, &json!("False"), &json!("NoNodeAgent"))
+    );
     let pods = world
         .until(&PODS, "default", |all| {
             find(all, "there").is_some_and(|pod| pod["metadata"]["deletionTimestamp"].is_string())

@@ -15,9 +15,11 @@ mod cache;
 mod cluster;
 mod index;
 mod meta;
+mod meter;
 mod queue;
 
 pub use cache::{Cache, Delta, Index, Item, Read};
 pub use cluster::{Boxed, Cluster, Events};
 pub use meta::{Labels, Meta, Owner};
+pub use meter::Meters;
 pub use queue::{Backoff, Done, Queue};

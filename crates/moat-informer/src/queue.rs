@@ -1,5 +1,6 @@
 //! A queue of keys that somebody has to look at: none twice, none in two hands, later ones when their time comes.
 
+use crate::meter::{Meter, Meters, Now};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::future::Future;
@@ -41,13 +42,16 @@ struct Shared<K> {
     state: Mutex<State<K>>,
     backoff: Backoff,
     news: Notify,
+    meter: Arc<Meter>,
 }
 
 struct State<K> {
-    ready: VecDeque<K>,
+    /// What can be taken, and since when.
+    ready: VecDeque<(K, Instant)>,
     /// Keys in `ready`, and keys in hands that have to be looked at again.
     dirty: BTreeSet<K>,
-    in_hands: BTreeSet<K>,
+    /// What was taken, and when.
+    in_hands: BTreeMap<K, Instant>,
     /// When each waiting key comes, and the same by time.
     times: BTreeMap<K, Instant>,
     waiting: BTreeSet<(Instant, K)>,
@@ -67,6 +71,18 @@ impl<K> fmt::Debug for Queue<K> {
     }
 }
 
+impl<K> Shared<K> {
+    fn now(&self) -> Now {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = || state.in_hands.values().map(Instant::elapsed);
+        Now {
+            depth: state.ready.len(),
+            unfinished: times().sum(),
+            longest: times().max().unwrap_or_default(),
+        }
+    }
+}
+
 impl<K: Ord + Clone + Send + 'static> Default for Queue<K> {
     fn default() -> Self {
         Self::new(Backoff::default())
@@ -76,16 +92,27 @@ impl<K: Ord + Clone + Send + 'static> Default for Queue<K> {
 impl<K: Ord + Clone + Send + 'static> Queue<K> {
     /// An empty queue.
     pub fn new(backoff: Backoff) -> Self {
+        Self::with(backoff, Arc::default())
+    }
+
+    /// An empty queue that is told about under a name.
+    pub fn metered(backoff: Backoff, meters: &Meters, name: &'static str) -> Self {
+        let queue = Self::with(backoff, Arc::default());
+        meters.follow(name, Arc::clone(&queue.0.meter), Arc::downgrade(&queue.0), Shared::now);
+        queue
+    }
+
+    fn with(backoff: Backoff, meter: Arc<Meter>) -> Self {
         let state = State {
             ready: VecDeque::new(),
             dirty: BTreeSet::new(),
-            in_hands: BTreeSet::new(),
+            in_hands: BTreeMap::new(),
             times: BTreeMap::new(),
             waiting: BTreeSet::new(),
             failures: BTreeMap::new(),
             closed: false,
         };
-        Self(Arc::new(Shared { state: Mutex::new(state), backoff, news: Notify::new() }))
+        Self(Arc::new(Shared { state: Mutex::new(state), backoff, news: Notify::new(), meter }))
     }
 
     fn state(&self) -> MutexGuard<'_, State<K>> {
@@ -94,7 +121,7 @@ impl<K: Ord + Clone + Send + 'static> Queue<K> {
 
     /// Puts a key in, unless it is there. A key in somebody's hands comes again when it is put back.
     pub fn add(&self, key: K) {
-        if self.state().add(key) {
+        if self.state().add(key, &self.0.meter) {
             self.0.news.notify_one();
         }
     }
@@ -144,8 +171,10 @@ impl<K: Ord + Clone + Send + 'static> Queue<K> {
                     self.0.news.notify_one();
                     return None;
                 }
-                state.ripen(Instant::now());
-                if let Some(key) = state.take() {
+                let now = Instant::now();
+                state.ripen(now, &self.0.meter);
+                if let Some((key, since)) = state.take(now) {
+                    self.0.meter.waited(now - since);
                     if !state.ready.is_empty() {
                         self.0.news.notify_one();
                     }
@@ -166,7 +195,9 @@ impl<K: Ord + Clone + Send + 'static> Queue<K> {
     /// Gives a key back that was taken.
     pub fn done(&self, key: &K, done: Done) {
         let mut state = self.state();
-        state.in_hands.remove(key);
+        if let Some(since) = state.in_hands.remove(key) {
+            self.0.meter.worked(since.elapsed());
+        }
         match done {
             Done::Ok => {
                 state.failures.remove(key);
@@ -176,6 +207,7 @@ impl<K: Ord + Clone + Send + 'static> Queue<K> {
                 state.add_at(key.clone(), Instant::now() + delay);
             }
             Done::Retry => {
+                self.0.meter.retried();
                 let failures = state.failures.entry(key.clone()).or_default();
                 let doubled = self.0.backoff.first.saturating_mul(1 << (*failures).min(20));
                 *failures += 1;
@@ -184,7 +216,7 @@ impl<K: Ord + Clone + Send + 'static> Queue<K> {
         }
         // It became dirty meanwhile.
         if state.dirty.contains(key) {
-            state.ready.push_back(key.clone());
+            state.ready.push_back((key.clone(), Instant::now()));
         }
         drop(state);
         self.0.news.notify_one();
@@ -234,11 +266,15 @@ impl<K: Ord + Clone + Send + 'static> Drop for Held<'_, K> {
 
 impl<K: Ord + Clone> State<K> {
     /// Whether a taker should be woken.
-    fn add(&mut self, key: K) -> bool {
-        if self.closed || !self.dirty.insert(key.clone()) || self.in_hands.contains(&key) {
+    fn add(&mut self, key: K, meter: &Meter) -> bool {
+        if self.closed || !self.dirty.insert(key.clone()) {
             return false;
         }
-        self.ready.push_back(key);
+        meter.added();
+        if self.in_hands.contains_key(&key) {
+            return false;
+        }
+        self.ready.push_back((key, Instant::now()));
         true
     }
 
@@ -257,21 +293,22 @@ impl<K: Ord + Clone> State<K> {
     }
 
     /// Moves keys whose time has come.
-    fn ripen(&mut self, now: Instant) {
+    fn ripen(&mut self, now: Instant, meter: &Meter) {
         while let Some((time, _)) = self.waiting.first()
             && *time <= now
             && let Some((_, key)) = self.waiting.pop_first()
         {
             self.times.remove(&key);
-            self.add(key);
+            self.add(key, meter);
         }
     }
 
-    fn take(&mut self) -> Option<K> {
-        let key = self.ready.pop_front()?;
+    /// The next key, and since when it waited.
+    fn take(&mut self, now: Instant) -> Option<(K, Instant)> {
+        let (key, since) = self.ready.pop_front()?;
         self.dirty.remove(&key);
-        self.in_hands.insert(key.clone());
-        Some(key)
+        self.in_hands.insert(key.clone(), now);
+        Some((key, since))
     }
 }
 

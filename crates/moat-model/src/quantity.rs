@@ -85,6 +85,34 @@ impl Quantity {
         "0".to_owned()
     }
 
+    /// A quantity as the API writes it, whatever way it was written in: `0.5` is `500m`, `1024Mi` is `1Gi`. Nothing if it is none.
+    pub fn canonical(text: &str) -> Option<String> {
+        let amount = Self::parse(text)?;
+        let end = text.rfind(|c: char| c.is_ascii_alphabetic()).filter(|_| amount.0 != 0);
+        let exponent = end
+            .and_then(|at| text.get(at..))
+            .is_some_and(|rest| rest.starts_with(['e', 'E']) && 1 < rest.len());
+        let shown = amount.show(Self::counts_by_twos(text));
+        if !exponent {
+            return Some(shown);
+        }
+        // Who writes exponents reads them.
+        let digits = shown.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let power = match shown.get(digits.len()..).unwrap_or_default() {
+            "n" => "e-9",
+            "u" => "e-6",
+            "m" => "e-3",
+            "k" => "e3",
+            "M" => "e6",
+            "G" => "e9",
+            "T" => "e12",
+            "P" => "e15",
+            "E" => "e18",
+            _ => "",
+        };
+        Some(format!("{digits}{power}"))
+    }
+
     /// How many times another amount it is, as near as a number with a point comes.
     #[allow(clippy::cast_precision_loss, reason = "it is compared and shown with few digits")]
     pub fn ratio(self, other: Self) -> f64 {
@@ -256,6 +284,27 @@ mod tests {
             let quantity = Quantity::parse(text).unwrap();
             assert_eq!(quantity.show(Quantity::counts_by_twos(text)), want, "{text}");
         }
+    }
+
+    #[test]
+    fn every_way_to_write_an_amount_has_one_that_is_kept() {
+        for (text, want) in [
+            ("0.5", "500m"),
+            ("1000m", "1"),
+            ("1024Mi", "1Gi"),
+            ("0.5Gi", "512Mi"),
+            ("1.1Ki", "1126400m"),
+            ("1e3", "1e3"),
+            ("12000E3", "12e6"),
+            ("5e-1", "500e-3"),
+            ("1E", "1E"),
+            ("0e3", "0"),
+            ("0Gi", "0"),
+            ("-0.5", "-500m"),
+        ] {
+            assert_eq!(Quantity::canonical(text).as_deref(), Some(want), "{text}");
+        }
+        assert_eq!(Quantity::canonical("x"), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod read;
 mod refusal;
 mod resources;
 mod snapshot;
+mod storage;
 mod surroundings;
 mod taint;
 

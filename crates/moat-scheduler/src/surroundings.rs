@@ -1,8 +1,9 @@
 //! What is neither node nor pod and still has a say: namespaces, services, controllers, volumes, disruption budgets.
 
-use crate::labels::{Labels, NodeSelector, Requirement, Selector};
+use crate::labels::{Labels, Requirement, Selector};
 use crate::pod::{Owner, Pod};
-use crate::read::{Problems, text};
+use crate::read::text;
+use crate::storage::{Claim, Class, Volume};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,7 @@ pub struct Surroundings {
     budgets: Named<Budget>,
     claims: Named<Claim>,
     volumes: BTreeMap<Box<str>, Volume>,
-    storage: BTreeMap<Box<str>, bool>,
+    storage: BTreeMap<Box<str>, Class>,
     nothing: Labels,
 }
 
@@ -30,23 +31,6 @@ pub(crate) struct Budget {
     pub(crate) allowed: i64,
     /// Pods whose eviction is already counted.
     pub(crate) disrupted: BTreeSet<Box<str>>,
-}
-
-/// A claim to storage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Claim {
-    /// The volume it is bound to, or empty.
-    pub(crate) volume: Box<str>,
-    pub(crate) bound: bool,
-    pub(crate) lost: bool,
-    pub(crate) terminating: bool,
-    pub(crate) storage: Box<str>,
-}
-
-/// A volume, and the nodes that can reach it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Volume {
-    pub(crate) nodes: Option<NodeSelector>,
 }
 
 impl Surroundings {
@@ -88,30 +72,9 @@ impl Surroundings {
                 };
                 self.budgets.insert(key(), budget);
             }
-            "PersistentVolumeClaim" => {
-                let phase = text(&object["status"], "phase");
-                let volume = text(spec, "volumeName");
-                let claim = Claim {
-                    volume: volume.into(),
-                    bound: !volume.is_empty()
-                        && meta["annotations"]["pv.kubernetes.io/bind-completed"].is_string()
-                        || phase == "Bound",
-                    lost: phase == "Lost",
-                    terminating: meta["deletionTimestamp"].is_string(),
-                    storage: text(spec, "storageClassName").into(),
-                };
-                self.claims.insert(key(), claim);
-            }
-            "PersistentVolume" => {
-                let required = &spec["nodeAffinity"]["required"];
-                let nodes = (!required.is_null())
-                    .then(|| Problems::default().or_default("", NodeSelector::read(required)));
-                self.volumes.insert(name.into(), Volume { nodes });
-            }
-            "StorageClass" => {
-                let waits = text(object, "volumeBindingMode") == "WaitForFirstConsumer";
-                self.storage.insert(name.into(), waits);
-            }
+            "PersistentVolumeClaim" => drop(self.claims.insert(key(), Claim::read(object))),
+            "PersistentVolume" => drop(self.volumes.insert(name.into(), Volume::read(object))),
+            "StorageClass" => drop(self.storage.insert(name.into(), Class::read(object))),
             _ => {}
         }
     }
@@ -154,9 +117,13 @@ impl Surroundings {
         self.volumes.get(name)
     }
 
-    /// Whether claims of a storage class are bound only once a pod wants them.
-    pub(crate) fn waits_for_consumer(&self, storage: &str) -> bool {
-        self.storage.get(storage).copied().unwrap_or(false)
+    pub(crate) fn volumes(&self) -> impl Iterator<Item = &Volume> {
+        self.volumes.values()
+    }
+
+    /// A storage class.
+    pub(crate) fn storage(&self, name: &str) -> Option<&Class> {
+        self.storage.get(name)
     }
 
     /// The pods that default spreading spreads a pod with: those of its services and of its controller.

@@ -5,6 +5,7 @@
 
 mod certificate;
 mod default_class;
+mod in_use;
 mod limit_ranger;
 mod node_restriction;
 mod node_taint;
@@ -64,6 +65,17 @@ pub(crate) fn admit(
     match request.subresource {
         None => {}
         Some(Subresource::Status) => return policies(request, operation, old, Some(new)),
+        Some(Subresource::EphemeralContainers) => {
+            let mut warnings = pod_security::admit(request, old, new)?;
+            warnings.extend(policies(request, operation, old, Some(new))?);
+            return Ok(warnings);
+        }
+        Some(Subresource::Resize) => {
+            limit_ranger::check(request, &ranges(request), new)?;
+            let warnings = policies(request, operation, old, Some(new))?;
+            quota::check(request, old, new)?;
+            return Ok(warnings);
+        }
         Some(_) => return Ok(Vec::new()),
     }
     complete(request, old, new)?;
@@ -101,7 +113,11 @@ fn complete(request: Request<'_>, old: Option<&Value>, new: &mut Value) -> Resul
             tolerations::default_toleration_seconds(new);
         }
         (("", "Node"), None) => node_taint::not_ready(new),
-        (("", "PersistentVolumeClaim"), None) => default_class::of_claim(request, new),
+        (("", "PersistentVolumeClaim"), None) => {
+            default_class::of_claim(request, new);
+            in_use::protect(new, "kubernetes.io/pvc-protection");
+        }
+        (("", "PersistentVolume"), None) => in_use::protect(new, "kubernetes.io/pv-protection"),
         (("networking.k8s.io", "Ingress"), None) => default_class::of_ingress(request, new),
         _ => {}
     }

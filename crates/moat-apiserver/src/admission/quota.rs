@@ -5,7 +5,7 @@
 
 use super::Request;
 use super::resources::{Amounts, amounts, of_pod};
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Subresource};
 use crate::object::{is_deleting, list, meta, number, text};
 use crate::status::Status;
 use moat_model::Quantity;
@@ -18,7 +18,7 @@ const PER_CLASS: &str = ".storageclass.storage.k8s.io/";
 /// Whether writes of a kind in a namespace are counted there.
 pub(crate) fn is_counted(request: Request<'_>) -> bool {
     request.kind.namespaced
-        && request.subresource.is_none()
+        && matches!(request.subresource, None | Some(Subresource::Resize))
         && !request.lookup.has_none(QUOTAS, request.namespace)
 }
 

@@ -70,7 +70,7 @@ pub(super) async fn once(
     let held = if allocates(kind) { Some(api.allocation.lock().await) } else { None };
     let allocated =
         held.is_some().then(|| crate::strategy::allocate(api, &call.served, None, &mut object));
-    admit::validate(&call.served, None, &object)?;
+    admit::validate(&call.served, None, None, &object)?;
     allocated.transpose()?;
     let key = call
         .served
@@ -147,7 +147,7 @@ fn prepared(
         crate::object::meta_mut(&mut object).insert("namespace".to_owned(), namespace.into());
     }
     admit::prepare_new(&served.stored, &mut object, Account::Nobody);
-    admit::validate(served, None, &object)?;
+    admit::validate(served, None, None, &object)?;
     let key = served.key(namespace, &name).map_err(|error| super::bad_key(&error))?;
     Ok((key, encode(&served.stored, &object)))
 }

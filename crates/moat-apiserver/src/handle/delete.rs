@@ -245,7 +245,7 @@ async fn one(
         admission::policies(request, admission::Operation::Delete, Some(&object), None)?;
         let grace = (strategy::of(kind).grace)(&object, options.grace_seconds);
         let propagation = options.propagation(kind, &object);
-        let gone = mark(kind.is("", "Namespace"), &mut object, grace, propagation);
+        let gone = mark(kind, &mut object, grace, propagation);
         if options.dry_run {
             return Ok(if gone { Deleted::Gone(object) } else { Deleted::Marked(object) });
         }
@@ -271,7 +271,8 @@ async fn one(
 }
 
 /// Marks an object as one that goes; returns whether nothing holds it, so that it goes now.
-fn mark(is_namespace: bool, object: &mut Value, grace: i64, propagation: Option<&str>) -> bool {
+fn mark(kind: &Kind, object: &mut Value, grace: i64, propagation: Option<&str>) -> bool {
+    let is_namespace = kind.is("", "Namespace");
     let mut holders: Vec<String> = finalizers(object).into_iter().map(str::to_owned).collect();
     let wanted = match propagation {
         Some("Foreground") => Some("foregroundDeletion"),
@@ -284,6 +285,10 @@ fn mark(is_namespace: bool, object: &mut Value, grace: i64, propagation: Option<
     }
     let held = !holders.is_empty() || is_namespace && !list(object, "/spec/finalizers").is_empty();
     let was_deleting = is_deleting(object);
+    if !held && !was_deleting && !kind.is("", "Pod") {
+        // It goes as it is: only what takes its time says since when it goes.
+        return true;
+    }
     let before = number(object, "/metadata/deletionGracePeriodSeconds").unwrap_or(0);
     let metadata = meta_mut(object);
     if holders.is_empty() {

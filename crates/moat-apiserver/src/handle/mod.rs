@@ -5,6 +5,7 @@ mod admit;
 mod apply;
 mod binding;
 mod body;
+mod component;
 mod create;
 mod delete;
 mod eviction;
@@ -31,6 +32,7 @@ use moat_store::{InvalidKey, Key, Object, WriteError};
 use serde_json::Value;
 use std::sync::Arc;
 
+pub use component::Component;
 pub(crate) use create::{create_all_as_server, create_as_server};
 pub(crate) use forms::Forms;
 pub(crate) use list::{gather, selection};
@@ -94,7 +96,8 @@ impl Call<'_> {
     /// What the client wants of this path.
     pub(crate) fn wanted(&self) -> Result<Wanted, Status> {
         let kind = self.kind();
-        let plain = !kind.is_stored() || self.subresource == Some(Subresource::Scale);
+        let asked = kind.is("", "ComponentStatus");
+        let plain = !kind.is_stored() && !asked || self.subresource == Some(Subresource::Scale);
         let forms: &[Form] = if plain { &[] } else { &[Form::Table, Form::Partial] };
         let protobuf = crate::wire::has_message(&kind.api_version(), &kind.kind);
         choose(&self.accept, Offer { forms, protobuf, watch: self.verb == "watch" })
@@ -135,6 +138,9 @@ fn written(api: &Api, kind: &Kind) {
 pub(crate) async fn dispatch(api: &Api, call: Call<'_>, body: Bytes) -> Result<Reply, Status> {
     if call.kind().is("", "Binding") {
         return binding::create(api, &call, &body).await;
+    }
+    if call.kind().is("", "ComponentStatus") {
+        return component::answer(api, &call);
     }
     if !call.kind().is_stored() {
         return review::review(api, &call, &body);

@@ -91,6 +91,7 @@ impl WriteOptions {
     pub(crate) fn write<'a>(&self, call: &'a Call<'_>) -> Write<'a> {
         let subresource = call.subresource.map(Subresource::name).unwrap_or_default();
         Write::new(&call.served.stored, subresource, &self.manager, &call.user_agent)
+            .through(call.kind())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Call;
 use crate::api::Reply;
 use crate::chunks;
+use crate::kinds::Kind;
 use crate::negotiate::Form;
 use crate::object::{decode, meta_mut, put};
 use crate::part::field;
@@ -137,19 +138,41 @@ pub(super) fn list(
         Form::Object | Form::Discovery => {
             let head = head(&served.kind.list, &served.kind.api_version(), &metadata);
             // Stored bytes one after the other, with commas between them: a list costs a copy and no parsing.
-            let sum: usize = objects.iter().map(|object| object.value.len() + 1).sum();
+            let typed = typed(&served.stored);
+            let sum: usize =
+                objects.iter().map(|object| item(&object.value, &typed).len() + 2).sum();
             let size = head.len() + sum + 2 - usize::from(!objects.is_empty());
             let size = as_stored.then_some(size as u64);
             chunks::list(head, objects, size, move |object, out| {
                 if as_stored {
-                    out.extend_from_slice(&object.value);
-                } else {
-                    put(&served.show(object), out);
+                    out.push(b'{');
+                    out.extend_from_slice(item(&object.value, &typed));
+                    return;
                 }
+                let mut shown = served.show(object);
+                if let Some(map) = shown.as_object_mut().filter(|_| !typed.is_empty()) {
+                    map.retain(|key, _| !matches!(key.as_str(), "kind" | "apiVersion"));
+                }
+                put(&shown, out);
             })
         }
     };
     Ok(Reply { body, ..Reply::bytes(200, "application/json", Bytes::new()) })
+}
+
+/// What every stored object of a kind begins with and items of a list do not say, because the list does. Kinds that clients define say it
+/// everywhere, as upstream: nothing then.
+fn typed(kind: &Kind) -> String {
+    if kind.custom.is_some() {
+        return String::new();
+    }
+    format!(r#"{{"kind":"{}","apiVersion":"{}","#, kind.kind, kind.api_version())
+}
+
+/// Stored bytes as an item of a list, after the brace.
+fn item<'a>(object: &'a [u8], typed: &str) -> &'a [u8] {
+    let rest = if typed.is_empty() { None } else { object.strip_prefix(typed.as_bytes()) };
+    rest.or_else(|| object.strip_prefix(b"{")).unwrap_or(object)
 }
 
 /// A list before its first item.

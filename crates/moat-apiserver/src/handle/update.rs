@@ -39,7 +39,14 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
             let shown = call.served.shown(old.clone());
             let new = patch.apply(call.kind().schema(), &shown)?;
             same_kind(&shown, &new)?;
-            let (new, warnings) = body::checked(call, new, Vec::new(), options.validation)?;
+            let checked = body::checked(call, new, Vec::new(), options.validation);
+            let (new, warnings) = checked.map_err(|status| {
+                let why = status.message.split_once("cannot be handled as a ");
+                let why = why.and_then(|(_, why)| why.split_once(": ")).map(|(_, why)| why);
+                // It is made again, because nearly all of them are fine.
+                let new = patch.apply(call.kind().schema(), &shown).unwrap_or_default();
+                patch.refused(&new, why.unwrap_or(&status.message))
+            })?;
             Ok((call.served.kept(new), warnings))
         })
         .await?
@@ -137,21 +144,25 @@ pub(super) async fn change(
         if named && version != stored.revision.to_string() {
             return Err(Status::modified(kind.about(), &call.name));
         }
+        let mut hollow = false;
         if call.subresource == Some(Subresource::Finalize) {
             let wanted = list(&new, "/spec/finalizers").to_vec();
             new = old.clone();
             child_mut(&mut new, "spec").insert("finalizers".to_owned(), wanted.into());
         } else {
-            admit::prepare_changed(kind, call.subresource, &old, &mut new);
+            hollow = admit::prepare_changed(kind, call.subresource, &old, &mut new);
         }
         if let Account::Of(write) = account {
             write.updated(&old, &mut new);
+        }
+        if hollow {
+            crate::wire::hollow(&kind.api_version(), &kind.kind, &mut new);
         }
         warnings.extend(admission::admit(call.request(api), Some(&old), &mut new)?);
         if held.is_some() {
             crate::strategy::allocate(api, &call.served, Some(&old), &mut new)?;
         }
-        admit::validate(&call.served, Some(&old), &new)?;
+        admit::validate(&call.served, call.subresource, Some(&old), &new)?;
         keep_times(&old, &mut new);
         if same(&old, &new) {
             return Ok((Made { value: old, stored: Some(stored) }, warnings));
@@ -204,6 +215,12 @@ fn about_this(call: &Call<'_>, old: &Value, new: &mut Value) -> Result<(), Statu
         )));
     }
     let (uid, had) = (meta(new, "uid"), meta(old, "uid"));
+    if !uid.is_empty() && uid != had && call.verb == "patch" {
+        // Two of upstream's rules say the same.
+        let cause = Cause::invalid("metadata.uid", &uid.into(), "field is immutable");
+        let causes = [cause.clone(), cause];
+        return Err(Status::invalid(call.served.stored.about_kind(), &call.name, &causes));
+    }
     if !uid.is_empty() && uid != had {
         let why =
             format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {had}");

@@ -34,12 +34,45 @@ pub(super) fn stored_as(all: &[Arc<Kind>], kind: &Arc<Kind>) -> (Arc<Kind>, Conv
     }
 }
 
+/// A form beside the stored one in which a kind of the table is served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OtherForm {
+    pub(crate) group: &'static str,
+    pub(crate) version: &'static str,
+    show: fn(&mut Value),
+}
+
+impl OtherForm {
+    /// The form of a kind that is stored in another one, if it has one.
+    pub(crate) fn of(stored: &Kind) -> Option<Self> {
+        match (stored.api_version().as_str(), stored.kind.as_str()) {
+            ("v1", "Event") => {
+                Some(Self { group: "events.k8s.io", version: "v1", show: event::to_events })
+            }
+            ("autoscaling/v2", "HorizontalPodAutoscaler") => {
+                Some(Self { group: "autoscaling", version: "v1", show: autoscaler_to_v1 })
+            }
+            _ => None,
+        }
+    }
+
+    /// A stored value in this form.
+    pub(crate) fn shown(self, stored: &Value) -> Value {
+        let mut value = stored.clone();
+        (self.show)(&mut value);
+        value
+    }
+}
+
 impl Conversion {
     pub(super) fn to_served(self, kind: &Kind, value: &mut Value) {
         match self {
             Self::None => return,
             Self::Event => event::to_events(value),
-            Self::Autoscaler => autoscaler_to_v1(value),
+            Self::Autoscaler => {
+                autoscaler_to_v1(value);
+                crate::wire::fill(&kind.api_version(), &kind.kind, value);
+            }
             Self::Custom => {
                 if let Some(custom) = &kind.custom {
                     custom.fill(value);

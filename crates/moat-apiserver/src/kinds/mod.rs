@@ -4,6 +4,7 @@
 //! versions, of which one is stored (`conversion.rs`). To add a kind, add a row and run the tests; a kind with rules of its own gets a strategy
 //! in `strategy/`, one with columns of its own a file in `table/`.
 
+mod absent;
 mod conversion;
 mod event;
 mod served;
@@ -14,6 +15,8 @@ use crate::schema::Schema;
 use crate::status::About;
 use std::sync::Arc;
 
+pub(crate) use absent::absent;
+pub(crate) use conversion::OtherForm;
 pub(crate) use served::{Kinds, Served, Snapshot};
 use table::BUILT_IN;
 
@@ -26,6 +29,8 @@ pub enum Verbs {
     NoDeleteCollection,
     /// `create` alone: reviews, which are answered and never stored.
     Create,
+    /// `get` and `list`: what is looked up when it is asked for, and never stored.
+    Read,
 }
 
 impl Verbs {
@@ -39,6 +44,7 @@ impl Verbs {
                 &["create", "delete", "get", "list", "patch", "update", "watch"]
             }
             Self::Create => &["create"],
+            Self::Read => &["get", "list"],
         }
     }
 }
@@ -54,10 +60,14 @@ pub enum Subresource {
     Approval,
     /// `binding`: the node of a pod, said once by a scheduler.
     Binding,
+    /// `ephemeralcontainers`: containers that are added to a pod while it runs.
+    EphemeralContainers,
     /// `eviction`: the deletion of a pod, where its disruption budget allows it.
     Eviction,
     /// `finalize`: a namespace's `spec.finalizers`.
     Finalize,
+    /// `resize`: what the containers of a pod ask for and may use.
+    Resize,
     /// `token`: makes a token for a ServiceAccount.
     Token,
 }
@@ -70,8 +80,10 @@ impl Subresource {
             Self::Scale => "scale",
             Self::Approval => "approval",
             Self::Binding => "binding",
+            Self::EphemeralContainers => "ephemeralcontainers",
             Self::Eviction => "eviction",
             Self::Finalize => "finalize",
+            Self::Resize => "resize",
             Self::Token => "token",
         }
     }
@@ -79,7 +91,11 @@ impl Subresource {
     /// What can be done with it.
     pub fn verbs(self) -> &'static [&'static str] {
         match self {
-            Self::Approval | Self::Status | Self::Scale => &["get", "patch", "update"],
+            Self::Approval
+            | Self::EphemeralContainers
+            | Self::Resize
+            | Self::Status
+            | Self::Scale => &["get", "patch", "update"],
             Self::Binding | Self::Eviction | Self::Token => &["create"],
             Self::Finalize => &["update"],
         }
@@ -92,7 +108,11 @@ impl Subresource {
             Self::Token => Some(["authentication.k8s.io", "v1", "TokenRequest"]),
             Self::Binding => Some(["", "v1", "Binding"]),
             Self::Eviction => Some(["policy", "v1", "Eviction"]),
-            Self::Approval | Self::Status | Self::Finalize => None,
+            Self::Approval
+            | Self::EphemeralContainers
+            | Self::Finalize
+            | Self::Resize
+            | Self::Status => None,
         }
     }
 }
@@ -186,6 +206,9 @@ impl Kind {
 
     /// What whoever uses the kind is told, if it is on its way out.
     pub(crate) fn deprecation(&self) -> Vec<String> {
+        if self.is("", "ComponentStatus") {
+            return vec!["v1 ComponentStatus is deprecated in v1.19+".to_owned()];
+        }
         if self.is("", "Endpoints") {
             return vec![
                 "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
@@ -217,7 +240,7 @@ impl Kind {
 
     /// Whether objects of it are stored at all.
     pub fn is_stored(&self) -> bool {
-        self.verbs != Verbs::Create
+        !matches!(self.verbs, Verbs::Create | Verbs::Read)
     }
 
     /// Whether it is the kind of a group and a name.

@@ -4,13 +4,16 @@
 //! without meaning in a cluster of this size (device allocation).
 
 use super::Row as Kind;
-use super::Subresource::{Approval, Binding, Eviction, Finalize, Scale, Status, Token};
-use super::Verbs::{All, Create, NoDeleteCollection};
+use super::Subresource::{
+    Approval, Binding, EphemeralContainers, Eviction, Finalize, Resize, Scale, Status, Token,
+};
+use super::Verbs::{All, Create, NoDeleteCollection, Read};
 
 /// Every kind that this server knows by itself.
 #[rustfmt::skip]
 pub(super) const BUILT_IN: &[Kind] = &[
     Kind { group: "", version: "v1", kind: "Binding", plural: "bindings", short: &[], namespaced: true, verbs: Create, subresources: &[], categories: &[], fields: &[] },
+    Kind { group: "", version: "v1", kind: "ComponentStatus", plural: "componentstatuses", short: &["cs"], namespaced: false, verbs: Read, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps", short: &["cm"], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "Endpoints", plural: "endpoints", short: &["ep"], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "Event", plural: "events", short: &["ev"], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &["involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type"] },
@@ -19,7 +22,7 @@ pub(super) const BUILT_IN: &[Kind] = &[
     Kind { group: "", version: "v1", kind: "Node", plural: "nodes", short: &["no"], namespaced: false, verbs: All, subresources: &[Status], categories: &[], fields: &["spec.unschedulable"] },
     Kind { group: "", version: "v1", kind: "PersistentVolumeClaim", plural: "persistentvolumeclaims", short: &["pvc"], namespaced: true, verbs: All, subresources: &[Status], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "PersistentVolume", plural: "persistentvolumes", short: &["pv"], namespaced: false, verbs: All, subresources: &[Status], categories: &[], fields: &[] },
-    Kind { group: "", version: "v1", kind: "Pod", plural: "pods", short: &["po"], namespaced: true, verbs: All, subresources: &[Binding, Eviction, Status], categories: &["all"], fields: &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"] },
+    Kind { group: "", version: "v1", kind: "Pod", plural: "pods", short: &["po"], namespaced: true, verbs: All, subresources: &[Binding, EphemeralContainers, Eviction, Resize, Status], categories: &["all"], fields: &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"] },
     Kind { group: "", version: "v1", kind: "PodTemplate", plural: "podtemplates", short: &[], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "", version: "v1", kind: "ReplicationController", plural: "replicationcontrollers", short: &["rc"], namespaced: true, verbs: All, subresources: &[Scale, Status], categories: &["all"], fields: &["status.replicas"] },
     Kind { group: "", version: "v1", kind: "ResourceQuota", plural: "resourcequotas", short: &["quota"], namespaced: true, verbs: All, subresources: &[Status], categories: &[], fields: &[] },
@@ -57,6 +60,7 @@ pub(super) const BUILT_IN: &[Kind] = &[
     Kind { group: "storage.k8s.io", version: "v1", kind: "CSIStorageCapacity", plural: "csistoragecapacities", short: &[], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "storage.k8s.io", version: "v1", kind: "StorageClass", plural: "storageclasses", short: &["sc"], namespaced: false, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "storage.k8s.io", version: "v1", kind: "VolumeAttachment", plural: "volumeattachments", short: &[], namespaced: false, verbs: All, subresources: &[Status], categories: &[], fields: &[] },
+    Kind { group: "storage.k8s.io", version: "v1", kind: "VolumeAttributesClass", plural: "volumeattributesclasses", short: &["vac"], namespaced: false, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "scheduling.k8s.io", version: "v1", kind: "PriorityClass", plural: "priorityclasses", short: &["pc"], namespaced: false, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "coordination.k8s.io", version: "v1", kind: "Lease", plural: "leases", short: &[], namespaced: true, verbs: All, subresources: &[], categories: &[], fields: &[] },
     Kind { group: "node.k8s.io", version: "v1", kind: "RuntimeClass", plural: "runtimeclasses", short: &[], namespaced: false, verbs: All, subresources: &[], categories: &[], fields: &[] },

@@ -35,7 +35,8 @@ impl Diff {
 /// Compares two values of a type.
 pub(super) fn compare(schema: Schema<'_>, old: Option<&Value>, new: Option<&Value>) -> Diff {
     let mut diff = Diff::default();
-    if old == new {
+    let none = |side: Option<&Value>| side.is_none_or(Value::is_null);
+    if old == new || none(old) && none(new) {
         return diff;
     }
     let kind = |value: &Value| shape(schema, value);

@@ -11,7 +11,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use crate::kinds::Kind;
+use crate::kinds::{Kind, OtherForm};
 use crate::object::{drop_nulls, meta, meta_mut, same_but};
 use crate::schema::Schema;
 use crate::stamp::now;
@@ -37,6 +37,10 @@ pub(crate) struct Write<'a> {
     ignored: &'static [&'static str],
     /// What Go has in an object that nobody filled.
     empty: Arc<Value>,
+    /// The version in which objects are stored, and the other one in which they are served.
+    stored: String,
+    other: Option<OtherForm>,
+    kind: &'a str,
 }
 
 impl<'a> Write<'a> {
@@ -46,6 +50,10 @@ impl<'a> Write<'a> {
         let api_version = kind.api_version();
         let ignored: &[&str] = match subresource {
             "status" => &["spec"],
+            // What is asked for is asked for once, by whoever it is then.
+            "" if kind.is("certificates.k8s.io", "CertificateSigningRequest") => {
+                &["spec", "status"]
+            }
             _ if kind.subresource("status").is_some() => &["status"],
             _ => &[],
         };
@@ -53,6 +61,9 @@ impl<'a> Write<'a> {
             schema: kind.schema(),
             ignored,
             empty: crate::wire::empty(&api_version, &kind.kind),
+            stored: api_version.clone(),
+            other: OtherForm::of(kind),
+            kind: &kind.kind,
             who: Who {
                 manager: if manager.is_empty() { "unknown".to_owned() } else { manager },
                 operation: Operation::Update,
@@ -60,6 +71,12 @@ impl<'a> Write<'a> {
                 subresource: subresource.to_owned(),
             },
         }
+    }
+
+    /// The same write through another version of the kind: its fields are named as that version names them.
+    pub(crate) fn through(mut self, kind: &Kind) -> Self {
+        self.who.api_version = kind.api_version();
+        self
     }
 
     /// Notes a new object's fields.
@@ -99,11 +116,20 @@ impl<'a> Write<'a> {
 
     fn update(&self, old: &Value, new: &mut Value, mut entries: Vec<Entry>) {
         let diff = self.difference(old, new);
+        let other = self.other.map(|form| self.difference_in(form, old, new));
         for entry in &mut entries {
+            let diff = match &other {
+                Some((version, other)) if *version == entry.who.api_version => other,
+                _ => &diff,
+            };
             entry.take(&diff.changed);
             entry.take(&diff.removed);
         }
-        let own = self.counted(diff.changed);
+        let changed = match other {
+            Some((version, other)) if version == self.who.api_version => other.changed,
+            _ => diff.changed,
+        };
+        let own = self.counted(changed);
         if !own.is_empty() {
             match entries.iter_mut().find(|entry| entry.who.is(&self.who)) {
                 Some(entry) => {
@@ -120,9 +146,20 @@ impl<'a> Write<'a> {
         entries::write(new, entries);
     }
 
-    /// What differs, as far as this path writes it. The account itself is not counted.
+    /// What differs in another form, and the version of that form.
+    fn difference_in(&self, form: OtherForm, old: &Value, new: &Value) -> (String, compare::Diff) {
+        let schema = Schema::of_kind(form.group, form.version, self.kind);
+        let diff = compare(schema, Some(&form.shown(old)), Some(&form.shown(new)));
+        (crate::kinds::api_version(form.group, form.version), self.written(diff))
+    }
+
+    /// What differs.
     fn difference(&self, old: &Value, new: &Value) -> compare::Diff {
-        let mut diff = compare(self.schema, Some(old), Some(new));
+        self.written(compare(self.schema, Some(old), Some(new)))
+    }
+
+    /// What differs, as far as this path writes it. The account itself is not counted.
+    fn written(&self, mut diff: compare::Diff) -> compare::Diff {
         for set in [&mut diff.changed, &mut diff.removed] {
             for field in self.ignored {
                 set.children.remove(&format!("f:{field}"));
@@ -169,10 +206,18 @@ impl<'a> Write<'a> {
         if !config["metadata"]["managedFields"].is_null() {
             return Err(Status::bad_request("metadata.managedFields must be nil"));
         }
-        let who = Who { operation: Operation::Apply, ..self.who.clone() };
+        let mut who = Who { operation: Operation::Apply, ..self.who.clone() };
+        if self.other.is_some() {
+            // What is applied is laid over the stored form.
+            who.api_version.clone_from(&self.stored);
+        }
         let mut entries = live.map(entries::stored).unwrap_or_default();
         if let (Some(live), true) = (live, entries.is_empty()) {
-            let before = Who { manager: "before-first-apply".to_owned(), ..self.who.clone() };
+            let before = Who {
+                manager: "before-first-apply".to_owned(),
+                api_version: who.api_version.clone(),
+                ..self.who.clone()
+            };
             let mut copy = live.clone();
             Self { who: before, ..self.clone() }.update(&self.empty, &mut copy, Vec::new());
             entries = entries::stored(&copy);
@@ -285,7 +330,8 @@ impl<'a> Write<'a> {
     fn left_by_kubectl(&self, live: &Value) -> Set {
         let text = live["metadata"]["annotations"][LAST_APPLIED].as_str().unwrap_or_default();
         let Ok((last, _)) = crate::json::parse(text.as_bytes()) else { return Set::default() };
-        if last["apiVersion"] != self.who.api_version {
+        let version = if self.other.is_some() { &self.stored } else { &self.who.api_version };
+        if last["apiVersion"] != *version {
             return Set::default();
         }
         let Ok(fields) = shape::fields_of(self.schema, &last) else { return Set::default() };

@@ -5,7 +5,7 @@ mod strategic;
 use crate::api::BODY_BYTES_MAX;
 use crate::negotiate::{PATCHES, PATCHES_UNTYPED};
 use crate::schema::Schema;
-use crate::status::{About, Status};
+use crate::status::{About, Cause, Status};
 use json_patch::PatchOperation;
 use serde_json::{Map, Value};
 
@@ -85,6 +85,45 @@ impl Patch {
     }
 }
 
+impl Patch {
+    /// The refusal of what a patch made of an object: upstream shows the whole of it, or the patch itself where that is a structure of its own.
+    pub(crate) fn refused(&self, new: &Value, why: &str) -> Status {
+        let shown = match self {
+            Self::Strategic(patch) => go_map(patch),
+            Self::Json(_) | Self::Merge(_) => {
+                let mut new = new.clone();
+                if let Some(map) = new.as_object_mut() {
+                    map.sort_keys();
+                }
+                new.to_string()
+            }
+        };
+        let cause = Cause::invalid("patch", &shown.into(), why);
+        Status::invalid(About { group: "", resource: "" }, "", &[cause])
+    }
+}
+
+/// A map as Go prints one: `map[a:1 b:map[c:d]]`.
+fn go_map(map: &Map<String, Value>) -> String {
+    fn one(value: &Value) -> String {
+        match value {
+            Value::Object(map) => go_map(map),
+            Value::Array(items) => {
+                let all: Vec<String> = items.iter().map(one).collect();
+                format!("[{}]", all.join(" "))
+            }
+            Value::String(text) => text.clone(),
+            Value::Null => "<nil>".to_owned(),
+            other => other.to_string(),
+        }
+    }
+    let mut fields: Vec<(&String, &Value)> = map.iter().collect();
+    fields.sort_by_key(|(key, _)| *key);
+    let all: Vec<String> =
+        fields.into_iter().map(|(key, value)| format!("{key}:{}", one(value))).collect();
+    format!("map[{}]", all.join(" "))
+}
+
 /// Applies operations, within bounds: ten that copy a list into itself would fill the memory, some thousand that move an object into another
 /// one would nest it deeper than any stack.
 fn operate(object: &mut Value, patch: &[PatchOperation]) -> Result<(), Status> {
@@ -136,6 +175,23 @@ mod tests {
     fn apply(operations: Value) -> Result<Value, Status> {
         let patch = Patch::new(PatchKind::Json, operations).unwrap();
         patch.apply(Schema::of_kind("", "v1", "ConfigMap"), &json!({"data": {"a": ["x"]}}))
+    }
+
+    #[test]
+    fn what_a_patch_made_is_shown_where_it_is_refused() {
+        let new = json!({"metadata": {"name": "a"}, "apiVersion": "v1", "foo": 1});
+        let told = |patch| Patch::refused(&patch, &new, "no").message;
+        assert_eq!(
+            told(Patch::Merge(json!({"foo": 1}))),
+            r#" "" is invalid: patch: Invalid value: "{\"apiVersion\":\"v1\",\"foo\":1,\"metadata\":{\"name\":\"a\"}}": no"#
+        );
+        let Value::Object(patch) = json!({"foo": 1, "a": {"c": ["x", null, {"d": true}]}}) else {
+            panic!()
+        };
+        assert_eq!(
+            told(Patch::Strategic(patch)),
+            r#" "" is invalid: patch: Invalid value: "map[a:map[c:[x <nil> map[d:true]]] foo:1]": no"#
+        );
     }
 
     #[test]

@@ -11,7 +11,8 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 pub(super) const REQUEST: Strategy = Strategy {
-    names: Rule::Subdomain,
+    // Upstream asks nothing of the names of requests.
+    names: Rule::Path,
     returns_deleted: true,
     default: super::workload::status,
     validate,

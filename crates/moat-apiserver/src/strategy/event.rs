@@ -1,11 +1,13 @@
 //! Events: what those say that have a time of their own, and where they stand.
 
 use super::{PLAIN, Strategy, check};
+use crate::names::Rule;
 use crate::object::{meta, text};
 use crate::status::Cause;
 use serde_json::Value;
 
-pub(super) const STRATEGY: Strategy = Strategy { validate: event, ..PLAIN };
+/// Upstream asks nothing of the names of events of the core.
+pub(super) const STRATEGY: Strategy = Strategy { names: Rule::Path, validate: event, ..PLAIN };
 
 /// Letters of an instance, an action and a reason.
 const WORD_MAX: usize = 128;

@@ -7,6 +7,7 @@ pub(crate) mod certificate;
 pub(crate) mod check;
 mod cluster;
 mod config;
+mod csi;
 mod endpoints;
 mod event;
 mod ingress;
@@ -49,6 +50,8 @@ pub(crate) struct Strategy {
     pub(crate) update_status: fn(&mut Value, &Value),
     /// Rules.
     pub(crate) validate: fn(&Value, &mut Vec<Cause>),
+    /// Rules for new objects alone.
+    pub(crate) validate_new: fn(&Value, &mut Vec<Cause>),
     /// Rules about changes; the new object is first.
     pub(crate) validate_update: fn(&Value, &Value, &mut Vec<Cause>),
     /// How long the deletion of an object takes, in seconds, from what the client wants.
@@ -119,6 +122,7 @@ pub(crate) const PLAIN: Strategy = Strategy {
     update: |_, _| {},
     update_status: |_, _| {},
     validate: |_, _| {},
+    validate_new: |_, _| {},
     validate_update: |_, _, _| {},
     grace: |_, _| 0,
 };
@@ -201,13 +205,14 @@ pub(crate) fn of(kind: &Kind) -> Strategy {
         ("apiregistration.k8s.io", "APIService") => config::API_SERVICE,
         ("flowcontrol.apiserver.k8s.io", _) => Strategy { generation: Generation::Spec, ..PLAIN },
         ("storage.k8s.io", "StorageClass") => storage::CLASS,
+        ("storage.k8s.io", "VolumeAttributesClass") => storage::ATTRIBUTES_CLASS,
         ("coordination.k8s.io", "Lease") => cluster::LEASE,
         ("node.k8s.io", "RuntimeClass") => cluster::RUNTIME_CLASS,
         ("apps", "ControllerRevision") => cluster::REVISION,
-        ("storage.k8s.io", "CSIDriver") => storage::DRIVER,
-        ("storage.k8s.io", "CSINode" | "VolumeAttachment") => {
-            Strategy { returns_deleted: true, ..PLAIN }
-        }
+        ("storage.k8s.io", "CSIDriver") => csi::DRIVER,
+        ("storage.k8s.io", "CSINode") => csi::NODE,
+        ("storage.k8s.io", "VolumeAttachment") => csi::ATTACHMENT,
+        ("storage.k8s.io", "CSIStorageCapacity") => csi::CAPACITY,
         ("discovery.k8s.io", "EndpointSlice") => endpoints::SLICE,
         _ => PLAIN,
     }

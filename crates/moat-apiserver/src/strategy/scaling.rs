@@ -1,6 +1,7 @@
 //! How many pods there are and must stay: autoscalers and budgets.
 
 use super::{Generation, PLAIN, Strategy, check};
+use crate::names::Rule;
 use crate::object::{child_mut, default, list, map_mut, number, text};
 use crate::status::Cause;
 use serde_json::{Map, Value, json};
@@ -8,6 +9,8 @@ use serde_json::{Map, Value, json};
 pub(super) const AUTOSCALER: Strategy =
     Strategy { default: autoscaler_defaults, validate: autoscaler, ..PLAIN };
 pub(super) const BUDGET: Strategy = Strategy {
+    // Upstream asks nothing of the names of budgets.
+    names: Rule::Path,
     generation: Generation::Spec,
     default: |object| {
         let status = child_mut(object, "status");

@@ -6,7 +6,7 @@ use crate::object::{at, child_mut, default, list, text};
 use crate::stamp::now;
 use crate::status::Cause;
 use moat_model::Quantity;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub(super) const VOLUME: Strategy = Strategy {
     returns_deleted: true,
@@ -14,9 +14,7 @@ pub(super) const VOLUME: Strategy = Strategy {
         let spec = child_mut(object, "spec");
         default(spec, "persistentVolumeReclaimPolicy", "Retain");
         default(spec, "volumeMode", "Filesystem");
-        if let Some(path) = spec.get_mut("hostPath").and_then(Value::as_object_mut) {
-            default(path, "type", "");
-        }
+        super::pod::source_defaults(spec);
     },
     create: |object| {
         pending(object);
@@ -47,16 +45,27 @@ pub(super) const CLASS: Strategy = Strategy {
     ..PLAIN
 };
 
-pub(super) const DRIVER: Strategy = Strategy {
+pub(super) const ATTRIBUTES_CLASS: Strategy = Strategy {
     returns_deleted: true,
-    default: |object| {
-        let spec = child_mut(object, "spec");
-        default(spec, "attachRequired", true);
-        default(spec, "fsGroupPolicy", "ReadWriteOnceWithFSType");
-        for field in ["podInfoOnMount", "requiresRepublish", "seLinuxMount", "storageCapacity"] {
-            default(spec, field, false);
+    validate: |object, causes| {
+        let driver = text(object, "/driverName");
+        if driver.is_empty() {
+            causes.push(Cause::required("driverName", ""));
+        } else {
+            check::qualified(&driver.to_lowercase(), "driverName", causes);
         }
-        default(spec, "volumeLifecycleModes", json!(["Persistent"]));
+        if object["parameters"].as_object().is_none_or(serde_json::Map::is_empty) {
+            let why = "must contain at least one key/value pair";
+            causes.push(Cause::required("parameters", why));
+        }
+    },
+    validate_update: |new, old, causes| {
+        for field in ["driverName", "parameters"] {
+            if new[field] != old[field] {
+                let why = format!("updates to {field} are forbidden.");
+                causes.push(Cause::forbidden(field, &why));
+            }
+        }
     },
     ..PLAIN
 };
@@ -184,6 +193,31 @@ fn volume(object: &Value, causes: &mut Vec<Cause>) {
     }
     source(spec, causes);
     class_name(spec, "spec", causes);
+}
+
+/// A volume that stands inside another object (`ValidatePersistentVolumeSpec` of an inline one).
+pub(super) fn inline_volume(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let nowhere = "may not be specified in the context of inline volumes";
+    if spec["claimRef"].is_object() {
+        causes.push(Cause::forbidden(format!("{path}.claimRef"), nowhere));
+    }
+    if spec["capacity"].as_object().is_some_and(|all| !all.is_empty()) {
+        causes.push(Cause::forbidden(format!("{path}.capacity"), nowhere));
+    }
+    if !spec["csi"].is_object() {
+        let why = "has to be specified in the context of inline volumes";
+        causes.push(Cause::required(format!("{path}.csi"), why));
+    }
+    check::required(spec, "accessModes", path, causes);
+    access_modes(spec, path, causes);
+    let policy = text(spec, "/persistentVolumeReclaimPolicy");
+    if !matches!(policy, "" | "Retain") {
+        let why = "may only be Retain in the context of inline volumes";
+        causes.push(Cause::forbidden(format!("{path}.persistentVolumeReclaimPolicy"), why));
+    }
+    if spec["nodeAffinity"].is_object() {
+        causes.push(Cause::forbidden(format!("{path}.nodeAffinity"), nowhere));
+    }
 }
 
 fn source(spec: &Value, causes: &mut Vec<Cause>) {

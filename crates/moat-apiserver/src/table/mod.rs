@@ -4,9 +4,11 @@ mod age;
 mod cells;
 mod certificate;
 mod cluster;
+mod describe;
 mod network;
 mod pod;
 mod rest;
+mod storage;
 mod workload;
 
 use crate::crd::Custom;
@@ -94,6 +96,7 @@ fn columns_of(kind: &Kind) -> &'static Columns {
         ("batch", "CronJob") => &workload::CRON_JOB,
         ("apps", "ControllerRevision") => &workload::CONTROLLER_REVISION,
         (crate::crd::GROUP, crate::crd::KIND) => &rest::DEFINITION,
+        ("", "ComponentStatus") => &rest::COMPONENT,
         ("", "ConfigMap") => &rest::CONFIG_MAP,
         ("", "Secret") => &rest::SECRET,
         ("", "ResourceQuota") => &rest::RESOURCE_QUOTA,
@@ -101,6 +104,12 @@ fn columns_of(kind: &Kind) -> &'static Columns {
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &rest::ROLE_BINDING,
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => &rest::ROLE,
         ("scheduling.k8s.io", "PriorityClass") => &rest::PRIORITY_CLASS,
+        ("", "LimitRange") | ("storage.k8s.io", "CSIStorageCapacity") => &rest::ROLE,
+        ("", "PodTemplate") => &workload::POD_TEMPLATE,
+        ("storage.k8s.io", "CSIDriver") => &storage::DRIVER,
+        ("storage.k8s.io", "CSINode") => &storage::NODE,
+        ("storage.k8s.io", "VolumeAttachment") => &storage::ATTACHMENT,
+        ("storage.k8s.io", "VolumeAttributesClass") => &rest::ATTRIBUTES_CLASS,
         ("storage.k8s.io", "StorageClass") => &rest::STORAGE_CLASS,
         ("certificates.k8s.io", "CertificateSigningRequest") => &certificate::REQUEST,
         ("coordination.k8s.io", "Lease") => &rest::LEASE,
@@ -149,9 +158,13 @@ impl<'a> Rows<'a> {
     }
 
     fn definitions(&self) -> Vec<Value> {
+        let own = &self.served.stored;
         let one = |Column(name, kind, wide): &Column| {
-            let format = if *name == "Name" { "name" } else { "" };
-            json!({ "name": name, "type": kind, "format": format, "description": "", "priority": i32::from(*wide) })
+            // Upstream says it of the driver of an attachment too.
+            let named = *name == "Name" || *name == "Attacher";
+            let format = if named { "name" } else { "" };
+            let description = describe::description(own, name);
+            json!({ "name": name, "type": kind, "format": format, "description": description, "priority": i32::from(*wide) })
         };
         self.columns.columns.iter().map(one).collect()
     }
@@ -231,9 +244,9 @@ pub(crate) fn table(
 
 /// The columns of a kind that a client defined: a name, and those that its definition asks for.
 fn custom_definitions(custom: &Custom) -> Vec<Value> {
-    let mut definitions = vec![
-        json!({ "name": "Name", "type": "string", "format": "name", "description": "", "priority": 0 }),
-    ];
+    let mut definitions = vec![json!({
+        "name": "Name", "type": "string", "format": "name", "description": describe::name(), "priority": 0,
+    })];
     definitions.extend(custom.columns.iter().map(|one| {
         json!({
             "name": one.name, "type": one.kind, "format": one.format, "description": one.description, "priority": one.priority,

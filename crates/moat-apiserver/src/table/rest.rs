@@ -7,7 +7,7 @@ use crate::part::Keep;
 use serde_json::Value;
 
 pub(super) const DEFINITION: Columns = Columns {
-    columns: &[shown("Name"), shown("Created At")],
+    columns: &[shown("Name"), Column("Created At", "date", false)],
     reads: Keep::All,
     cells: |object| vec![meta(object, "name").into(), meta(object, "creationTimestamp").into()],
 };
@@ -75,7 +75,7 @@ pub(super) const DISRUPTION_BUDGET: Columns = Columns {
     },
 };
 
-/// When a role was made is shown as it is written.
+/// When a role, or another kind without a printer upstream, was made is shown as it is written.
 pub(super) const ROLE: Columns = Columns {
     columns: &[shown("Name"), Column("Created At", "date", false)],
     reads: Keep::All,
@@ -352,5 +352,28 @@ pub(super) const PRIORITY_LEVEL: Columns = Columns {
             number(&queuing["queueLengthLimit"]),
             age(object),
         ]
+    },
+};
+
+pub(super) const COMPONENT: Columns = Columns {
+    columns: &[shown("Name"), shown("Status"), shown("Message"), shown("Error")],
+    reads: Keep::All,
+    cells: |object| {
+        let healthy = list(object, "/conditions").iter().find(|one| one["type"] == "Healthy");
+        let of = |pointer: &str| healthy.map_or("", |one| text(one, pointer));
+        let status = match of("/status") {
+            "True" => "Healthy",
+            "False" => "Unhealthy",
+            _ => "Unknown",
+        };
+        vec![meta(object, "name").into(), status.into(), of("/message").into(), of("/error").into()]
+    },
+};
+
+pub(super) const ATTRIBUTES_CLASS: Columns = Columns {
+    columns: &[shown("Name"), shown("DriverName"), shown("Age")],
+    reads: Keep::All,
+    cells: |object| {
+        vec![meta(object, "name").into(), text(object, "/driverName").into(), age(object)]
     },
 };

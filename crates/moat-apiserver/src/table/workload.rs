@@ -39,6 +39,16 @@ pub(super) const DEPLOYMENT: Columns = Columns {
     },
 };
 
+pub(super) const POD_TEMPLATE: Columns = Columns {
+    columns: &[shown("Name"), shown("Containers"), shown("Images"), shown("Pod Labels")],
+    reads: Keep::All,
+    cells: |object| {
+        let [names, images] = containers(object, "/template/spec/containers");
+        let own = labels(&object["template"]["metadata"]["labels"]);
+        vec![meta(object, "name").into(), names, images, own.into()]
+    },
+};
+
 pub(super) const REPLICA_SET: Columns = Columns {
     columns: REPLICAS,
     reads: Keep::All,

@@ -144,7 +144,7 @@ pub(crate) fn frame(kind: &str, object: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// What an object of a kind has when nobody filled it, without values: in Go structures are always there, and lists that are always written.
+/// What an object of a kind has when nobody filled it: in Go structures are always there, and what is always written.
 pub(crate) fn empty(api_version: &str, kind: &str) -> Arc<Value> {
     static KNOWN: Mutex<BTreeMap<&str, Arc<Value>>> = Mutex::new(BTreeMap::new());
     let Some(message) = message(api_version, kind) else {
@@ -153,16 +153,7 @@ pub(crate) fn empty(api_version: &str, kind: &str) -> Arc<Value> {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let value = known.entry(message.name).or_insert_with(|| {
         let decoded = decode::decode(message, &[], 0).unwrap_or_default();
-        let mut value = Value::Object(decoded);
-        structures(&mut value);
-        Arc::new(value)
+        Arc::new(Value::Object(decoded))
     });
     Arc::clone(value)
-}
-
-fn structures(value: &mut Value) {
-    if let Value::Object(map) = value {
-        map.retain(|_, inner| inner.is_object() || inner.is_null());
-        map.values_mut().for_each(structures);
-    }
 }

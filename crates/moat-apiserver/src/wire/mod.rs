@@ -11,8 +11,10 @@ mod special;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tidy;
 
 pub(crate) use envelope::{empty, frame, has_message, open, seal};
+pub(crate) use tidy::{fill, hollow, tidy};
 
 /// How fields are written, for messages that are not Kubernetes' own.
 pub(crate) mod fields {

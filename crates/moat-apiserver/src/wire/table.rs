@@ -100,7 +100,6 @@ pub(super) fn message(at: usize) -> Option<&'static Message> {
 }
 
 /// All messages.
-#[cfg(test)]
 pub(super) fn all() -> &'static [Message] {
     &TABLE
 }

@@ -561,12 +561,7 @@ async fn kinds_are_defined_and_used() {
                 ! The Widget "a" is invalid: spec: Invalid value: large ones are red
                 exit 1
                 $ kubectl apply -f odd.yaml
-                ! Error from server (BadRequest): error when applying patch:
-                ! {"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{\"annotations\":{},\"name\":\"a\",\"namespace\":\"default\"},\"spec\":{\"sise\":1}}\n"}},"spec":{"sise":1,"size":null}}
-                ! to:
-                ! Resource: "example.com/v1, Resource=widgets", GroupVersionKind: "example.com/v1, Kind=Widget"
-                ! Name: "a", Namespace: "default"
-                ! for: "odd.yaml": error when patching "odd.yaml": strict decoding error: unknown field "spec.sise"
+                ! The request is invalid: patch: Invalid value: "OBJECT": strict decoding error: unknown field "spec.sise"
                 exit 1
                 $ kubectl explain widget.spec.size
                 GROUP:   example.com

@@ -34,7 +34,7 @@ struct Memory {
 type Memories = Arc<Mutex<BTreeMap<Path, Memory>>>;
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let queue: Queue<Path> = Queue::default();
+    let queue: Queue<Path> = context.queue("horizontalpodautoscaler");
     let into = queue.clone();
     context.autoscalers.on_change(move |delta| {
         // What is written here is no news.

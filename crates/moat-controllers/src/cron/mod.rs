@@ -21,7 +21,7 @@ const KIND: &str = "CronJob";
 const LATER: Duration = Duration::from_millis(100);
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let queue: Queue<Path> = Queue::default();
+    let queue: Queue<Path> = context.queue("cronjob");
     let into = queue.clone();
     context.cron_jobs.on_change(move |delta| {
         if let Some(one) = &delta.new {

@@ -40,7 +40,7 @@ const TOLERATED: &[(&str, &str)] = &[
 ];
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let queue: Queue<Path> = Queue::default();
+    let queue: Queue<Path> = context.queue("daemonset");
     follow(context, &MAKER, &queue);
     let (into, all) = (queue.clone(), context.daemon_sets.clone());
     context.nodes.on_change(move |delta| {

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let queue: Queue<Path> = Queue::default();
+    let queue: Queue<Path> = context.queue("deployment");
     let into = queue.clone();
     context.deployments.on_change(move |delta| {
         into.add(

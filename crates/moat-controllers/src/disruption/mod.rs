@@ -1,6 +1,7 @@
 //! Disruption budgets: how many of their pods may be evicted now.
 
 mod plan;
+mod stale;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +28,7 @@ fn is_about(budget: &Value, pod: &Item<Pod>) -> bool {
 }
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let queue: Queue<Path> = Queue::default();
+    let queue: Queue<Path> = context.queue("disruption");
     let into = queue.clone();
     context.budgets.on_change(move |delta| {
         if let Some(budget) = &delta.new {
@@ -45,6 +46,7 @@ pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
         }
     });
     work(context, tasks, &queue, |context, path| async move { sync(&context, &path).await });
+    stale::start(context, tasks);
 }
 
 async fn sync(context: &Context, path: &Path) -> Result<Done, Status> {

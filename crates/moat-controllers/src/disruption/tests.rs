@@ -89,3 +89,26 @@ proptest! {
         prop_assert_eq!(again.status, first.status);
     }
 }
+
+#[test]
+fn what_was_said_of_a_pod_is_stale_only_where_it_stays() {
+    let pod = |status: Value, deleting: bool| {
+        let mut metadata = json!({ "name": "p", "namespace": "default", "uid": "u" });
+        if deleting {
+            metadata["deletionTimestamp"] = time(NOW).into();
+        }
+        super::stale::since(&crate::testing::item(
+            &json!({ "metadata": metadata, "status": status }),
+        ))
+    };
+    let said = |status: &str, reason: &str| json!({ "type": "DisruptionTarget", "status": status, "reason": reason, "lastTransitionTime": time(NOW) });
+    let status =
+        |phase: &str, condition: Value| json!({ "phase": phase, "conditions": [condition] });
+    let usual = said("True", "EvictionByEvictionAPI");
+    assert_eq!(pod(status("Running", usual.clone()), false), Some(NOW));
+    assert_eq!(pod(status("Running", usual.clone()), true), None);
+    assert_eq!(pod(status("Succeeded", usual), false), None);
+    assert_eq!(pod(status("Running", said("False", "")), false), None);
+    assert_eq!(pod(status("Running", said("True", "TerminationByKubelet")), false), None);
+    assert_eq!(pod(json!({}), false), None);
+}

@@ -41,7 +41,7 @@ struct Mirrored {
 }
 
 pub(super) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let queue: Queue<Path> = Queue::default();
+    let queue: Queue<Path> = context.queue("endpoint_slice_mirroring");
     for cache in [&context.endpoints, &context.services] {
         let into = queue.clone();
         cache.on_change(move |delta| {

@@ -31,7 +31,7 @@ fn selector(service: &Value) -> Option<&Map<String, Value>> {
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
     mirror::start(context, tasks);
-    let queue: Queue<Path> = Queue::default();
+    let queue: Queue<Path> = context.queue("endpoint_slice");
     let into = queue.clone();
     context.services.on_change(move |delta| {
         into.add(

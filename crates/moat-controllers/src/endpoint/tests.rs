@@ -17,6 +17,7 @@ fn pod(at: usize, ready: bool, port: i64, deleting: bool) -> PodItem {
     if ready {
         value.status.conditions = vec![Condition {
             kind: "Ready".into(),
+            reason: Box::default(),
             status: "True".into(),
             last_transition_time: None,
         }];

@@ -57,7 +57,7 @@ fn job_of(item: &Item<Pod>) -> Option<&str> {
 }
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let queue: Queue<Path> = Queue::default();
+    let queue: Queue<Path> = context.queue("job");
     follow(context, &MAKER, &queue);
     let into = queue.clone();
     context.pods.on_change(move |delta| {

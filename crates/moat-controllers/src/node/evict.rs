@@ -49,7 +49,7 @@ impl Seen {
 }
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let (queue, seen): (Queue<Path>, Seen) = (Queue::default(), Seen::default());
+    let (queue, seen): (Queue<Path>, Seen) = (context.queue("noexec_taint_pod"), Seen::default());
     let (into, nodes) = (queue.clone(), context.nodes.clone());
     context.pods.on_change(move |delta| {
         let Some(pod) = &delta.new else { return };

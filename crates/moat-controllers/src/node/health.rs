@@ -62,6 +62,13 @@ pub(super) fn lost(node: &Value, now: &str) -> Option<Vec<Value>> {
     (conditions != before).then_some(conditions)
 }
 
+/// Whether a node says itself that nothing runs there that could give signs of life: it joined, and has no agent. It is not lost, because it
+/// never was there, and what it says stays true.
+pub(super) fn is_without_agent(node: &Value) -> bool {
+    condition(&node["status"], "Ready")
+        .is_some_and(|ready| ready["status"] == "False" && ready["reason"] == "NoNodeAgent")
+}
+
 /// Whether a node says that it is ready.
 pub(super) fn is_ready(node: &Value) -> bool {
     condition(&node["status"], "Ready").is_some_and(|ready| ready["status"] == "True")

@@ -1,7 +1,8 @@
 //! Looks whether nodes give signs of life, says so where they do not, and lets their pods be evicted, a few nodes at a time.
 
 use super::health::{
-    Health, State, is_ready, lost, no_execute, spacing, spared, state, waits_for_taint, zone,
+    Health, State, is_ready, is_without_agent, lost, no_execute, spacing, spared, state,
+    waits_for_taint, zone,
 };
 use crate::context::{BY_NODE, Context, NODES, PODS, reach};
 use crate::event::{Event, about};
@@ -149,6 +150,7 @@ impl Monitor {
         let grace = if ready.is_some() { grace } else { grace * 6 / 5 };
         let mut value = item.value.clone();
         if grace < silent
+            && !is_without_agent(&value)
             && let Some(conditions) = lost(&value, &stamp())
         {
             crate::json::set(&mut value, &["status", "conditions"], conditions.into());

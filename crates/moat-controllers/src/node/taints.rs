@@ -21,7 +21,7 @@ const PRESSURES: &[(&str, &str)] = &[
 ];
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let queue: Queue<Path> = Queue::default();
+    let queue: Queue<Path> = context.queue("node_lifecycle_controller");
     let into = queue.clone();
     context.nodes.on_change(move |delta| {
         if let Some(node) = &delta.new {

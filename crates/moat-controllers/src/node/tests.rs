@@ -1,4 +1,4 @@
-use super::health::{Health, State, lost, no_execute, spacing, state, zone};
+use super::health::{Health, State, is_without_agent, lost, no_execute, spacing, state, zone};
 use super::stay::{Stay, stay};
 use super::taints::taints;
 use serde_json::{Value, json};
@@ -159,4 +159,20 @@ fn a_pod_stays_as_long_as_it_tolerates_all_taints() {
     let twice = json!([{ "operator": "Exists" }, { "key": "a", "operator": "Exists", "tolerationSeconds": -5 }]);
     assert_eq!(of(&[("a", 1000)], twice), Stay::Until(1000));
     assert_eq!(of(&[], json!([])), Stay::Forever);
+}
+
+#[test]
+fn a_node_without_an_agent_is_not_lost() {
+    let of = |status: &str, reason: &str| {
+        is_without_agent(
+            &json!({ "status": { "conditions": [{ "type": "Ready", "status": status, "reason": reason }] } }),
+        )
+    };
+    assert!(of("False", "NoNodeAgent"));
+    assert!(
+        !of("True", "NoNodeAgent")
+            && !of("False", "KubeletNotReady")
+            && !of("Unknown", "NoNodeAgent")
+    );
+    assert!(!is_without_agent(&json!({})));
 }

@@ -40,7 +40,8 @@ static MAKERS: [Maker; 2] = [
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
     for maker in &MAKERS {
-        let queue: Queue<Path> = Queue::default();
+        let name = if maker.kind == "ReplicaSet" { "replicaset" } else { "replicationmanager" };
+        let queue: Queue<Path> = context.queue(name);
         follow(context, maker, &queue);
         work(context, tasks, &queue, move |context, path| async move {
             sync(&context, maker, &path).await

@@ -13,6 +13,7 @@ fn pod(at: usize, phase: &str, ready: bool, node: &str, deleting: bool) -> PodIt
     if ready {
         value.status.conditions.push(Condition {
             kind: "Ready".into(),
+            reason: Box::default(),
             status: "True".into(),
             last_transition_time: Some("1970-01-01T00:00:10Z".into()),
         });

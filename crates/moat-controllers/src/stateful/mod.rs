@@ -40,7 +40,7 @@ static MAKER: Maker = Maker {
 };
 
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let queue: Queue<Path> = Queue::default();
+    let queue: Queue<Path> = context.queue("statefulset");
     follow(context, &MAKER, &queue);
     let (into, sets) = (queue.clone(), context.stateful_sets.clone());
     context.claims.on_change(move |delta| {

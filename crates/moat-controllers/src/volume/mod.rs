@@ -27,7 +27,7 @@ pub const PROVISIONER: &str = "moat.dev/host-path";
 
 /// Claims have a namespace and volumes none, so one queue serves both; one worker, because two claims may want the same volume.
 pub(crate) fn start(context: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let queue: Queue<Path> = Queue::default();
+    let queue: Queue<Path> = context.queue("claims");
     let (into, claims) = (queue.clone(), context.claims.clone());
     context.volumes.on_change(move |delta| {
         for volume in [&delta.old, &delta.new].into_iter().flatten() {

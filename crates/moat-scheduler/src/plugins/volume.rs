@@ -6,12 +6,17 @@ use crate::pod::Pod;
 use crate::profile::Plugin;
 use crate::refusal::{Reason, Refusal};
 use crate::snapshot::Snapshot;
+use crate::storage::{Claim, Class};
+use crate::surroundings::Surroundings;
 
 /// What the pod's volumes ask of a node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Volumes<'a> {
     nodes: Vec<&'a NodeSelector>,
     missing: bool,
+    /// Claims that get a volume when the node is known, the small ones first, and their classes.
+    late: Vec<(&'a Claim, &'a Class)>,
+    around: Option<&'a Surroundings>,
 }
 
 /// Reads the pod's claims, and refuses every node if one of them cannot be used at all.
@@ -38,10 +43,16 @@ pub(crate) fn prepare<'a>(snapshot: &'a Snapshot, pod: &Pod) -> Result<Volumes<'
                 Some(volume) => found.nodes.extend(&volume.nodes),
                 None => found.missing = true,
             }
-        } else if !snapshot.surroundings.waits_for_consumer(&claim.storage) {
-            unbound = true;
+        } else {
+            let class = snapshot.surroundings.storage(&claim.storage);
+            match class.filter(|class| class.waits) {
+                Some(class) => found.late.push((claim, class)),
+                None => unbound = true,
+            }
         }
     }
+    found.late.sort_by_key(|(claim, _)| claim.size());
+    found.around = Some(&snapshot.surroundings);
     if unbound {
         return refuse("pod has unbound immediate PersistentVolumeClaims".into());
     }
@@ -51,7 +62,7 @@ pub(crate) fn prepare<'a>(snapshot: &'a Snapshot, pod: &Pod) -> Result<Volumes<'
 impl Volumes<'_> {
     /// Whether volumes have no say.
     pub(crate) fn is_empty(&self) -> bool {
-        self.nodes.is_empty() && !self.missing
+        self.nodes.is_empty() && !self.missing && self.late.is_empty()
     }
 
     pub(crate) fn filter(&self, node: &Node) -> Option<Refusal> {
@@ -64,7 +75,25 @@ impl Volumes<'_> {
                 "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)".into(),
             );
         }
+        if !self.finds(node) {
+            reasons.push("node(s) didn't find available persistent volumes to bind".into());
+        }
         let plugin = Some(Plugin::VolumeBinding);
         (!reasons.is_empty()).then_some(Refusal { plugin, reasons, resolvable: false })
+    }
+
+    /// Whether each claim that waits for its node finds a volume there of its own, or one can be made.
+    fn finds(&self, node: &Node) -> bool {
+        let mut taken: Vec<&str> = Vec::new();
+        self.late.iter().all(|(claim, class)| {
+            let volumes = self.around.into_iter().flat_map(Surroundings::volumes);
+            match claim.best(volumes, &taken, &node.name, &node.labels) {
+                Some(volume) => {
+                    taken.push(volume.name());
+                    true
+                }
+                None => class.makes_for(&node.labels),
+            }
+        })
     }
 }

@@ -202,12 +202,34 @@ fn volumes_refuse_with_upstreams_words() {
     );
     world.surroundings.set(
         "StorageClass",
-        &json!({"metadata": {"name": "late"}, "volumeBindingMode": "WaitForFirstConsumer"}),
+        &json!({"metadata": {"name": "late"}, "volumeBindingMode": "WaitForFirstConsumer", "provisioner": "x.io/p"}),
     );
     world
         .surroundings
         .set("PersistentVolumeClaim", &claim("", json!({"spec": {"storageClassName": "late"}})));
     assert!(default(&world, &wants).starts_with('n'), "it is bound once the node is known");
+
+    // Where nobody makes volumes, one that is there has to be in reach.
+    world.surroundings.set(
+        "StorageClass",
+        &json!({"metadata": {"name": "late"}, "volumeBindingMode": "WaitForFirstConsumer", "provisioner": "kubernetes.io/no-provisioner"}),
+    );
+    let nowhere = format!(
+        "0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind. {tail}"
+    );
+    assert_eq!(default(&world, &wants), nowhere);
+    let local = |host: &str, size: &str| {
+        with(
+            volume(host),
+            json!({"spec": {"storageClassName": "late", "capacity": {"storage": size}, "accessModes": ["ReadWriteOnce"]}, "status": {"phase": "Available"}}),
+        )
+    };
+    let sized = json!({"spec": {"storageClassName": "late", "resources": {"requests": {"storage": "2Gi"}}, "accessModes": ["ReadWriteOnce"]}});
+    world.surroundings.set("PersistentVolumeClaim", &claim("", sized));
+    world.surroundings.set("PersistentVolume", &local("n1", "1Gi"));
+    assert_eq!(default(&world, &wants), nowhere);
+    world.surroundings.set("PersistentVolume", &local("n2", "2Gi"));
+    assert_eq!(default(&world, &wants), "n2");
 }
 
 #[test]

@@ -73,8 +73,7 @@ fn settled(object: &Value, old: &Value) -> Value {
             container.shift_remove("image");
         }
     }
-    for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates", "ephemeralContainers"]
-    {
+    for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
         map.shift_remove(field);
     }
     // A pod that still waits at a gate may be told more narrowly where to go.

@@ -3,14 +3,17 @@
 mod change;
 mod containers;
 mod env;
+pub(crate) mod part;
 mod placement;
 mod probes;
 mod resources;
 mod security;
+mod sources;
 mod spec;
 mod volumes;
 
 pub(super) use placement::{node_selector, taints};
+pub(super) use sources::anywhere as source_defaults;
 pub(super) use spec::{Stands, spec};
 
 use super::{Generation, PLAIN, Strategy};
@@ -33,6 +36,7 @@ pub(super) const STRATEGY: Strategy = Strategy {
     },
     create: begin,
     validate,
+    validate_new: part::check_new,
     validate_update: change::check,
     grace,
     ..PLAIN
@@ -58,7 +62,7 @@ pub(super) fn spec_defaults(spec: &mut Map<String, Value>) {
         }
     }
     for volume in items_mut(spec, "volumes") {
-        volume_defaults(volume);
+        sources::volume(volume);
     }
 }
 
@@ -78,10 +82,7 @@ fn container_defaults(container: &mut Map<String, Value>, on_host: bool) {
     default(container, "terminationMessagePath", "/dev/termination-log");
     default(container, "terminationMessagePolicy", "File");
     let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
-    // Only a tag of its own is taken for something that does not change.
-    let last = image.rsplit('/').next().unwrap_or_default();
-    let fixed = last.contains('@') || last.split_once(':').is_some_and(|(_, tag)| tag != "latest");
-    let policy = if fixed { "IfNotPresent" } else { "Always" };
+    let policy = pull_policy(image);
     if !image.is_empty() {
         default(container, "imagePullPolicy", policy);
     }
@@ -111,6 +112,9 @@ fn container_defaults(container: &mut Map<String, Value>, on_host: bool) {
             default(probe, field, value);
         }
         http_defaults(probe);
+        if let Some(grpc) = probe.get_mut("grpc").and_then(Value::as_object_mut) {
+            default(grpc, "service", "");
+        }
     }
     for hook in ["postStart", "preStop"] {
         let handler = container.get_mut("lifecycle").and_then(|own| own.get_mut(hook));
@@ -118,6 +122,13 @@ fn container_defaults(container: &mut Map<String, Value>, on_host: bool) {
             http_defaults(handler);
         }
     }
+}
+
+/// When an image is fetched: only a tag of its own is taken for something that does not change.
+fn pull_policy(image: &str) -> &'static str {
+    let last = image.rsplit('/').next().unwrap_or_default();
+    let fixed = last.contains('@') || last.split_once(':').is_some_and(|(_, tag)| tag != "latest");
+    if fixed { "IfNotPresent" } else { "Always" }
 }
 
 fn http_defaults(handler: &mut Map<String, Value>) {
@@ -138,22 +149,6 @@ fn limits_are_requests(container: &mut Map<String, Value>) {
         for (name, limit) in limits {
             default(requests, &name, limit);
         }
-    }
-}
-
-fn volume_defaults(volume: &mut Map<String, Value>) {
-    let modes = ["secret", "configMap", "projected", "downwardAPI"];
-    for kind in modes {
-        if let Some(source) = volume.get_mut(kind).and_then(Value::as_object_mut) {
-            default(source, "defaultMode", 420);
-        }
-    }
-    if let Some(path) = volume.get_mut("hostPath").and_then(Value::as_object_mut) {
-        default(path, "type", "");
-    }
-    // A volume without a source is an empty directory.
-    if volume.len() == 1 {
-        volume.insert("emptyDir".to_owned(), json!({}));
     }
 }
 
@@ -211,10 +206,6 @@ fn grace(object: &Value, wanted: Option<i64>) -> i64 {
 
 fn validate(object: &Value, causes: &mut Vec<Cause>) {
     spec(&object["spec"], "spec", Stands::InPod(meta(object, "name")), causes);
-    // They come by a path of their own, which this server does not have.
-    if !list(object, "/spec/ephemeralContainers").is_empty() {
-        causes.push(Cause::forbidden("spec.ephemeralContainers", "cannot be set on create"));
-    }
     if !text(object, "/spec/nodeName").is_empty()
         && !list(object, "/spec/schedulingGates").is_empty()
     {

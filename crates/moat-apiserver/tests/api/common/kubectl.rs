@@ -120,13 +120,22 @@ pub(crate) fn settle(text: &str, dir: &Path) -> String {
     let mut settled = String::new();
     for line in text.lines() {
         let mut line = line.to_owned();
-        for (name, mark) in
-            [("uid: ", "UID"), ("creationTimestamp: ", "TIME"), ("resourceVersion: ", "RV")]
-        {
+        for (name, mark) in [
+            ("uid: ", "UID"),
+            ("creationTimestamp: ", "TIME"),
+            ("CreationTimestamp: ", "TIME"),
+            ("resourceVersion: ", "RV"),
+            ("Created on: ", "TIME"),
+        ] {
             if let Some(at) = line.find(name) {
                 line.truncate(at + name.len());
                 line += mark;
             }
+        }
+        // What a patch made is shown whole, with its times and its identity.
+        if let (Some(at), Some(end)) = (line.find("patch: Invalid value: \""), line.rfind("}\": "))
+        {
+            line = format!("{}OBJECT{}", &line[..at + 23], &line[end + 1..]);
         }
         let words: Vec<String> = line.split(' ').map(settled_word).collect();
         let line = words.join(" ");
@@ -142,6 +151,15 @@ fn narrow(line: &str) -> String {
     cells.collect::<Vec<_>>().join("   ")
 }
 
+/// The port of nodes in `80:30080/TCP`, or `30080/TCP`.
+fn node_port(word: &str) -> Option<&str> {
+    let before = word.split('/').next()?;
+    let port = before.rsplit(':').next()?;
+    let is_port =
+        port.len() == 5 && port.starts_with('3') && port.bytes().all(|byte| byte.is_ascii_digit());
+    (is_port && word.contains('/')).then_some(port)
+}
+
 fn settled_word(word: &str) -> String {
     let age = word
         .strip_suffix('s')
@@ -149,6 +167,18 @@ fn settled_word(word: &str) -> String {
     // The five letters of a volume's name are new in every pod.
     if let Some(rest) = word.strip_prefix("kube-api-access-").and_then(|rest| rest.get(5..)) {
         return format!("kube-api-access-NAME{rest}");
+    }
+    if word.contains('/') && word.split(',').any(|part| node_port(part).is_some()) {
+        let part = |part: &str| {
+            node_port(part).map_or(part.to_owned(), |port| part.replace(port, "NODEPORT"))
+        };
+        return word.split(',').map(part).collect::<Vec<_>>().join(",");
+    }
+    if let Some(at) = word.find("https://127.0.0.1:") {
+        return format!("{}https://SERVER", &word[..at]);
+    }
+    if word.starts_with("eyJ") && word.matches('.').count() == 2 {
+        return "TOKEN".to_owned();
     }
     let address = word.starts_with("10.96.") && word != "10.96.0.1";
     if age && word != "300s" {

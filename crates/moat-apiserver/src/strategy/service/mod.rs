@@ -1,20 +1,16 @@
-//! Services: defaults, rules, and the addresses and ports that they are given.
+//! Services: defaults and rules. What they are given is in the files beside.
+
+mod allocate;
+mod families;
+
+pub(crate) use allocate::allocate;
 
 use super::{PLAIN, Strategy, check};
-use crate::api::Api;
-use crate::kinds::Served;
 use crate::names::Rule;
-use crate::object::{child_mut, decode, default, list, map_mut, number, text};
-use crate::service_range::ServiceRange;
-use crate::stamp::random;
-use crate::status::{Cause, Status};
-use moat_store::{List, Scope};
+use crate::object::{child_mut, default, list, map_mut, number, text};
+use crate::status::Cause;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
-
-/// Ports that nodes open for Services.
-const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
 
 pub(super) const STRATEGY: Strategy = Strategy {
     names: Rule::Label,
@@ -22,8 +18,22 @@ pub(super) const STRATEGY: Strategy = Strategy {
     default: defaults,
     update,
     validate,
+    validate_update: |new, old, causes| {
+        let port = |object: &Value| object["spec"]["healthCheckNodePort"].clone();
+        if needs_health_port(&new["spec"])
+            && needs_health_port(&old["spec"])
+            && port(new) != port(old)
+        {
+            causes.push(Cause::forbidden("spec.healthCheckNodePort", check::IMMUTABLE));
+        }
+    },
     ..PLAIN
 };
+
+/// Whether balancers ask nodes on a port of its own which of them have endpoints.
+fn needs_health_port(spec: &Value) -> bool {
+    spec["type"] == "LoadBalancer" && spec["externalTrafficPolicy"] == "Local"
+}
 
 fn is_external(spec: &Map<String, Value>) -> bool {
     spec.get("type").is_some_and(|kind| kind == "ExternalName")
@@ -81,6 +91,21 @@ fn update(new: &mut Value, old: &Value) {
             default(spec, field, kept.clone());
         }
     }
+    // Who names another address and knows of one alone means that one.
+    if spec.get("clusterIP") != old["spec"].get("clusterIP")
+        && spec.get("clusterIPs") == old["spec"].get("clusterIPs")
+    {
+        spec.insert("clusterIPs".to_owned(), json!([spec["clusterIP"]]));
+    }
+    let (needed, had) = (needs_health_port(&old["spec"]), old["spec"].get("healthCheckNodePort"));
+    let needs = spec["type"] == "LoadBalancer" && spec["externalTrafficPolicy"] == "Local";
+    match had {
+        Some(had) if needed && needs => default(spec, "healthCheckNodePort", had.clone()),
+        _ if needed && !needs && spec.get("healthCheckNodePort") == had => {
+            spec.shift_remove("healthCheckNodePort");
+        }
+        _ => {}
+    }
     let keeps_ports = matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer"));
     for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
         let same =
@@ -122,7 +147,6 @@ fn validate(object: &Value, causes: &mut Vec<Cause>) {
     let path = "spec.sessionAffinity";
     check::one_of(&spec["sessionAffinity"], path, &["ClientIP", "None"], causes);
     affinity(spec, causes);
-    families(spec, causes);
     for (at, ip) in list(spec, "/externalIPs").iter().enumerate() {
         let path = format!("spec.externalIPs[{at}]");
         if let Some(ip) = check::ip(ip.as_str().unwrap_or_default(), &path, causes) {
@@ -196,26 +220,6 @@ fn affinity(spec: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-/// Families of addresses: this cluster has IPv4.
-fn families(spec: &Value, causes: &mut Vec<Cause>) {
-    for (at, family) in list(spec, "/ipFamilies").iter().enumerate() {
-        let path = format!("spec.ipFamilies[{at}]");
-        if family == "IPv6" {
-            let why = "not configured on this cluster";
-            causes.push(Cause::invalid(path, family, why));
-        } else {
-            check::maybe_one_of(family, &path, &["IPv4", "IPv6"], causes);
-        }
-    }
-    let policy = &spec["ipFamilyPolicy"];
-    let known = ["PreferDualStack", "RequireDualStack", "SingleStack"];
-    check::maybe_one_of(policy, "spec.ipFamilyPolicy", &known, causes);
-    if policy == "RequireDualStack" {
-        let why = "this cluster is not configured for dual-stack services";
-        causes.push(Cause::invalid("spec.ipFamilyPolicy", policy, why));
-    }
-}
-
 fn distinct_ports(kind: &str, ports: &[Value], causes: &mut Vec<Cause>) {
     let mut nodes = BTreeSet::new();
     for (at, port) in ports.iter().enumerate() {
@@ -253,153 +257,20 @@ fn traffic(spec: &Value, kind: &str, causes: &mut Vec<Cause>) {
         let why = "may only be set for externally-accessible services";
         causes.push(Cause::invalid("spec.externalTrafficPolicy", policy, why));
     }
+    let port = &spec["healthCheckNodePort"];
+    match port.as_i64().unwrap_or(0) {
+        0 => {}
+        own if needs_health_port(spec) => {
+            check::port_number(own, "spec.healthCheckNodePort", causes);
+        }
+        _ => {
+            let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+            causes.push(Cause::invalid("spec.healthCheckNodePort", port, why));
+        }
+    }
     let policy = &spec["internalTrafficPolicy"];
     check::maybe_one_of(policy, "spec.internalTrafficPolicy", &["Cluster", "Local"], causes);
     let known = ["PreferClose", "PreferSameZone", "PreferSameNode"];
     let path = "spec.trafficDistribution";
     check::maybe_one_of(&spec["trafficDistribution"], path, &known, causes);
-}
-
-/// Gives a Service the address and node ports that it needs and does not name. The caller holds the lock of all Services.
-///
-/// Errors: what it names is another's, or nothing is left.
-pub(crate) fn allocate(
-    api: &Api,
-    served: &Served,
-    old: Option<&Value>,
-    object: &mut Value,
-) -> Result<(), Status> {
-    let name = crate::object::meta(object, "name").to_owned();
-    let own = (crate::object::meta(object, "namespace").to_owned(), name.clone());
-    let taken = Taken::of(api, served, &own);
-    let invalid = |cause: Cause| Status::invalid(served.kind.about_kind(), &name, &[cause]);
-    let spec = child_mut(object, "spec");
-    if is_external(spec) {
-        return Ok(());
-    }
-    let wanted = spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let had = old.map(|old| text(old, "/spec/clusterIP")).filter(|had| !had.is_empty());
-    if let Some(had) = had.filter(|had| *had != wanted) {
-        let why = format!("may not change once set: was {had:?}");
-        return Err(invalid(Cause::invalid("spec.clusterIPs[0]", &json!([wanted]), &why)));
-    }
-    let address = match wanted.as_str() {
-        "" => taken
-            .free(api.services)
-            .ok_or_else(|| Status::internal("failed to allocate a serviceIP: range is full"))?
-            .to_string(),
-        "None" => "None".to_owned(),
-        text => {
-            let parsed: Result<Ipv4Addr, _> = text.parse();
-            let address = parsed.map_err(|_| {
-                invalid(Cause::invalid(
-                    "spec.clusterIPs[0]",
-                    &text.into(),
-                    "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-                ))
-            })?;
-            if !api.services.contains(address) {
-                let why = format!(
-                    "failed to allocate IP {text}: the provided network does not match the current range"
-                );
-                return Err(invalid(Cause::invalid("spec.clusterIPs", &json!([text]), &why)));
-            }
-            if taken.addresses.contains(&address) {
-                let why = format!("failed to allocate IP {text}: provided IP is already allocated");
-                return Err(invalid(Cause::invalid("spec.clusterIPs", &json!([text]), &why)));
-            }
-            text.to_owned()
-        }
-    };
-    spec.insert("clusterIP".to_owned(), address.clone().into());
-    spec.insert("clusterIPs".to_owned(), json!([address]));
-    default(spec, "ipFamilies", json!(["IPv4"]));
-    default(spec, "ipFamilyPolicy", "SingleStack");
-    node_ports(spec, taken, invalid)
-}
-
-fn node_ports(
-    spec: &mut Map<String, Value>,
-    mut taken: Taken,
-    invalid: impl Fn(Cause) -> Status,
-) -> Result<(), Status> {
-    let wants = spec["type"] == "NodePort"
-        || spec["type"] == "LoadBalancer"
-            && spec.get("allocateLoadBalancerNodePorts") != Some(&Value::Bool(false));
-    let ports =
-        spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten().enumerate();
-    for (at, port) in ports {
-        let Some(port) = port.as_object_mut() else { continue };
-        let named = port.get("nodePort").and_then(Value::as_i64).filter(|node| *node != 0);
-        match named {
-            Some(node) if !NODE_PORTS.contains(&node) => {
-                let field = format!("spec.ports[{at}].nodePort");
-                let why = "provided port is not in the valid range. The range of valid ports is 30000-32767";
-                return Err(invalid(Cause::invalid(field, &node.into(), why)));
-            }
-            Some(node) if taken.ports.contains(&node) => {
-                let field = format!("spec.ports[{at}].nodePort");
-                return Err(invalid(Cause::invalid(
-                    field,
-                    &node.into(),
-                    "provided port is already allocated",
-                )));
-            }
-            Some(node) => {
-                taken.ports.insert(node);
-            }
-            None if wants => {
-                let free = taken.free_port().ok_or_else(|| {
-                    Status::internal("failed to allocate a nodePort: range is full")
-                })?;
-                taken.ports.insert(free);
-                port.insert("nodePort".to_owned(), free.into());
-            }
-            None => {}
-        }
-    }
-    Ok(())
-}
-
-/// What other Services have.
-struct Taken {
-    addresses: BTreeSet<Ipv4Addr>,
-    ports: BTreeSet<i64>,
-}
-
-impl Taken {
-    fn of(api: &Api, served: &Served, own: &(String, String)) -> Self {
-        let page = api.store.list(&List::new(&served.resource, Scope::All));
-        let mut taken =
-            Self { addresses: BTreeSet::from([api.services.first()]), ports: BTreeSet::new() };
-        let others = page.map(|page| page.objects).unwrap_or_default();
-        for object in &others {
-            if object.path.namespace() == Some(&own.0) && object.path.name() == own.1 {
-                continue;
-            }
-            let service = decode(object);
-            taken.addresses.extend(text(&service, "/spec/clusterIP").parse::<Ipv4Addr>());
-            taken.ports.extend(
-                list(&service, "/spec/ports").iter().filter_map(|port| port["nodePort"].as_i64()),
-            );
-        }
-        taken
-    }
-
-    /// A free address from a random place on, so that one that was given back is not given to somebody else at once.
-    fn free(&self, range: ServiceRange) -> Option<Ipv4Addr> {
-        let n = range.n_addresses();
-        let start = u32::from_le_bytes(random()) % n;
-        (0..n)
-            .map(|step| range.address((start + step) % n))
-            .find(|one| !self.addresses.contains(one))
-    }
-
-    fn free_port(&self) -> Option<i64> {
-        let n = NODE_PORTS.end() - NODE_PORTS.start() + 1;
-        let start = i64::from(u16::from_le_bytes(random())) % n;
-        (0..n)
-            .map(|step| NODE_PORTS.start() + (start + step) % n)
-            .find(|port| !self.ports.contains(port))
-    }
 }
