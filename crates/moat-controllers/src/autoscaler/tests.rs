@@ -104,6 +104,45 @@ fn pods_that_are_not_ready_slow_growth_and_never_turn_it() {
 }
 
 #[test]
+fn what_little_is_known_is_read_against_the_change() {
+    // Each way has a tolerance of its own.
+    let wide = Tolerance { down: 0.1, up: 0.5 };
+    let one = pods(&["1"]);
+    let used =
+        |tolerance| resource(CPU, Target::Share(100), 1, tolerance, &one, samples(&[1400]), NOW);
+    assert_eq!((replicas(&used(wide)).0, replicas(&used(TENTH)).0), (1, 2));
+    // On the way down a pod that was not measured uses all that it requests, however little is the target.
+    let ten = pods(&["1"; 10]);
+    assert_eq!(replicas(&share(50, 10, &ten, &[0; 8])).0, 4);
+    // More pods than are wanted are no reason to want more where less is used than should be.
+    assert_eq!(replicas(&share(100, 5, &ten, &[750; 9])).0, 5);
+    // A pod is new for five minutes, and not a second longer.
+    let mut young = pods(&["1"]);
+    young[0]["status"]["startTime"] = "2027-01-15T07:55:00Z".into();
+    young[0]["status"]["conditions"][0]["lastTransitionTime"] = "2027-01-15T07:59:40Z".into();
+    assert_eq!(replicas(&share(50, 1, &young, &[900])), (2, 90));
+    young[0]["status"]["startTime"] = "2027-01-15T07:55:01Z".into();
+    assert!(share(50, 1, &young, &[900]).is_err());
+    // Numbers that are of no pod are shared by those that are ready.
+    let mut three = pods(&["1"; 3]);
+    three[0]["status"]["conditions"][0]["status"] = "False".into();
+    assert_eq!(total(3000, 1000, 3, TENTH, &three), Ok(6));
+}
+
+#[test]
+fn of_several_metrics_the_one_that_wants_most_counts() {
+    let metric = |percent: i64| json!({ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": percent } } });
+    for targets in [[25, 50], [50, 25]] {
+        let own = hpa(&json!({ "metrics": targets.map(metric) }));
+        let readings =
+            vec![Reading::Pods(Ok(samples(&[500; 3]))), Reading::Pods(Ok(samples(&[500; 3])))];
+        let measured = Measured { pods: pods(&["1"; 3]), readings, rivals: Vec::new() };
+        let made = plan(&own, &scale(3), &measured, &mut History::default(), NOW * 1000);
+        assert_eq!(made.rescale.map(|(replicas, _)| replicas), Some(6), "{targets:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_computed_says_why() {
     let why = |pods: &[Value], used: &[i64]| share(50, 1, pods, used).unwrap_err();
     assert_eq!(why(&[], &[1]), "no pods returned by selector while calculating replica count");

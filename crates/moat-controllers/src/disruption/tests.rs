@@ -62,6 +62,20 @@ fn promised_evictions_count_as_gone_until_they_are_overdue() {
 }
 
 #[test]
+fn a_promise_holds_to_its_last_second_and_a_condition_has_the_time_of_its_change() {
+    let pods = [pod("a", true, false), pod("b", true, false)];
+    let spec = json!({ "minAvailable": 1 });
+    let last = of(&spec, &json!({ "disruptedPods": { "a": time(NOW - 120) } }), &pods, 0);
+    assert_eq!((last.stayed.len(), last.again), (0, Some(1)));
+    let since = |status: &str| {
+        let old = json!({ "type": "DisruptionAllowed", "status": status, "lastTransitionTime": time(NOW - 500) });
+        let plan = of(&spec, &json!({ "conditions": [old] }), &pods, 0);
+        plan.status["conditions"][0]["lastTransitionTime"].clone()
+    };
+    assert_eq!((since("True"), since("False")), (time(NOW - 500).into(), time(NOW).into()));
+}
+
+#[test]
 fn what_cannot_be_counted_allows_nothing() {
     let old = json!({ "disruptionsAllowed": 4, "currentHealthy": 5 });
     let budget = budget(&json!({ "maxUnavailable": 1 }), &old);
