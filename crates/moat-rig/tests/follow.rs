@@ -14,13 +14,13 @@ use moat_ir::Bound;
 use moat_nft::edit::{Edit, looked_up};
 use moat_nft::model::{Name, Statement, Table, Verdict};
 use moat_nft::print;
-use moat_nft::render::{Node, Ruleset, Settings, What, render};
+use moat_nft::render::{Node, Refused, Ruleset, Settings, What, render};
 use moat_rig::place::place;
 use moat_testkit::changes::{Pool, Step, only};
 use moat_testkit::rng::Rng;
 use moat_testkit::settings::{Settings as Bounds, seeds};
 use moat_testkit::{agree, engine, generate};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const STEPS: usize = 12;
@@ -211,12 +211,11 @@ fn check(seed: u64) -> Result<Counts, String> {
                 let own: Vec<_> = own.map(|(id, own)| (own, anew.reasons.get(id))).collect();
                 return Err(format!("reasons differ, followed and anew: {own:?} {}", told()));
             }
-            let mut refused: Vec<String> =
-                ruleset.refused().iter().map(|own| format!("{:?}", own.excess)).collect();
-            let mut wanted: Vec<String> =
-                anew.refused.iter().map(|own| format!("{:?}", own.excess)).collect();
-            refused.sort();
-            wanted.sort();
+            // Of programs that mean the same, a group is known by any.
+            let words = |all: &[Refused]| -> BTreeSet<String> {
+                all.iter().map(|own| format!("{:?} {:?}", own.policies, own.excess)).collect()
+            };
+            let (refused, wanted) = (words(ruleset.refused()), words(&anew.refused));
             if refused != wanted {
                 return Err(format!("refused differ: {refused:?} {wanted:?} {}", told()));
             }
