@@ -666,11 +666,18 @@ fn claims_get_volumes_below_the_data_and_pods_go_where_their_volumes_are() {
 #[test]
 fn the_parts_of_the_cluster_say_how_they_do() {
     let Some(world) = World::start("parts") else { return };
-    expect![[r#""#]].assert_eq(&world.run("get cs"));
+    expect![[r#"
+        NAME                 STATUS    MESSAGE   ERROR
+        controller-manager   Healthy   ok        
+        etcd-0               Healthy   ok        
+        scheduler            Healthy   ok        
+        Warning: v1 ComponentStatus is deprecated in v1.19+
+    "#]]
+    .assert_eq(&world.run("get cs"));
     let metrics = world.run("get --raw /metrics");
     let depth = "workqueue_depth{name=\"deployment\"} ";
     assert!(metrics.lines().any(|line| line.starts_with(depth)), "{metrics}");
-    let adds = "workqueue_adds_total{name=\"namespace\"} ";
+    let adds = "workqueue_adds_total{name=\"serviceaccount\"} ";
     let adds = metrics.lines().find_map(|line| line.strip_prefix(adds)).unwrap();
     assert!(1 <= adds.parse::<u64>().unwrap(), "{metrics}");
     assert!(

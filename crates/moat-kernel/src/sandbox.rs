@@ -55,8 +55,9 @@ pub fn enter() -> Result<(), SandboxError> {
     Ok(())
 }
 
-/// One file descriptor per namespace, socket and listener adds up; the hard limit is the administrator's word on how many.
-fn raise_open_files() {
+/// Lets this process open as many files as the hard limit says, the administrator's word on how many: a descriptor for each namespace, socket
+/// and listener adds up, and the soft limit is 1024 on most machines. Programs in Go, Kubernetes' own among them, do the same.
+pub fn raise_open_files() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         // Where it stays lower, the socket that goes beyond it says so.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);

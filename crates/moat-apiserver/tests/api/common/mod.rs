@@ -8,9 +8,13 @@ use kube::Client;
 use kube::client::Body;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use moat_apiserver::{Options, Running, Server};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
 
 pub(crate) async fn server() -> Running {
+    // Clients and servers are in one process, with all tests that run at once; the soft limit is 1024 on most machines.
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     Server::start(Options::default()).await.unwrap()
 }
 

@@ -129,6 +129,7 @@ fn start(args: &Args, home: &Home) -> Outcome {
         // A background process outlives the terminal that it was started from.
         let _ = nix::unistd::setsid();
     }
+    moat_kernel::sandbox::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(run(args, home, options, lock))
 }
