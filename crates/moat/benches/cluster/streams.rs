@@ -29,6 +29,8 @@ const IDLE: Duration = Duration::from_millis(50);
 struct Connection {
     stream: StreamOwned<ClientConnection, TcpStream>,
     raw: Vec<(Instant, Vec<u8>)>,
+    /// Where bytes are read to; one for all reads, because fresh memory costs more than what it is for.
+    buffer: Vec<u8>,
     /// What is not yet a whole frame.
     frames: Vec<u8>,
     /// What is not yet a whole event, by stream.
@@ -65,7 +67,13 @@ fn follow(mut connection: Connection, seen: &UnboundedSender<Vec<Instant>>) {
 impl Connection {
     fn open(target: &Target) -> Self {
         let stream = target.connect_blocking(&[b"h2"]);
-        let mut own = Self { stream, raw: Vec::new(), frames: Vec::new(), text: BTreeMap::new() };
+        let mut own = Self {
+            stream,
+            raw: Vec::new(),
+            buffer: vec![0; 1 << 17],
+            frames: Vec::new(),
+            text: BTreeMap::new(),
+        };
         own.stream.write_all(PREFACE).unwrap();
         // SETTINGS_INITIAL_WINDOW_SIZE is setting 4.
         let mut settings = vec![0, 4];
@@ -109,13 +117,11 @@ impl Connection {
     /// Reads what comes within a time; whether anything did.
     fn wait(&mut self, timeout: Duration) -> bool {
         self.stream.sock.set_read_timeout(Some(timeout)).unwrap();
-        let mut buffer = vec![0; 1 << 17];
-        match self.stream.sock.read(&mut buffer) {
+        match self.stream.sock.read(&mut self.buffer) {
             Ok(0) => panic!("the server closed the connection"),
             Ok(n_read) => {
                 let when = Instant::now();
-                buffer.truncate(n_read);
-                self.raw.push((when, buffer));
+                self.raw.push((when, self.buffer[..n_read].to_vec()));
             }
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);
