@@ -6,8 +6,9 @@ use crate::api::BODY_BYTES_MAX;
 use crate::negotiate::{PATCHES, PATCHES_UNTYPED};
 use crate::schema::Schema;
 use crate::status::{About, Cause, Status};
-use json_patch::PatchOperation;
+use json_patch::{AddOperation, PatchOperation};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Operations of one JSON patch (upstream's bound).
 const OPERATIONS_MAX: usize = 10_000;
@@ -137,7 +138,8 @@ fn operate(object: &mut Value, patch: &[PatchOperation]) -> Result<(), Status> {
                 )));
             }
         }
-        json_patch::patch(object, std::slice::from_ref(operation)).map_err(|_| does_not_fit())?;
+        let operation = lenient(object, operation);
+        json_patch::patch(object, std::slice::from_ref(&*operation)).map_err(|_| does_not_fit())?;
         let last = at + 1 == patch.len();
         if (last || at % 64 == 63) && is_deeper(object, DEPTH_MAX) {
             return Err(Status::bad_request(format!(
@@ -146,6 +148,19 @@ fn operate(object: &mut Value, patch: &[PatchOperation]) -> Result<(), Status> {
         }
     }
     Ok(())
+}
+
+/// Upstream's library replaces a field of a map that is not there by adding it, other than RFC 6902, section 4.3, has it.
+fn lenient<'a>(object: &Value, operation: &'a PatchOperation) -> Cow<'a, PatchOperation> {
+    if let PatchOperation::Replace(replace) = operation
+        && object.pointer(replace.path.as_str()).is_none()
+        && let Some((map, _)) = replace.path.as_str().rsplit_once('/')
+        && object.pointer(map).is_some_and(Value::is_object)
+    {
+        let (path, value) = (replace.path.clone(), replace.value.clone());
+        return Cow::Owned(PatchOperation::Add(AddOperation { path, value }));
+    }
+    Cow::Borrowed(operation)
 }
 
 /// Upstream's words for a patch that was read and does not fit the object.
@@ -201,6 +216,12 @@ mod tests {
         );
         assert_eq!(fine.unwrap(), json!({"data": {"b": ["x"]}}));
         assert_eq!(apply(json!([{"op": "remove", "path": "/none"}])).unwrap_err().code, 422);
+        let new = apply(json!([{"op": "replace", "path": "/data/b", "value": 1}]));
+        assert_eq!(new.unwrap(), json!({"data": {"a": ["x"], "b": 1}}));
+        for path in ["/data/a/1", "/none/b"] {
+            let wrong = json!([{"op": "replace", "path": path, "value": 1}]);
+            assert_eq!(apply(wrong).unwrap_err().code, 422, "{path}");
+        }
         let copies: Vec<Value> = (0..100)
             .map(|_| json!({"op": "copy", "from": "/data/a", "path": "/data/a/-"}))
             .collect();
