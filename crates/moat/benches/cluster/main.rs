@@ -18,6 +18,7 @@
     reason = "a bench prints its table and stops at the first thing that is not as it should be"
 )]
 
+mod bare;
 mod client;
 mod embedded;
 mod rows;

@@ -2,7 +2,7 @@
 
 use crate::client::Target;
 use crate::embedded::{self, Embedded, Scratch};
-use crate::{N_PODS, ms, quantile, row, streams, watchers};
+use crate::{N_PODS, bare, ms, quantile, row, streams, watchers};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -169,6 +169,12 @@ pub(crate) async fn watch_latency(scratch: &Scratch, peer: Option<&Target>) {
         latencies(&durable, peer, &name, N_WATCHERS, watch, ["-", "-"]).await;
     }
     durable.stop();
+    let mut times =
+        tokio::task::spawn_blocking(|| bare::fan_out(N_WATCHERS as usize)).await.unwrap();
+    for (what, at) in [("p50", 0.5), ("p99", 0.99)] {
+        let name = format!("the machine itself: 500 bytes to 100 plain connections: {what}");
+        row(&name, &ms(quantile(&mut times, at)), "-", None);
+    }
     let mut times = syncs(scratch.path("syncs"));
     row(
         "the disk itself: a write of 1.5 kB that is kept, p50",
