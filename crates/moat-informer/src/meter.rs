@@ -114,11 +114,13 @@ impl Meters {
     /// Appends all numbers in Prometheus' text form.
     pub fn write(&self, out: &mut String) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(_, _, gauge)| (gauge.0)().is_some());
-        let all: Vec<_> = all
-            .iter()
-            .filter_map(|(name, meter, gauge)| Some((*name, Arc::clone(meter), (gauge.0)()?)))
-            .collect();
+        let mut present = Vec::new();
+        all.retain(|(name, meter, gauge)| {
+            let now = (gauge.0)();
+            present.extend(now.map(|now| (*name, Arc::clone(meter), now)));
+            now.is_some()
+        });
+        drop(all);
         #[allow(clippy::cast_precision_loss, reason = "nobody counts that far")]
         let plain: [(&str, &str, &str, One); 5] = [
             ("adds_total", "counter", "Keys that were put in.", |meter, _| {
@@ -147,7 +149,7 @@ impl Meters {
         for (word, kind, help, value) in plain {
             let metric = format!("workqueue_{word}");
             let _ = writeln!(out, "# HELP {metric} {help}\n# TYPE {metric} {kind}");
-            for (name, meter, now) in &all {
+            for (name, meter, now) in &present {
                 let _ = writeln!(out, "{metric}{{name=\"{name}\"}} {}", value(meter, *now));
             }
         }
@@ -158,7 +160,7 @@ impl Meters {
         for (word, help, histogram) in many {
             let metric = format!("workqueue_{word}");
             let _ = writeln!(out, "# HELP {metric} {help}\n# TYPE {metric} histogram");
-            for (name, meter, _) in &all {
+            for (name, meter, _) in &present {
                 histogram(meter).write(&metric, name, out);
             }
         }

@@ -92,17 +92,6 @@ impl<K: Ord + Clone + Send + 'static> Default for Queue<K> {
 impl<K: Ord + Clone + Send + 'static> Queue<K> {
     /// An empty queue.
     pub fn new(backoff: Backoff) -> Self {
-        Self::with(backoff, Arc::default())
-    }
-
-    /// An empty queue that is told about under a name.
-    pub fn metered(backoff: Backoff, meters: &Meters, name: &'static str) -> Self {
-        let queue = Self::with(backoff, Arc::default());
-        meters.follow(name, Arc::clone(&queue.0.meter), Arc::downgrade(&queue.0), Shared::now);
-        queue
-    }
-
-    fn with(backoff: Backoff, meter: Arc<Meter>) -> Self {
         let state = State {
             ready: VecDeque::new(),
             dirty: BTreeSet::new(),
@@ -112,7 +101,15 @@ impl<K: Ord + Clone + Send + 'static> Queue<K> {
             failures: BTreeMap::new(),
             closed: false,
         };
-        Self(Arc::new(Shared { state: Mutex::new(state), backoff, news: Notify::new(), meter }))
+        let (news, meter) = (Notify::new(), Arc::default());
+        Self(Arc::new(Shared { state: Mutex::new(state), backoff, news, meter }))
+    }
+
+    /// An empty queue that is told about under a name.
+    pub fn metered(backoff: Backoff, meters: &Meters, name: &'static str) -> Self {
+        let queue = Self::new(backoff);
+        meters.follow(name, Arc::clone(&queue.0.meter), Arc::downgrade(&queue.0), Shared::now);
+        queue
     }
 
     fn state(&self) -> MutexGuard<'_, State<K>> {

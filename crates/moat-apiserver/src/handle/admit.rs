@@ -10,7 +10,7 @@ use crate::part::field;
 use crate::stamp::{now, suffix, uid};
 use crate::status::{Cause, Status};
 use crate::strategy::{self, Generation, Strategy};
-use crate::wire;
+use crate::wire::Plan;
 use serde_json::Value;
 
 /// Bytes of a generated name before the letters, so that the whole is a label.
@@ -22,8 +22,7 @@ pub(super) fn name(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
     let metadata = meta_mut(object);
     let own = metadata.get("name").and_then(Value::as_str).unwrap_or_default();
     let prefix = metadata.get("generateName").and_then(Value::as_str).unwrap_or_default();
-    if own.is_empty() && prefix.is_empty() && call.kind().is("", "LimitRange") {
-        // The one kind whose objects get a name though nobody asks for one.
+    if own.is_empty() && prefix.is_empty() && strategy::is_named_by_server(call.kind()) {
         metadata.insert("name".to_owned(), uid().into());
         return Ok(());
     }
@@ -106,9 +105,12 @@ pub(super) fn prepare_new(kind: &Kind, object: &mut Value, account: Account<'_>)
     {
         map.shift_remove("status");
     }
-    let hollow = tidy(kind, object);
+    let plan = plan(kind);
+    let hollow = plan.filter(|plan| plan.tidy(object));
     (strategy.default)(object);
-    fill(kind, object);
+    if let Some(plan) = plan {
+        plan.fill(object);
+    }
     match account {
         Account::Nobody => {
             meta_mut(object).shift_remove("managedFields");
@@ -118,31 +120,24 @@ pub(super) fn prepare_new(kind: &Kind, object: &mut Value, account: Account<'_>)
     }
     (strategy.create)(object);
     drop_empty_metadata(object);
-    if hollow {
-        wire::hollow(&kind.api_version(), &kind.kind, object);
+    if let Some(plan) = hollow {
+        plan.hollow(object);
     }
 }
 
-/// Leaves of an object of the server's own kinds what Go's types would keep of it.
-fn tidy(kind: &Kind, object: &mut Value) -> bool {
-    kind.custom.is_none() && wire::tidy(&kind.api_version(), &kind.kind, object)
+/// What Go's types make of objects of the server's own kinds.
+fn plan(kind: &Kind) -> Option<&'static Plan> {
+    if kind.custom.is_some() { None } else { Plan::of(&kind.api_version(), &kind.kind) }
 }
 
-/// Adds what Go's types always have.
-fn fill(kind: &Kind, object: &mut Value) {
-    if kind.custom.is_none() {
-        wire::fill(&kind.api_version(), &kind.kind, object);
-    }
-}
-
-/// Takes over from the old object what a writer cannot change, and counts generations. Returns whether something is left to be made null when
-/// the account of fields was kept.
+/// Takes over from the old object what a writer cannot change, and counts generations. Returns the plan if something is left to be made null
+/// when the account of fields was kept.
 pub(super) fn prepare_changed(
     kind: &Kind,
     sub: Option<Subresource>,
     old: &Value,
     new: &mut Value,
-) -> bool {
+) -> Option<&'static Plan> {
     let strategy = strategy::of(kind);
     let fields = [
         "uid",
@@ -156,8 +151,8 @@ pub(super) fn prepare_changed(
         keep_meta(new, old, field);
     }
     meta_mut(new).shift_remove("selfLink");
-    if let Some(sub @ (Subresource::EphemeralContainers | Subresource::Resize)) = sub {
-        strategy::pod::part::keep(sub, new, old);
+    if let Some(sub) = sub.filter(|sub| sub.is_part()) {
+        (strategy.update_part)(sub, new, old);
         keep_said(new, old);
     }
     let is_status = matches!(sub, Some(Subresource::Status | Subresource::Approval));
@@ -166,12 +161,15 @@ pub(super) fn prepare_changed(
     if is_status {
         (strategy.update_status)(new, old);
     }
-    let hollow = tidy(kind, new);
+    let plan = plan(kind);
+    let hollow = plan.filter(|plan| plan.tidy(new));
     (strategy.default)(new);
     if sub.is_none() {
         (strategy.update)(new, old);
     }
-    fill(kind, new);
+    if let Some(plan) = plan {
+        plan.fill(new);
+    }
     drop_empty_metadata(new);
     let generation = old["metadata"]["generation"].as_i64();
     let changed = match strategy.generation {
@@ -248,8 +246,8 @@ pub(super) fn validate(
     (strategy.validate)(new, &mut causes);
     match (sub, old) {
         (_, None) => (strategy.validate_new)(new, &mut causes),
-        (Some(sub @ (Subresource::EphemeralContainers | Subresource::Resize)), Some(old)) => {
-            strategy::pod::part::check(sub, new, old, &mut causes);
+        (Some(sub), Some(old)) if sub.is_part() => {
+            (strategy.validate_part)(sub, new, old, &mut causes);
         }
         (_, Some(old)) => (strategy.validate_update)(new, old, &mut causes),
     }

@@ -79,7 +79,8 @@ fn checked(
     options: &WriteOptions,
 ) -> Result<(Value, Vec<String>), Status> {
     let shown = call.served.shown(new);
-    let (new, warnings) = body::checked(call, shown, Vec::new(), options.validation)?;
+    let checked = body::checked(call, shown, Vec::new(), options.validation);
+    let (new, warnings) = checked.map_err(|misfit| misfit.status(call.kind()))?;
     Ok((call.served.kept(new), warnings))
 }
 

@@ -28,7 +28,37 @@ pub(super) fn object(
         None => read(call, bytes, &kind.api_version(), &kind.kind)?,
     };
     of_kind(call, &value)?;
-    checked(call, value, duplicates, validation)
+    checked(call, value, duplicates, validation).map_err(|misfit| misfit.status(kind))
+}
+
+/// Why an object is not of its type.
+#[derive(Debug)]
+pub(super) enum Misfit {
+    /// In words that upstream puts into a sentence.
+    Type(String),
+    /// In words of their own.
+    Other(Status),
+}
+
+impl Misfit {
+    /// The words.
+    pub(super) fn why(&self) -> &str {
+        match self {
+            Self::Type(why) => why,
+            Self::Other(status) => &status.message,
+        }
+    }
+
+    /// The refusal of a body that should have been of a kind.
+    pub(super) fn status(self, kind: &Kind) -> Status {
+        match self {
+            Self::Type(why) => Status::bad_request(format!(
+                "{} in version {:?} cannot be handled as a {}: {why}",
+                kind.kind, kind.version, kind.kind
+            )),
+            Self::Other(status) => status,
+        }
+    }
 }
 
 /// A body that was read.
@@ -106,7 +136,7 @@ pub(super) fn checked(
     mut value: Value,
     duplicates: Vec<String>,
     validation: Validation,
-) -> Result<(Value, Vec<String>), Status> {
+) -> Result<(Value, Vec<String>), Misfit> {
     let metadata = value.get_mut("metadata").and_then(Value::as_object_mut);
     let account = metadata.and_then(|metadata| metadata.shift_remove("managedFields"));
     let (mut value, warnings) = typed(call, value, duplicates, validation)?;
@@ -121,28 +151,23 @@ fn typed(
     mut value: Value,
     duplicates: Vec<String>,
     validation: Validation,
-) -> Result<(Value, Vec<String>), Status> {
+) -> Result<(Value, Vec<String>), Misfit> {
     let kind = call.kind();
     if let Some(custom) = &kind.custom {
-        return defined(custom, value, &duplicates, validation);
+        return defined(custom, value, &duplicates, validation).map_err(Misfit::Other);
     }
     let schema = kind.schema();
     let findings = check(schema, &value);
-    let refuse = |why: &str| {
-        Status::bad_request(format!(
-            "{} in version {:?} cannot be handled as a {}: {why}",
-            kind.kind, kind.version, kind.kind
-        ))
-    };
     if let Some(why) = findings.wrong_type {
-        return Err(refuse(&why));
+        return Err(Misfit::Type(why));
     }
     // What has no unknown fields has nothing to drop.
     let prunes = !findings.unknown.is_empty();
     let mut strict = findings.unknown;
     strict.extend(duplicates.iter().map(|path| format!("duplicate field {path:?}")));
     if validation == Validation::Strict && !strict.is_empty() {
-        return Err(refuse(&format!("strict decoding error: {}", strict.join(", "))));
+        let why = format!("strict decoding error: {}", strict.join(", "));
+        return Err(Misfit::Type(why));
     }
     if prunes {
         prune(schema, &mut value);

@@ -243,7 +243,7 @@ async fn one(
         let request = Request { name, ..call.request(api) };
         admission::node_restriction(request, Some(&object), None)?;
         admission::policies(request, admission::Operation::Delete, Some(&object), None)?;
-        let grace = (strategy::of(kind).grace)(&object, options.grace_seconds);
+        let grace = strategy::of(kind).grace.map(|grace| grace(&object, options.grace_seconds));
         let propagation = options.propagation(kind, &object);
         let gone = mark(kind, &mut object, grace, propagation);
         if options.dry_run {
@@ -271,7 +271,7 @@ async fn one(
 }
 
 /// Marks an object as one that goes; returns whether nothing holds it, so that it goes now.
-fn mark(kind: &Kind, object: &mut Value, grace: i64, propagation: Option<&str>) -> bool {
+fn mark(kind: &Kind, object: &mut Value, grace: Option<i64>, propagation: Option<&str>) -> bool {
     let is_namespace = kind.is("", "Namespace");
     let mut holders: Vec<String> = finalizers(object).into_iter().map(str::to_owned).collect();
     let wanted = match propagation {
@@ -285,10 +285,11 @@ fn mark(kind: &Kind, object: &mut Value, grace: i64, propagation: Option<&str>) 
     }
     let held = !holders.is_empty() || is_namespace && !list(object, "/spec/finalizers").is_empty();
     let was_deleting = is_deleting(object);
-    if !held && !was_deleting && !kind.is("", "Pod") {
+    if !held && !was_deleting && grace.is_none() {
         // It goes as it is: only what takes its time says since when it goes.
         return true;
     }
+    let grace = grace.unwrap_or(0);
     let before = number(object, "/metadata/deletionGracePeriodSeconds").unwrap_or(0);
     let metadata = meta_mut(object);
     if holders.is_empty() {

@@ -22,7 +22,7 @@ mod watch;
 use crate::admission::Request;
 use crate::api::{Api, Reply};
 use crate::authorize::User;
-use crate::kinds::{Kind, Served, Subresource};
+use crate::kinds::{Kind, Served, Subresource, Verbs};
 use crate::negotiate::{Form, Offer, Wanted, choose};
 use crate::object::decode;
 use crate::query::Query;
@@ -96,8 +96,7 @@ impl Call<'_> {
     /// What the client wants of this path.
     pub(crate) fn wanted(&self) -> Result<Wanted, Status> {
         let kind = self.kind();
-        let asked = kind.is("", "ComponentStatus");
-        let plain = !kind.is_stored() && !asked || self.subresource == Some(Subresource::Scale);
+        let plain = kind.verbs == Verbs::Create || self.subresource == Some(Subresource::Scale);
         let forms: &[Form] = if plain { &[] } else { &[Form::Table, Form::Partial] };
         let protobuf = crate::wire::has_message(&kind.api_version(), &kind.kind);
         choose(&self.accept, Offer { forms, protobuf, watch: self.verb == "watch" })

@@ -17,6 +17,7 @@ use crate::object::{
 };
 use crate::patch::{Patch, PatchKind};
 use crate::status::{About, Cause, Status};
+use crate::strategy::check::IMMUTABLE;
 use crate::strategy::{self, allocates};
 use moat_store::{Expect, WriteError};
 use serde_json::Value;
@@ -40,12 +41,10 @@ pub(super) async fn write(api: &Api, call: &Call<'_>, bytes: &[u8]) -> Result<Re
             let new = patch.apply(call.kind().schema(), &shown)?;
             same_kind(&shown, &new)?;
             let checked = body::checked(call, new, Vec::new(), options.validation);
-            let (new, warnings) = checked.map_err(|status| {
-                let why = status.message.split_once("cannot be handled as a ");
-                let why = why.and_then(|(_, why)| why.split_once(": ")).map(|(_, why)| why);
+            let (new, warnings) = checked.map_err(|misfit| {
                 // It is made again, because nearly all of them are fine.
                 let new = patch.apply(call.kind().schema(), &shown).unwrap_or_default();
-                patch.refused(&new, why.unwrap_or(&status.message))
+                patch.refused(&new, misfit.why())
             })?;
             Ok((call.served.kept(new), warnings))
         })
@@ -144,7 +143,7 @@ pub(super) async fn change(
         if named && version != stored.revision.to_string() {
             return Err(Status::modified(kind.about(), &call.name));
         }
-        let mut hollow = false;
+        let mut hollow = None;
         if call.subresource == Some(Subresource::Finalize) {
             let wanted = list(&new, "/spec/finalizers").to_vec();
             new = old.clone();
@@ -155,8 +154,8 @@ pub(super) async fn change(
         if let Account::Of(write) = account {
             write.updated(&old, &mut new);
         }
-        if hollow {
-            crate::wire::hollow(&kind.api_version(), &kind.kind, &mut new);
+        if let Some(plan) = hollow {
+            plan.hollow(&mut new);
         }
         warnings.extend(admission::admit(call.request(api), Some(&old), &mut new)?);
         if held.is_some() {
@@ -217,7 +216,7 @@ fn about_this(call: &Call<'_>, old: &Value, new: &mut Value) -> Result<(), Statu
     let (uid, had) = (meta(new, "uid"), meta(old, "uid"));
     if !uid.is_empty() && uid != had && call.verb == "patch" {
         // Two of upstream's rules say the same.
-        let cause = Cause::invalid("metadata.uid", &uid.into(), "field is immutable");
+        let cause = Cause::invalid("metadata.uid", &uid.into(), IMMUTABLE);
         let causes = [cause.clone(), cause];
         return Err(Status::invalid(call.served.stored.about_kind(), &call.name, &causes));
     }

@@ -71,7 +71,9 @@ impl Conversion {
             Self::Event => event::to_events(value),
             Self::Autoscaler => {
                 autoscaler_to_v1(value);
-                crate::wire::fill(&kind.api_version(), &kind.kind, value);
+                if let Some(plan) = crate::wire::Plan::of(&kind.api_version(), &kind.kind) {
+                    plan.fill(value);
+                }
             }
             Self::Custom => {
                 if let Some(custom) = &kind.custom {

@@ -73,6 +73,11 @@ pub enum Subresource {
 }
 
 impl Subresource {
+    /// Whether it is a path of a part of the spec, by which nothing else can be changed.
+    pub(crate) fn is_part(self) -> bool {
+        matches!(self, Self::EphemeralContainers | Self::Resize)
+    }
+
     /// Its last part of the path.
     pub fn name(self) -> &'static str {
         match self {

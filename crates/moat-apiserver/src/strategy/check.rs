@@ -10,8 +10,9 @@ use std::net::IpAddr;
 /// Upstream's sentence for a number below zero.
 pub(crate) const NEGATIVE: &str = "must be greater than or equal to 0";
 /// For what cannot be changed.
-pub(super) const IMMUTABLE: &str = "field is immutable";
-const IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+pub(crate) const IMMUTABLE: &str = "field is immutable";
+/// For what is no address.
+pub(super) const IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 const BACKSTEPS: &str = "must not contain '..'";
 
 /// A name by a rule.

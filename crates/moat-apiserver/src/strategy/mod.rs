@@ -22,7 +22,7 @@ mod workload;
 
 use crate::api::Api;
 use crate::crd;
-use crate::kinds::{Kind, Served};
+use crate::kinds::{Kind, Served, Subresource};
 use crate::names::Rule;
 use crate::status::{Cause, Status};
 use serde_json::Value;
@@ -48,14 +48,18 @@ pub(crate) struct Strategy {
     pub(crate) update: fn(&mut Value, &Value),
     /// The same where a status is written.
     pub(crate) update_status: fn(&mut Value, &Value),
+    /// Takes over from the old object what a path of a part leaves alone.
+    pub(crate) update_part: fn(Subresource, &mut Value, &Value),
     /// Rules.
     pub(crate) validate: fn(&Value, &mut Vec<Cause>),
     /// Rules for new objects alone.
     pub(crate) validate_new: fn(&Value, &mut Vec<Cause>),
     /// Rules about changes; the new object is first.
     pub(crate) validate_update: fn(&Value, &Value, &mut Vec<Cause>),
-    /// How long the deletion of an object takes, in seconds, from what the client wants.
-    pub(crate) grace: fn(&Value, Option<i64>) -> i64,
+    /// The same where a part is changed by a path of its own.
+    pub(crate) validate_part: fn(Subresource, &Value, &Value, &mut Vec<Cause>),
+    /// How long the deletion of an object takes, in seconds, from what the client wants; where it takes no time, nothing is said of it.
+    pub(crate) grace: Option<fn(&Value, Option<i64>) -> i64>,
 }
 
 /// Whether an object of the kind that is not there is created by a `PUT`.
@@ -68,6 +72,11 @@ pub(crate) fn creates_on_update(kind: &Kind) -> bool {
             | ("coordination.k8s.io", "Lease")
             | ("node.k8s.io", "RuntimeClass")
     )
+}
+
+/// Whether an object gets a name though nobody asks for one.
+pub(crate) fn is_named_by_server(kind: &Kind) -> bool {
+    kind.is("", "LimitRange")
 }
 
 /// Whether a `PUT` must name the version that it replaces.
@@ -121,10 +130,12 @@ pub(crate) const PLAIN: Strategy = Strategy {
     create: |_| {},
     update: |_, _| {},
     update_status: |_, _| {},
+    update_part: |_, _, _| {},
     validate: |_, _| {},
     validate_new: |_, _| {},
     validate_update: |_, _, _| {},
-    grace: |_, _| 0,
+    validate_part: |_, _, _, _| {},
+    grace: None,
 };
 
 /// Whether writes of a kind choose addresses, ports or names, which must not happen twice at once.

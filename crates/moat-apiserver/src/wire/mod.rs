@@ -14,7 +14,7 @@ mod tests;
 mod tidy;
 
 pub(crate) use envelope::{empty, frame, has_message, open, seal};
-pub(crate) use tidy::{fill, hollow, tidy};
+pub(crate) use tidy::Plan;
 
 /// How fields are written, for messages that are not Kubernetes' own.
 pub(crate) mod fields {

@@ -15,12 +15,12 @@ use std::sync::LazyLock;
 
 /// What is done to the fields of a message.
 #[derive(Debug, Default)]
-struct Plan {
+pub(crate) struct Plan {
     fields: FxHashMap<&'static str, &'static Field>,
     /// What Go writes though nobody said it.
     always: Map<String, Value>,
     /// Fields below which there is such a thing.
-    deep: Vec<(&'static str, usize)>,
+    deep: Vec<(&'static Field, usize)>,
 }
 
 static PLANS: LazyLock<Vec<Plan>> = LazyLock::new(|| {
@@ -58,7 +58,7 @@ static PLANS: LazyLock<Vec<Plan>> = LazyLock::new(|| {
         writes = next;
     }
     for plan in &mut plans {
-        let deep = plan.fields.iter().filter_map(|(name, field)| Some((*name, below(field)?)));
+        let deep = plan.fields.values().filter_map(|field| Some((*field, below(field)?)));
         plan.deep = deep.filter(|(_, at)| writes.get(*at) == Some(&true)).collect();
     }
     plans
@@ -80,16 +80,42 @@ fn flatten(message: &'static Message, fields: &mut FxHashMap<&'static str, &'sta
     }
 }
 
-fn plan_of(api_version: &str, kind: &str) -> Option<&'static Plan> {
-    let at = table::index(&format!("{api_version}.{kind}"))?;
-    PLANS.get(at)
+impl Plan {
+    /// The plan of a kind of the server's own.
+    pub(crate) fn of(api_version: &str, kind: &str) -> Option<&'static Self> {
+        PLANS.get(table::index(&format!("{api_version}.{kind}"))?)
+    }
+
+    /// Takes out what Go omits, and writes amounts and times as Go does. Returns whether something is empty that is not omitted: see
+    /// [`Plan::hollow`].
+    pub(crate) fn tidy(&self, object: &mut Value) -> bool {
+        object.as_object_mut().is_some_and(|map| message(self, map))
+    }
+
+    /// Adds what Go writes of every structure, whoever filled it.
+    pub(crate) fn fill(&self, object: &mut Value) {
+        if let Value::Object(map) = object {
+            add(self, map);
+        }
+    }
+
+    /// Makes empty lists and maps that are not omitted null, as they come back from upstream's store, which cannot tell them apart.
+    pub(crate) fn hollow(&self, object: &mut Value) {
+        if let Value::Object(map) = object {
+            forget(self, map);
+        }
+    }
 }
 
-/// Takes out what Go omits, and writes amounts and times as Go does. Returns whether something is empty that is not omitted: see [`hollow`].
-pub(crate) fn tidy(api_version: &str, kind: &str, object: &mut Value) -> bool {
-    match (plan_of(api_version, kind), object) {
-        (Some(plan), Value::Object(map)) => message(plan, map),
-        _ => false,
+/// Does something to the structures that a field has: one, a list of them, or a map.
+fn each(field: &Field, value: &mut Value, mut what: impl FnMut(&mut Map<String, Value>)) {
+    match value {
+        Value::Object(all) if field.label == Label::Map => {
+            all.values_mut().filter_map(Value::as_object_mut).for_each(what);
+        }
+        Value::Object(map) => what(map),
+        Value::Array(items) => items.iter_mut().filter_map(Value::as_object_mut).for_each(what),
+        _ => {}
     }
 }
 
@@ -184,13 +210,6 @@ fn amount(text: &str) -> Option<String> {
     (other != text).then_some(other)
 }
 
-/// Adds what Go writes of every structure, whoever filled it.
-pub(crate) fn fill(api_version: &str, kind: &str, object: &mut Value) {
-    if let (Some(plan), Value::Object(map)) = (plan_of(api_version, kind), object) {
-        add(plan, map);
-    }
-}
-
 fn add(plan: &Plan, map: &mut Map<String, Value>) {
     for (name, zero) in &plan.always {
         let slot = map.entry(name.as_str()).or_insert(Value::Null);
@@ -198,30 +217,10 @@ fn add(plan: &Plan, map: &mut Map<String, Value>) {
             *slot = zero.clone();
         }
     }
-    for (name, at) in &plan.deep {
-        let (Some(value), Some(below)) = (map.get_mut(*name), PLANS.get(*at)) else { continue };
-        let is_map = plan.fields.get(name).is_some_and(|field| field.label == Label::Map);
-        match value {
-            Value::Object(all) if is_map => {
-                for item in all.values_mut().filter_map(Value::as_object_mut) {
-                    add(below, item);
-                }
-            }
-            Value::Object(map) => add(below, map),
-            Value::Array(items) => {
-                for item in items.iter_mut().filter_map(Value::as_object_mut) {
-                    add(below, item);
-                }
-            }
-            _ => {}
+    for (field, at) in &plan.deep {
+        if let (Some(value), Some(below)) = (map.get_mut(field.json), PLANS.get(*at)) {
+            each(field, value, |map| add(below, map));
         }
-    }
-}
-
-/// Makes empty lists and maps that are not omitted null, as they come back from upstream's store, which cannot tell them apart.
-pub(crate) fn hollow(api_version: &str, kind: &str, object: &mut Value) {
-    if let (Some(plan), Value::Object(map)) = (plan_of(api_version, kind), object) {
-        forget(plan, map);
     }
 }
 
@@ -233,20 +232,8 @@ fn forget(plan: &Plan, map: &mut Map<String, Value>) {
             continue;
         }
         let Type::Message(at) = field.kind else { continue };
-        let Some(below) = PLANS.get(at) else { continue };
-        match value {
-            Value::Object(all) if field.label == Label::Map => {
-                for item in all.values_mut().filter_map(Value::as_object_mut) {
-                    forget(below, item);
-                }
-            }
-            Value::Object(map) => forget(below, map),
-            Value::Array(items) => {
-                for item in items.iter_mut().filter_map(Value::as_object_mut) {
-                    forget(below, item);
-                }
-            }
-            _ => {}
+        if let Some(below) = PLANS.get(at) {
+            each(field, value, |map| forget(below, map));
         }
     }
 }
@@ -256,8 +243,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn plan(api_version: &str, kind: &str) -> &'static Plan {
+        Plan::of(api_version, kind).unwrap()
+    }
+
     fn tidied(api_version: &str, kind: &str, mut object: Value) -> Value {
-        tidy(api_version, kind, &mut object);
+        plan(api_version, kind).tidy(&mut object);
         object
     }
 
@@ -288,7 +279,7 @@ mod tests {
             "metadata": {"deletionTimestamp": "2026-01-01T02:00:00+02:00"},
             "spec": {"containers": [{"name": "c", "resources": {"limits": {"cpu": 0.5, "memory": "1024Mi", "a/b": "1000m", "c/d": 3}}}]},
         });
-        tidy("v1", "Pod", &mut pod);
+        plan("v1", "Pod").tidy(&mut pod);
         let limits = &pod["spec"]["containers"][0]["resources"]["limits"];
         let want = json!({"cpu": "500m", "memory": "1Gi", "a/b": "1", "c/d": "3"});
         assert_eq!(
@@ -322,7 +313,7 @@ mod tests {
     #[test]
     fn structures_are_always_there() {
         let mut node = json!({"status": {"conditions": [{"type": "Ready"}]}});
-        fill("v1", "Node", &mut node);
+        plan("v1", "Node").fill(&mut node);
         assert_eq!(node["status"]["nodeInfo"]["kubeletVersion"], "");
         assert_eq!(node["status"]["daemonEndpoints"], json!({"kubeletEndpoint": {"Port": 0}}));
         assert_eq!(
@@ -330,7 +321,7 @@ mod tests {
             json!({"type": "Ready", "status": "", "lastHeartbeatTime": null, "lastTransitionTime": null})
         );
         let mut role = json!({});
-        fill("rbac.authorization.k8s.io/v1", "Role", &mut role);
+        plan("rbac.authorization.k8s.io/v1", "Role").fill(&mut role);
         assert_eq!(role["rules"], Value::Null);
         assert!(role.as_object().unwrap().contains_key("rules"));
     }
@@ -338,10 +329,10 @@ mod tests {
     #[test]
     fn what_is_written_though_empty_is_nothing_in_the_store() {
         let mut slice = json!({"endpoints": [], "ports": [{"port": 80}]});
-        assert!(tidy("discovery.k8s.io/v1", "EndpointSlice", &mut slice));
-        hollow("discovery.k8s.io/v1", "EndpointSlice", &mut slice);
+        assert!(plan("discovery.k8s.io/v1", "EndpointSlice").tidy(&mut slice));
+        plan("discovery.k8s.io/v1", "EndpointSlice").hollow(&mut slice);
         assert_eq!(slice, json!({"endpoints": null, "ports": [{"port": 80}]}));
-        assert!(!tidy("discovery.k8s.io/v1", "EndpointSlice", &mut slice));
+        assert!(!plan("discovery.k8s.io/v1", "EndpointSlice").tidy(&mut slice));
     }
 
     /// A second pass finds nothing to do, for every kind, whatever is in it.
@@ -350,10 +341,10 @@ mod tests {
         for at in table::all() {
             let Some((version, kind)) = at.name.rsplit_once('.') else { continue };
             let mut object = json!({});
-            fill(version, kind, &mut object);
+            plan(version, kind).fill(&mut object);
             let once = object.clone();
-            tidy(version, kind, &mut object);
-            fill(version, kind, &mut object);
+            plan(version, kind).tidy(&mut object);
+            plan(version, kind).fill(&mut object);
             assert_eq!(object, once, "{}", at.name);
         }
     }

@@ -3,7 +3,7 @@
 mod change;
 mod containers;
 mod env;
-pub(crate) mod part;
+mod part;
 mod placement;
 mod probes;
 mod resources;
@@ -38,7 +38,9 @@ pub(super) const STRATEGY: Strategy = Strategy {
     validate,
     validate_new: part::check_new,
     validate_update: change::check,
-    grace,
+    update_part: part::keep,
+    validate_part: part::check,
+    grace: Some(grace),
     ..PLAIN
 };
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// Leaves of a changed pod what the path of a part may change.
-pub(crate) fn keep(sub: Subresource, new: &mut Value, old: &Value) {
+pub(super) fn keep(sub: Subresource, new: &mut Value, old: &Value) {
     match sub {
         Subresource::EphemeralContainers => {
             let own = new["spec"].get("ephemeralContainers").cloned();
@@ -60,7 +60,7 @@ fn is_same_row(new: &Value, old: &Value) -> bool {
 }
 
 /// Rules about a change of a part.
-pub(crate) fn check(sub: Subresource, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+pub(super) fn check(sub: Subresource, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     let is_mirror = old["metadata"]["annotations"].get(MIRROR).is_some();
     match sub {
         Subresource::EphemeralContainers if is_mirror => {

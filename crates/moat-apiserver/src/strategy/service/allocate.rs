@@ -7,6 +7,7 @@ use crate::object::{child_mut, decode, list, number, text};
 use crate::service_range::ServiceRange;
 use crate::stamp::random;
 use crate::status::{Cause, Status};
+use crate::strategy::check;
 use moat_store::{List, Scope};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -14,6 +15,10 @@ use std::net::Ipv4Addr;
 
 /// Ports that nodes open for Services.
 const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
+
+const OUT_OF_RANGE: &str =
+    "provided port is not in the valid range. The range of valid ports is 30000-32767";
+const TAKEN: &str = "provided port is already allocated";
 
 /// Gives a Service the address and node ports that it needs and does not name. The caller holds the lock of all Services.
 ///
@@ -49,11 +54,7 @@ pub(crate) fn allocate(
         text => {
             let parsed: Result<Ipv4Addr, _> = text.parse();
             let address = parsed.map_err(|_| {
-                invalid(Cause::invalid(
-                    "spec.clusterIPs[0]",
-                    &text.into(),
-                    "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-                ))
+                invalid(Cause::invalid("spec.clusterIPs[0]", &text.into(), check::IP))
             })?;
             if !api.services.contains(address) {
                 let why = format!(
@@ -88,13 +89,10 @@ fn health_port(spec: &mut Map<String, Value>, taken: &mut Taken) -> Result<(), S
     };
     let port = match named {
         Some(port) if !NODE_PORTS.contains(&port) => {
-            return refuse(
-                port,
-                "provided port is not in the valid range. The range of valid ports is 30000-32767",
-            );
+            return refuse(port, OUT_OF_RANGE);
         }
         Some(port) if taken.ports.contains(&port) => {
-            return refuse(port, "provided port is already allocated");
+            return refuse(port, TAKEN);
         }
         Some(port) => port,
         None => taken.free_port().ok_or_else(|| {
@@ -122,16 +120,11 @@ fn node_ports(
         match named {
             Some(node) if !NODE_PORTS.contains(&node) => {
                 let field = format!("spec.ports[{at}].nodePort");
-                let why = "provided port is not in the valid range. The range of valid ports is 30000-32767";
-                return Err(invalid(Cause::invalid(field, &node.into(), why)));
+                return Err(invalid(Cause::invalid(field, &node.into(), OUT_OF_RANGE)));
             }
             Some(node) if taken.ports.contains(&node) => {
                 let field = format!("spec.ports[{at}].nodePort");
-                return Err(invalid(Cause::invalid(
-                    field,
-                    &node.into(),
-                    "provided port is already allocated",
-                )));
+                return Err(invalid(Cause::invalid(field, &node.into(), TAKEN)));
             }
             Some(node) => {
                 taken.ports.insert(node);
