@@ -76,9 +76,14 @@ enum Kind {
     Groups,
     /// All at once, and groups keep their names.
     All,
+    /// Policies, and rows keep their names.
+    Rows,
+    /// All at once, and rows keep their names.
+    AllRows,
 }
 
-const KINDS: [Kind; 4] = [Kind::Pods, Kind::Policies, Kind::Groups, Kind::All];
+const KINDS: [Kind; 6] =
+    [Kind::Pods, Kind::Policies, Kind::Groups, Kind::All, Kind::Rows, Kind::AllRows];
 
 /// Random changes of one kind.
 fn changes(n: u64, kind: Kind) -> impl Iterator<Item = (u64, Table, Table)> {
@@ -89,11 +94,14 @@ fn changes(n: u64, kind: Kind) -> impl Iterator<Item = (u64, Table, Table)> {
         if kind != Kind::Pods {
             after.policy_event(&mut rng);
         }
-        if matches!(kind, Kind::Pods | Kind::All) {
+        if matches!(kind, Kind::Pods | Kind::All | Kind::AllRows) {
             after.pod_event(&mut rng);
         }
-        let keeps = matches!(kind, Kind::Groups | Kind::All);
-        let names = if keeps { Names::Class } else { Names::Content };
+        let names = match kind {
+            Kind::Pods | Kind::Policies => Names::Content,
+            Kind::Groups | Kind::All => Names::Class,
+            Kind::Rows | Kind::AllRows => Names::Rows,
+        };
         (seed, before.table(names), after.table(names))
     })
 }
@@ -123,8 +131,8 @@ fn no_packet_meets_what_neither_table_says() {
         assert!(match kind {
             Kind::Policies => n_closing == 0,
             // Where rows keep their sets, who is in them changes with what is said of them.
-            Kind::Groups => n_closing > 100,
-            Kind::Pods | Kind::All => n_closing > 100 && n_late > 100,
+            Kind::Groups | Kind::Rows => n_closing > 100,
+            Kind::Pods | Kind::All | Kind::AllRows => n_closing > 100 && n_late > 100,
         });
     }
 }
@@ -154,7 +162,7 @@ fn ways_lead_there_from_anywhere() {
     let mut n_left = 0;
     for seed in 0..1000 {
         let mut rng = Rng::new(seed);
-        let names = if seed % 2 == 0 { Names::Content } else { Names::Class };
+        let names = [Names::Content, Names::Class, Names::Rows][usize::try_from(seed % 3).unwrap()];
         let mut world = World::new(&mut rng);
         let mut kernel = Fake::new("moat");
         kernel.apply(&plan(None, &world.table(names))).unwrap();
@@ -237,7 +245,7 @@ fn in_a_row(seed: u64, pace: Pace, names: Names) -> Option<Found> {
 #[test]
 fn changes_in_a_row() {
     for seed in 0..n_worlds(5000) {
-        for names in [Names::Content, Names::Class] {
+        for names in [Names::Content, Names::Class, Names::Rows] {
             assert_eq!(in_a_row(seed, Pace::Right, names), None, "seed {seed}, {names:?}");
         }
     }

@@ -12,7 +12,7 @@
 use moat_compile::{Binding, Changed, Dialect, compile};
 use moat_ir::Bound;
 use moat_nft::edit::{Edit, looked_up};
-use moat_nft::model::{Name, Statement, Table, Verdict};
+use moat_nft::model::{Name, Rule, Statement, Table, Verdict};
 use moat_nft::print;
 use moat_nft::render::{Node, Refused, Ruleset, Settings, What, render};
 use moat_rig::place::place;
@@ -33,18 +33,37 @@ fn spec(bound: &Bound, node: &str) -> Node {
     Node::of(bound, node, 0..u32::try_from(bound.pods.len()).unwrap())
 }
 
-/// Whether two tables say the same in the same order; only names of groups and of their sets may differ, because a group keeps its name
-/// when its program becomes another.
+/// Whether two tables say the same in the same order; only names of groups, of their sets and of rows may differ, because a group keeps its
+/// name when its program becomes another, and a row its chain when it says something else.
 fn same(now: &Table, fresh: &Table) -> Result<(), String> {
     if now == fresh {
         return Ok(());
     }
+    let (now, fresh) = (&in_order(now), &in_order(fresh));
     let named = Names::of(now, fresh).say(now);
     if named == *fresh {
         return Ok(());
     }
     let wrong = Edit::remaking(&named, fresh);
     Err(format!("from what followed to what is made anew:\n{}", print::ops("moat", &wrong.ops())))
+}
+
+/// The table with the rules that begin groups in the order of the least elements of the sets that they ask: no two of these sets have one in
+/// common, so their order means nothing.
+fn in_order(table: &Table) -> Table {
+    let mut table = table.clone();
+    let least = |rule: &Rule| match &rule.statements[..] {
+        [Statement::Lookup { key, set, negate: false }, ..] if key.len() == 1 => {
+            let set = table.sets.get(set).filter(|set| !set.interval && !set.map);
+            set.and_then(|set| set.elements.keys().next())
+        }
+        _ => None,
+    };
+    for chain in table.chains.values_mut() {
+        let n_first = chain.rules.iter().take_while(|rule| least(rule).is_some()).count();
+        chain.rules[..n_first].sort_by(|one, other| least(one).cmp(&least(other)));
+    }
+    table
 }
 
 /// What stands for what of another table, as far as both say the same.

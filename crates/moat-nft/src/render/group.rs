@@ -1,16 +1,18 @@
 //! The chain of a program: from a peer's address to the row of its ports.
 
 use super::draft::Draft;
-use super::layer::{Told, Work};
+use super::ends::{By, only_if};
+use super::layer::{Outcomes, Told, Work};
 use super::nested::nested;
-use super::peers::{Peers, atoms, hosts, prefix};
-use super::row::{self, Ports};
-use super::{Excess, dispatch_name, host, verdict};
+use super::peers::{Peers, hosts, prefix};
+use super::row;
+use super::{Excess, dispatch_name, verdict};
 use crate::model::{Element, Field, Name, Rule, Set, SetKey, SetShape, Statement, Value, Verdict};
-use moat_ir::{Direction, OutcomeCell, PeerSetId, Program, ProgramId};
-use moat_sets::{Family, IdSet};
+use moat_ir::{Direction, OutcomeCell, ProgramId};
+use moat_sets::Family;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A program as chains and sets, for one IP family.
 #[derive(Clone, Debug)]
@@ -23,24 +25,24 @@ pub(super) struct Group {
     /// How many addresses are led to it.
     pub(super) n_pods: usize,
     /// The set of each row that is told by pods' own addresses, by the row's chain.
-    rows: BTreeMap<Name, Name>,
+    pub(super) rows: BTreeMap<Name, Name>,
     /// The map of pods' own addresses, in place of `rows` where these are too many.
-    pods: Option<Name>,
+    pub(super) pods: Option<Name>,
     /// The chain of the row of each prefix, of which the first that holds decides.
-    prefixes: Vec<(Value, Name)>,
+    pub(super) prefixes: Vec<(Value, Name)>,
     /// How many elements it needs beside those of pods' own addresses: ranges, and the ports of its rows.
-    n_others: usize,
+    pub(super) n_others: usize,
     /// The map of ranges, in place of `prefixes` where these are too many.
-    cidrs: Option<Name>,
+    pub(super) cidrs: Option<Name>,
     /// The chain of the row of everyone else.
-    rest: Name,
-    /// The chains that it leads to, once for each time.
-    held: Vec<Name>,
+    pub(super) rest: Name,
+    /// The rows that it leads to, once for each time, and what does.
+    pub(super) held: Vec<(Name, By)>,
     /// Why it is closed, if it is too large.
     pub(super) refused: Option<Excess>,
     /// The peers of each row when it was made, of so many atoms. As long as there are no others, the same peers are the same addresses.
-    told: Vec<(IdSet, Name)>,
-    n_atoms: u32,
+    pub(super) made_of: Option<Arc<Outcomes>>,
+    pub(super) n_atoms: u32,
 }
 
 /// The peers of a row that are told by their own addresses.
@@ -53,6 +55,16 @@ enum Row {
 impl Group {
     pub(super) fn told(&self) -> Told {
         (self.direction, self.family, self.meaning)
+    }
+
+    /// Its rows, each with the one that stood in the same place before.
+    fn replaced<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = (&'a Name, &'a Name)> {
+        let of_set = |(row, set)| Some((row, old.rows.iter().find(|(_, own)| *own == set)?.0));
+        let is = |value| old.prefixes.iter().find(move |(own, _)| own == value);
+        let of_value = move |(value, row)| Some((row, &is(value)?.1));
+        let rows = self.rows.iter().filter_map(of_set);
+        let prefixes = self.prefixes.iter().map(|(value, row)| (value, row)).filter_map(of_value);
+        rows.chain(prefixes).chain([(&self.rest, &old.rest)])
     }
 
     /// The sets that only it looks into.
@@ -84,10 +96,13 @@ impl Work<'_> {
         group.n_pods = old.as_ref().map_or(0, |old| old.n_pods);
         // Only now, so that what both lead to stays.
         if let Some(old) = old {
+            for (new, old) in group.replaced(&old) {
+                self.replaces(new, old);
+            }
             self.leave(old, Some(&group));
         }
         self.layer.groups.insert(name.clone(), group);
-        self.fill(name);
+        self.layer.unwritten.insert(name.clone());
     }
 
     /// Takes a group away with all that only it leads to.
@@ -102,8 +117,8 @@ impl Work<'_> {
         for set in old.sets().filter(|set| !kept.contains(set)) {
             self.draft.drop_set(set);
         }
-        for row in &old.held {
-            self.release_row(row);
+        for (row, by) in &old.held {
+            self.release_row(row, *by);
         }
     }
 
@@ -125,21 +140,22 @@ impl Work<'_> {
             rest: "".into(),
             held: Vec::new(),
             refused: None,
-            told: Vec::new(),
+            made_of: None,
             n_atoms: 0,
         };
-        let Ok(cells) = self.bound.outcomes(program) else {
+        let Some(outcomes) = self.outcomes(id) else {
             group.refused = Some(Excess::Rules);
             return group;
         };
-        let (cells, rows) = self.rows_of(direction, cells);
-        let peers = Peers::new(self.bound, &self.layer.pods, &cells, family, &rows);
+        let Outcomes { cells, rows } = &*outcomes;
+        let peers = Peers::new(self.bound, &self.layer.pods, cells, family, rows);
         let n_atoms = self.bound.atoms.len();
         let same = old.filter(|old| old.n_atoms == n_atoms && old.pods.is_none());
         let known = |at: usize| {
             let peers = &cells.get(at)?.peers;
-            let (_, row) = same?.told.iter().find(|(told, _)| told == peers)?;
-            Some(same?.rows.get(row).cloned())
+            let before = same?.made_of.as_ref()?;
+            let row = before.cells.iter().zip(&before.rows).find(|(own, _)| own.peers == *peers);
+            Some(same?.rows.get(row?.1).cloned())
         };
         let mut there: Vec<Name> = Vec::new();
         let mut exact: BTreeMap<usize, Row> = BTreeMap::new();
@@ -162,10 +178,20 @@ impl Work<'_> {
             Row::There(set) => self.n_in(set),
             Row::Made(addresses) => addresses.len(),
         };
-        let ranges: BTreeSet<usize> = peers.ranges.values().copied().collect();
-        let led: Vec<usize> =
-            [peers.rest].into_iter().chain(ranges).chain(exact.keys().copied()).collect();
-        let of_ports = led.iter().collect::<BTreeSet<_>>().into_iter();
+        let of_ranges: BTreeSet<usize> = peers.ranges.values().copied().collect();
+        let prefixes = nested(&peers.ranges, peers.rest).into_iter();
+        let prefixes: Vec<(Value, Name)> = prefixes
+            .filter_map(|(cidr, at)| Some((prefix(&cidr), rows.get(at)?.clone())))
+            .collect();
+        let by = |is_map: bool| if is_map { By::Map } else { By::Rule };
+        let by_range = by(prefixes.len() > PREFIXES_MAX);
+        let by_address = by(exact.len() > self.settings.rows_max);
+        let led: Vec<(usize, By)> = [(peers.rest, By::Rule)]
+            .into_iter()
+            .chain(of_ranges.into_iter().map(|at| (at, by_range)))
+            .chain(exact.keys().map(|&at| (at, by_address)))
+            .collect();
+        let of_ports = led.iter().map(|(at, _)| at).collect::<BTreeSet<_>>().into_iter();
         let of_ports = of_ports.filter_map(|&at| Some(row::n_elements(&cells.get(at)?.ports)));
         group.n_others = peers.ranges.len() + of_ports.sum::<usize>();
         let n_elements = group.n_others + exact.values().map(n_made).sum::<usize>();
@@ -173,14 +199,25 @@ impl Work<'_> {
             group.refused = Some(Excess::Elements(n_elements));
             return group;
         }
-        let goto = |at: usize| rows.get(at).map(|row| Verdict::Goto(row.clone()));
-        group.rest = rows.get(peers.rest).cloned().unwrap_or_default();
-        if exact.len() > self.settings.rows_max {
+        let of_map: Vec<(usize, Vec<IpAddr>)> = match by_address {
+            By::Map => exact.keys().map(|&at| (at, peers.exact(at))).collect(),
+            By::Rule => Vec::new(),
+        };
+        let Peers { rest, ranges, .. } = peers;
+        for (at, by) in led {
+            let (Some(cell), Some(row)) = (cells.get(at), rows.get(at)) else { continue };
+            self.hold_row(direction, row, &cell.ports, by);
+            group.held.push((row.clone(), by));
+        }
+        let goto =
+            |work: &Self, at: usize| rows.get(at).map(|row| Verdict::Goto(work.chain_of(row)));
+        group.rest = rows.get(rest).cloned().unwrap_or_default();
+        if by_address == By::Map {
             let mut set =
                 Set::new(SetShape { key: key(family), interval: false, map: true, size: None });
-            for &at in exact.keys() {
-                let addresses = peers.exact(at);
-                set.elements.extend(hosts(&addresses).map(|element| (element, goto(at))));
+            for (at, addresses) in of_map {
+                let to = goto(self, at);
+                set.elements.extend(hosts(&addresses).map(|element| (element, to.clone())));
             }
             group.pods = Some(self.draft.put_fixed(&format!("{name}_pods"), set));
         } else {
@@ -204,30 +241,32 @@ impl Work<'_> {
                 group.rows.insert(row.clone(), set);
             }
         }
-        let prefixes = nested(&peers.ranges, peers.rest).into_iter();
-        let prefixes: Vec<(Value, Name)> = prefixes
-            .filter_map(|(cidr, at)| Some((prefix(&cidr), rows.get(at)?.clone())))
-            .collect();
-        if prefixes.len() <= PREFIXES_MAX {
+        if by_range == By::Rule {
             group.prefixes = prefixes;
         } else {
             let mut set =
                 Set::new(SetShape { key: key(family), interval: true, map: true, size: None });
-            set.elements =
-                peers.ranges.iter().map(|(range, at)| (range.clone(), goto(*at))).collect();
+            set.elements = ranges.into_iter().map(|(range, at)| (range, goto(self, at))).collect();
             group.cidrs = Some(self.draft.put_fixed(&format!("{name}_cidrs"), set));
         }
-        for at in led {
-            let (Some(cell), Some(row)) = (cells.get(at), rows.get(at)) else { continue };
-            self.hold_row(direction, row, &cell.ports);
-            group.held.push(row.clone());
-        }
         group.n_atoms = n_atoms;
-        group.told = cells.into_iter().map(|cell| cell.peers).zip(rows).collect();
+        group.made_of = Some(outcomes);
         group
     }
 
-    fn n_in(&self, set: &Name) -> usize {
+    /// What a program comes to; `None` if it is too large to be told apart.
+    fn outcomes(&mut self, id: ProgramId) -> Option<Arc<Outcomes>> {
+        if let Some(known) = self.outcomes.get(&id) {
+            return known.clone();
+        }
+        let program = self.bound.program(id);
+        let cells = self.bound.outcomes(program).ok();
+        let made = cells.map(|cells| Arc::new(self.rows_of(program.direction, cells)));
+        self.outcomes.insert(id, made.clone());
+        made
+    }
+
+    pub(super) fn n_in(&self, set: &Name) -> usize {
         self.draft.table().sets.get(set).map_or(0, |set| set.elements.len())
     }
 
@@ -240,7 +279,7 @@ impl Work<'_> {
     }
 
     /// Makes the set of a row under a name that no other has: sets stay with other rows when what is said of their peers changes.
-    fn row_set(draft: &mut Draft, group: &Name, row: &Name, set: Set) -> Name {
+    pub(super) fn row_set(draft: &mut Draft, group: &Name, row: &Name, set: Set) -> Name {
         // Names end in hashes, so a row's last part tells it from other rows.
         let row = row.rsplit('_').next().unwrap_or_default();
         let name = format!("{group}_{row}_{}", set.size.unwrap_or_default());
@@ -249,8 +288,8 @@ impl Work<'_> {
         name
     }
 
-    /// The rules of a group's chain.
-    fn fill(&mut self, name: &Name) {
+    /// Writes the rules of a group's chain.
+    pub(super) fn write(&mut self, name: &Name) {
         let Some(group) = self.layer.groups.get(name) else { return };
         let rules = if group.refused.is_some() {
             let closed = format!("closed_{}", group.direction);
@@ -258,186 +297,34 @@ impl Work<'_> {
                 if self.layer.staged { Verdict::Return } else { Verdict::Goto(closed.into()) };
             vec![verdict(end)]
         } else {
-            let peer = vec![peer_field(group.direction, group.family)];
-            let vmap = |map: &Name| Statement::Vmap { key: peer.clone(), map: map.clone() };
-            let is_in = |set: &Name| Statement::Lookup {
-                key: peer.clone(),
-                set: set.clone(),
-                negate: false,
+            let field = peer_field(group.direction, group.family);
+            let vmap = |map: &Name| {
+                Rule::new(vec![Statement::Vmap { key: vec![field], map: map.clone() }])
             };
-            let goto = |row: &Name| Statement::Verdict(Verdict::Goto(row.clone()));
-            let rows = group.rows.iter();
-            let rows = rows.map(|(row, set)| Rule::new(vec![is_in(set), goto(row)]));
-            let is = |value: &Value| Statement::Match {
-                field: peer_field(group.direction, group.family),
-                negate: false,
-                value: value.clone(),
+            let is_in = |set: &Name| {
+                let set = set.clone();
+                Statement::Lookup { key: vec![field], set, negate: false }
             };
+            let is = |value: &Value| {
+                let value = value.clone();
+                Statement::Match { field, negate: false, value }
+            };
+            // No two sets have an element in common, so any order does; the sets' own is the same when rows are others.
+            let mut rows: Vec<(&Name, &Name)> =
+                group.rows.iter().map(|(row, set)| (set, row)).collect();
+            rows.sort_unstable();
+            let rows = rows.into_iter();
+            let rows = rows.map(|(set, row)| only_if([is_in(set)], self.lead_to(row)));
             let prefixes = group.prefixes.iter();
-            let prefixes = prefixes.map(|(value, row)| Rule::new(vec![is(value), goto(row)]));
-            let maps = group.pods.iter().chain(&group.cidrs).map(|map| Rule::new(vec![vmap(map)]));
-            rows.chain(maps).chain(prefixes).chain([Rule::new(vec![goto(&group.rest)])]).collect()
+            let prefixes = prefixes.map(|(value, row)| only_if([is(value)], self.lead_to(row)));
+            let maps = group.pods.iter().chain(&group.cidrs).map(vmap);
+            rows.chain(maps).chain(prefixes).chain([self.lead_to(&group.rest)]).collect()
         };
         self.draft.put_chain(name, None, rules);
     }
 
-    /// Puts addresses where they belong in every group, after they have come, gone, or become others'.
-    pub(super) fn readdress(&mut self, addresses: &[IpAddr]) {
-        let olds: Vec<(IpAddr, Option<u32>)> = addresses
-            .iter()
-            .map(|&address| (address, self.layer.pods.set(self.bound, address)))
-            .collect();
-        for (address, old) in olds {
-            let concerned = self.concerned(address, old);
-            concerned.iter().for_each(|name| self.readdress_in(name, address));
-        }
-    }
-
-    /// The groups that tell an address from those around it, as it is now or as it was.
-    fn concerned(&self, address: IpAddr, old: Option<u32>) -> Vec<Name> {
-        let family = Family::of(address);
-        let around = self.bound.atoms.of_address(address);
-        let new = atoms(self.bound, address).map(|(atom, _)| atom);
-        // Whether a peer set tells them apart is asked once for all programs.
-        let mut known: Vec<Option<bool>> = vec![None; self.bound.peer_sets.len()];
-        let mut tells_apart = |id: PeerSetId| {
-            let Some(known) = known.get_mut(id as usize) else { return true };
-            *known.get_or_insert_with(|| {
-                let set = self.bound.peers(id);
-                let is_in = |atom| (set.must.contains(atom), set.may.contains(atom));
-                let around = is_in(around);
-                [old, new].into_iter().flatten().any(|atom| is_in(atom) != around)
-            })
-        };
-        let mut concerned = Vec::new();
-        for (name, group) in &self.layer.groups {
-            // Who the peers are makes rules neither more nor fewer.
-            if group.family != family || group.refused == Some(Excess::Rules) {
-                continue;
-            }
-            let own = self.layer.meanings.get(&group.program);
-            if own.is_none_or(|own| own.asks.iter().any(|&id| tells_apart(id))) {
-                concerned.push(name.clone());
-            }
-        }
-        concerned
-    }
-
-    fn readdress_in(&mut self, name: &Name, address: IpAddr) {
-        let Some(group) = self.layer.groups.get(name) else { return };
-        let wanted = self.own_row(self.bound.program(group.program), address);
-        let element = host(address);
-        let sets = &self.draft.table().sets;
-        let is_in = |set: &Name| sets.get(set).is_some_and(|s| s.elements.contains_key(&element));
-        if group.refused.is_some() || group.pods.is_some() {
-            let same = group.refused.is_none()
-                && !group.pods.as_ref().is_some_and(is_in)
-                && wanted.is_none();
-            if !same {
-                self.rebuild(name);
-            }
-            return;
-        }
-        let (direction, family) = (group.direction, group.family);
-        let now = group.rows.iter().find(|(_, set)| is_in(set));
-        let now = now.map(|(row, set)| (row.clone(), set.clone()));
-        if now.as_ref().map(|(row, _)| row) == wanted.as_ref().map(|(row, _)| row) {
-            return;
-        }
-        let mut refill = false;
-        if let Some((row, set)) = now {
-            self.draft.remove(&set, &element);
-            refill |= self.resize(name, &row, &set);
-        }
-        if let Some((row, ports)) = wanted {
-            let n_elements: usize = self.n_elements(name);
-            let Some(group) = self.layer.groups.get_mut(name) else { return };
-            let is_new = !group.rows.contains_key(&row);
-            let of_ports = if is_new { row::n_elements(&ports) } else { 0 };
-            if n_elements + of_ports >= self.settings.elements_max
-                || (is_new && group.rows.len() >= self.settings.rows_max)
-            {
-                return self.rebuild(name);
-            }
-            if is_new {
-                group.n_others += of_ports;
-                group.held.push(row.clone());
-                let set = exact(family, BTreeMap::from([(element, None)]));
-                let own = Self::row_set(self.draft, name, &row, set);
-                if let Some(group) = self.layer.groups.get_mut(name) {
-                    group.rows.insert(row.clone(), own);
-                }
-                self.hold_row(direction, &row, &ports);
-                refill = true;
-            } else if let Some(set) = group.rows.get(&row).cloned() {
-                self.draft.add(&set, element);
-                refill |= self.resize(name, &row, &set);
-            }
-        }
-        if refill {
-            self.fill(name);
-        }
-    }
-
-    /// Gives a row's set a name that says its size, or takes an empty row away; whether rules change with that.
-    fn resize(&mut self, name: &Name, row: &Name, set: &Name) -> bool {
-        let Some(own) = self.draft.table().sets.get(set) else { return false };
-        let Some(group) = self.layer.groups.get_mut(name) else { return false };
-        if own.elements.is_empty() {
-            group.rows.remove(row);
-            if let Some(at) = group.held.iter().rposition(|held| held == row) {
-                group.held.remove(at);
-            }
-            self.draft.drop_set(set);
-            self.release_row(row);
-            return true;
-        }
-        if own.size == Some(capacity(own.elements.len())) {
-            return false;
-        }
-        let resized = exact(group.family, own.elements.clone());
-        self.draft.drop_set(set);
-        let other = Self::row_set(self.draft, name, row, resized);
-        if let Some(group) = self.layer.groups.get_mut(name) {
-            group.rows.insert(row.clone(), other);
-        }
-        true
-    }
-
-    /// Makes a group anew under its name, because an address has become another's.
-    fn rebuild(&mut self, name: &Name) {
-        let Some(mut old) = self.layer.groups.remove(name) else { return };
-        // The same peers are other addresses now.
-        old.told.clear();
-        let of = Wanted { program: old.program, family: old.family, meaning: old.meaning };
-        self.group(of, name, Some(old));
-    }
-
-    fn n_elements(&self, name: &Name) -> usize {
-        let group = self.layer.groups.get(name);
-        let pods = group.into_iter().flat_map(|group| group.rows.values().chain(&group.pods));
-        let n_pods: usize = pods.map(|set| self.n_in(set)).sum();
-        n_pods + group.map_or(0, |group| group.n_others)
-    }
-
-    /// The row of an address that a pod has, where it is not that of the addresses around it.
-    fn own_row(&self, program: &Program, address: IpAddr) -> Option<(Name, Ports)> {
-        let (atom, around) = atoms(self.bound, address)?;
-        let row = |atom: u32| {
-            let cells = self.bound.outcomes_among(program, IdSet::range(atom, atom + 1));
-            let ports = cells.ok()?.into_iter().next()?.ports;
-            Some((self.row_name(program.direction, &ports), ports))
-        };
-        let (own, other) = (row(atom)?, row(around)?);
-        (own.0 != other.0).then_some(own)
-    }
-
-    /// Cells that no two of lead to the same chain, and these chains.
-    fn rows_of(
-        &self,
-        direction: Direction,
-        cells: Vec<OutcomeCell>,
-    ) -> (Vec<OutcomeCell>, Vec<Name>) {
+    /// Cells that no two of lead to the same row, and these rows.
+    fn rows_of(&mut self, direction: Direction, cells: Vec<OutcomeCell>) -> Outcomes {
         let mut merged: BTreeMap<Name, OutcomeCell> = BTreeMap::new();
         for cell in cells {
             let name = self.row_name(direction, &cell.ports);
@@ -449,7 +336,7 @@ impl Work<'_> {
             }
         }
         let (rows, cells) = merged.into_iter().unzip();
-        (cells, rows)
+        Outcomes { cells, rows }
     }
 }
 

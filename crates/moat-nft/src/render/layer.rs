@@ -1,21 +1,24 @@
 //! Programs as groups, dispatched to by local address: once for what is in force, and once for what is staged.
 
 use super::draft::Draft;
+use super::ends::{End, Said};
 use super::group::{Group, Wanted, key};
 use super::peers::PodTable;
-use super::row::RowParts;
+use super::row::{RowParts, Shifts};
 use super::sum::Sum;
 use super::{DIRECTIONS, Settings, dispatch_name, host};
 use crate::model::{Name, Set, SetShape, Verdict};
-use crate::reason::{Reason, ReasonId, Reasons};
+use crate::reason::Reasons;
 use core::hash::{Hash, Hasher};
 use moat_ir::{
-    Bound, Clause, Decision, Direction, PeerSetId, PodIdx, PolicyIdx, Program, ProgramId, Why,
+    Bound, Clause, Decision, Direction, OutcomeCell, PeerSetId, PodIdx, PolicyIdx, Program,
+    ProgramId, Why,
 };
 use moat_sets::{Cidr, Family};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What was made of one bound form.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +29,11 @@ pub(super) struct Layer {
     pub(super) pods: PodTable,
     pub(super) groups: BTreeMap<Name, Group>,
     pub(super) rows: BTreeMap<Name, RowParts>,
+    pub(super) shifts: Shifts,
+    /// The decisions that something leads to.
+    pub(super) ends: BTreeMap<Name, End>,
+    /// Groups whose rules are to be written.
+    pub(super) unwritten: BTreeSet<Name>,
     /// The reasons of the decisions that there are chains for.
     pub(super) reasons: Reasons,
     /// The dispatch maps of each direction and family by the prefixes that they are asked for, and what is in them.
@@ -80,6 +88,31 @@ pub(super) struct Work<'a> {
     pub(super) settings: &'a Settings,
     pub(super) draft: &'a mut Draft,
     pub(super) layer: &'a mut Layer,
+    /// Decisions in words, each once.
+    pub(super) said: FxHashMap<(Direction, Decision), Said>,
+    /// What programs come to, each once for both families.
+    pub(super) outcomes: FxHashMap<ProgramId, Option<Arc<Outcomes>>>,
+}
+
+/// What a program comes to.
+#[derive(Debug)]
+pub(super) struct Outcomes {
+    /// Cells of peers, no two of which lead to the same row.
+    pub(super) cells: Vec<OutcomeCell>,
+    /// These rows.
+    pub(super) rows: Vec<Name>,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        bound: &'a Bound,
+        settings: &'a Settings,
+        draft: &'a mut Draft,
+        layer: &'a mut Layer,
+    ) -> Self {
+        let (said, outcomes) = Default::default();
+        Self { bound, settings, draft, layer, said, outcomes }
+    }
 }
 
 impl Work<'_> {
@@ -95,6 +128,7 @@ impl Work<'_> {
         &mut self,
         changes: &[Lead],
         pods: &[(PodIdx, IpAddr)],
+        is_same_place: bool,
         enforced: Option<&Bound>,
     ) -> bool {
         let mut needed: BTreeMap<Told, (ProgramId, Vec<IpAddr>)> = BTreeMap::new();
@@ -140,9 +174,17 @@ impl Work<'_> {
             self.layer.by_told.insert(told, name.clone());
             self.lead(&name, told, program, &pods);
         }
+        let is_led_as_before = changes.iter().all(|&Lead { direction, address, .. }| {
+            let led = self.layer.led.get(&(direction, Family::of(address)));
+            led.and_then(|led| led.get(&address)) == before.get(&(direction, address))
+        });
         let left: BTreeSet<Name> = before.into_values().collect();
         for name in left {
             self.settle(&name, pods);
+        }
+        self.finish();
+        if is_same_place && is_led_as_before && !self.layer.maps.is_empty() {
+            return false;
         }
         let mut is_other = false;
         for family in Family::BOTH {
@@ -154,6 +196,14 @@ impl Work<'_> {
             }
         }
         is_other
+    }
+
+    /// Writes what has to be written once it is known which rows there are.
+    pub(super) fn finish(&mut self) {
+        self.finish_rows();
+        for name in core::mem::take(&mut self.layer.unwritten) {
+            self.write(&name);
+        }
     }
 
     fn lead(
@@ -224,39 +274,6 @@ impl Work<'_> {
             }
         }
         true
-    }
-
-    /// The name of the chain that ends with a decision.
-    pub(super) fn decision_name(&self, direction: Direction, decision: &Decision) -> Name {
-        let reason = Reason { direction, decision: decision.clone() };
-        let word = if decision.allow { "allow" } else { "deny" };
-        format!("{}{word}_{direction}_{}", self.prefix(), reason.id(self.bound)).into()
-    }
-
-    /// Notes that something leads to a decision's chain, and makes it if it is the first.
-    pub(super) fn hold_decision(&mut self, name: &Name, direction: Direction, decision: &Decision) {
-        let (id, words) = self.say(direction, decision);
-        if self.draft.hold(name) {
-            let rules = self.decided(direction, decision.allow, id, &words);
-            self.draft.put_chain(name, None, rules);
-        }
-    }
-
-    /// Learns a reason in the numbers of the present bound form: a changed policy may say the same words of another clause.
-    pub(super) fn say(&mut self, direction: Direction, decision: &Decision) -> (ReasonId, String) {
-        let reason = Reason { direction, decision: decision.clone() };
-        let words = reason.words(self.bound);
-        let id = ReasonId(crate::reason::hash(&words));
-        self.layer.reasons.insert(id, reason);
-        (id, words)
-    }
-
-    /// The chain of a decision is gone.
-    pub(super) fn forget_decision(&mut self, name: &Name) {
-        let id = name.rsplit('_').next().and_then(|id| u64::from_str_radix(id, 16).ok());
-        if let Some(id) = id {
-            self.layer.reasons.remove(&ReasonId(id));
-        }
     }
 }
 

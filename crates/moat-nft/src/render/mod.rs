@@ -1,7 +1,7 @@
 //! The ruleset of one node: base chains, dispatch by local pod address, a chain for each distinct program, one for each reason.
 //!
 //! A packet is looked up by its local pod (`eg4`, `in4` ...), then in that pod's group chain by its peer, then in a row chain by its
-//! port, and ends in a chain that names the reason. The number of steps depends neither on how many pods nor on how many policies there
+//! port, and ends by a rule that names the reason. The number of steps depends neither on how many pods nor on how many policies there
 //! are, but on how many different things the pod's own policies say.
 //!
 //! What changes, and how, follows from what a packet in flight sees: rules as they were when it began, elements as they are at the
@@ -10,10 +10,12 @@
 
 mod base;
 mod draft;
+mod ends;
 mod group;
 mod layer;
 mod nested;
 mod peers;
+mod readdress;
 mod refused;
 mod renumber;
 mod row;

@@ -20,6 +20,10 @@ pub(super) fn renumber(reasons: &mut Reasons, old: &SymbolicIr, new: &SymbolicIr
 
 /// Says reasons in the numbers after one policy came, went or changed.
 pub(super) fn follow(reasons: &mut Reasons, splice: &Splice) {
+    let is_in_place = splice.policies.is_in_place() && splice.clauses.is_in_place();
+    if is_in_place && splice.kept.iter().all(|(old, new)| old == new) {
+        return;
+    }
     say(reasons, |idx| splice.policy(idx), |idx| splice.clause(idx));
 }
 

@@ -1,17 +1,19 @@
 //! The chain of a row: from a destination port to the decision about it.
 
+use super::ends::{By, only_if};
 use super::layer::Work;
-use super::verdict;
+use super::sum::Sum;
 use crate::model::{Element, Field, Name, Rule, Set, SetKey, SetShape, Statement, Value, Verdict};
-use crate::reason::hash;
+use crate::reason::ReasonId;
+use core::hash::{Hash as _, Hasher as _};
 use moat_ir::{Decision, Direction};
 use moat_sets::{PortSet, Protocol, ServicePoint};
 use std::collections::BTreeMap;
 
 /// A port range up to this long is cheaper as single ports: a hash lookup costs less than a tree's.
 const EXPAND_MAX: u16 = 16;
-/// Up to so many single ports are compared one by one, which is cheaper than a map.
-const COMPARE_MAX: usize = 2;
+/// Up to so many single ports are compared one by one, which is cheaper than a map and the chains that it leads to.
+const COMPARE_MAX: usize = 4;
 
 /// Up to so many ranges of ports are compared one by one, in all protocols together; a tree for each protocol is asked instead of more.
 ///
@@ -21,11 +23,26 @@ const RANGES_MAX: usize = 8;
 /// What happens on which ports; disjoint, and all ports together.
 pub(super) type Ports = Vec<(PortSet, Decision)>;
 
-/// What a row's chain leads to.
-#[derive(Clone, Debug, Default)]
+/// What there is for a row.
+#[derive(Clone, Debug)]
 pub(super) struct RowParts {
-    decisions: Vec<Name>,
+    /// Its chain; none before it is known which.
+    chain: Option<Name>,
+    /// The decisions that it leads to.
+    decisions: Vec<(Name, By)>,
     sets: Vec<Name>,
+}
+
+/// Rows that come and go while a ruleset changes. A row that comes in the place of one that goes takes over its chain, so that nothing that
+/// leads there changes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shifts {
+    /// The rules of rows that have no chain yet.
+    coming: BTreeMap<Name, Vec<Rule>>,
+    /// The chains of rows that are no more.
+    going: BTreeMap<Name, Name>,
+    /// In whose place a row comes.
+    after: BTreeMap<Name, Name>,
 }
 
 /// How many elements the sets of a row's chain have.
@@ -35,68 +52,131 @@ pub(super) fn n_elements(ports: &Ports) -> usize {
     }
     let row = Row::new(ports);
     let n_ranges = row.ranges.values().map(Vec::len).sum();
-    [(row.exact.len(), COMPARE_MAX), (n_ranges, RANGES_MAX)]
-        .into_iter()
-        .filter(|(n, few)| n > few)
-        .map(|(n, _)| n)
-        .sum()
+    let ports = if row.compares_ports() { 0 } else { row.exact.len() };
+    ports + if row.compares_ranges() { 0 } else { n_ranges }
 }
 
 impl Work<'_> {
-    /// The name of a row's chain: that of the decision where all ports share it.
-    pub(super) fn row_name(&self, direction: Direction, ports: &Ports) -> Name {
+    /// What a row is called: as the decision where all ports share it.
+    pub(super) fn row_name(&mut self, direction: Direction, ports: &Ports) -> Name {
         if let [(_, only)] = &ports[..] {
-            return self.decision_name(direction, only);
+            return self.called(direction, only).name;
         }
-        let mut lines: Vec<String> = ports
-            .iter()
-            .map(|(ports, decision)| {
-                format!("{ports} {}\n", self.decision_name(direction, decision))
-            })
-            .collect();
-        lines.sort_unstable();
-        format!("{}ports_{direction}_{:016x}", self.prefix(), hash(&lines.concat())).into()
+        let mut parts: Vec<(ReasonId, &PortSet)> =
+            ports.iter().map(|(ports, own)| (self.called(direction, own).id, ports)).collect();
+        parts.sort_unstable();
+        let mut sum = Sum::new();
+        parts.hash(&mut sum);
+        format!("{}ports_{direction}_{:016x}", self.prefix(), sum.finish()).into()
     }
 
-    /// Notes that something leads to a row's chain, and makes it if it is the first.
-    pub(super) fn hold_row(&mut self, direction: Direction, name: &Name, ports: &Ports) {
+    /// Notes that something leads to a row, and makes its rules if it is the first; [`Self::finish_rows`] makes its chain.
+    pub(super) fn hold_row(&mut self, direction: Direction, name: &Name, ports: &Ports, by: By) {
         if let [(_, only)] = &ports[..] {
-            return self.hold_decision(name, direction, only);
+            return self.hold_decision(direction, only, by);
         }
-        if !self.draft.hold(name) {
-            return ports.iter().for_each(|(_, decision)| drop(self.say(direction, decision)));
+        if self.draft.hold(name) {
+            self.make_row(direction, name, ports);
+        } else {
+            ports.iter().for_each(|(_, decision)| drop(self.say(direction, decision)));
         }
+        if by == By::Map {
+            // An element of a map is never changed, so it has to be known now where it leads.
+            self.place_row(name);
+        }
+    }
+
+    fn make_row(&mut self, direction: Direction, name: &Name, ports: &Ports) {
         let row = Row::new(ports);
-        let mut parts = RowParts::default();
-        for (_, decision) in ports {
-            let chain = self.decision_name(direction, decision);
-            self.hold_decision(&chain, direction, decision);
-            parts.decisions.push(chain);
+        let mut decisions = Vec::with_capacity(ports.len());
+        for (at, (_, decision)) in ports.iter().enumerate() {
+            let by = if row.is_led_by_map(at) { By::Map } else { By::Rule };
+            self.hold_decision(direction, decision, by);
+            decisions.push((self.called(direction, decision).name, by));
         }
-        let (rules, sets) = row.rules(name, &parts.decisions);
-        for (set_name, set) in sets {
+        let leads: Vec<(Name, Rule)> =
+            decisions.iter().map(|(name, _)| (name.clone(), self.lead_to(name))).collect();
+        let (rules, made) = row.rules(name, &leads);
+        let mut sets = Vec::with_capacity(made.len());
+        for (set_name, set) in made {
             self.draft.put_set(&set_name, set);
-            parts.sets.push(set_name);
+            sets.push(set_name);
         }
-        self.draft.put_chain(name, None, rules);
-        self.layer.rows.insert(name.clone(), parts);
+        self.layer.shifts.coming.insert(name.clone(), rules);
+        self.layer.rows.insert(name.clone(), RowParts { chain: None, decisions, sets });
     }
 
-    /// Notes that something does not lead to a row's chain any more.
-    pub(super) fn release_row(&mut self, name: &Name) {
+    /// Notes that something does not lead to a row any more.
+    pub(super) fn release_row(&mut self, name: &Name, by: By) {
+        if !self.layer.rows.contains_key(name) {
+            return self.release_decision(name, by);
+        }
         if !self.draft.release(name) {
             return;
         }
-        self.draft.drop_chain(name);
-        match self.layer.rows.remove(name) {
-            Some(parts) => {
-                parts.sets.iter().for_each(|set| self.draft.drop_set(set));
-                parts.decisions.iter().for_each(|chain| self.release_row(chain));
-            }
-            None => self.forget_decision(name),
+        let Some(parts) = self.layer.rows.remove(name) else { return };
+        let shifts = &mut self.layer.shifts;
+        shifts.coming.remove(name);
+        shifts.going.extend(parts.chain.map(|chain| (name.clone(), chain)));
+        parts.sets.iter().for_each(|set| self.draft.drop_set(set));
+        parts.decisions.iter().for_each(|(own, by)| self.release_decision(own, *by));
+    }
+
+    /// Notes that a row comes in the place of another.
+    pub(super) fn replaces(&mut self, new: &Name, old: &Name) {
+        if new != old {
+            self.layer.shifts.after.entry(new.clone()).or_insert_with(|| old.clone());
         }
     }
+
+    /// Makes the chains of rows that came, and takes away those of rows that went.
+    pub(super) fn finish_rows(&mut self) {
+        let Shifts { coming, mut going, after } = core::mem::take(&mut self.layer.shifts);
+        let (same, mut others): (Vec<_>, Vec<_>) =
+            coming.into_iter().partition(|(name, _)| going.contains_key(name));
+        for (name, rules) in same {
+            let chain = going.remove(&name).unwrap_or_else(|| name.clone());
+            self.put_row(&name, chain, rules);
+        }
+        others.retain(|(name, rules)| {
+            let chain = after.get(name).and_then(|old| going.remove(old));
+            let is_taken = chain.is_some();
+            if let Some(chain) = chain {
+                self.put_row(name, chain, rules.clone());
+            }
+            !is_taken
+        });
+        going.values().for_each(|chain| self.draft.drop_chain(chain));
+        for (name, rules) in others {
+            let chain = self.draft.free_chain(name.clone());
+            self.put_row(&name, chain, rules);
+        }
+    }
+
+    /// Gives a row a chain, if it has none yet.
+    fn place_row(&mut self, name: &Name) {
+        let shifts = &mut self.layer.shifts;
+        if let Some(rules) = shifts.coming.remove(name) {
+            let going = shifts.going.remove(name);
+            let chain = going.unwrap_or_else(|| self.draft.free_chain(name.clone()));
+            self.put_row(name, chain, rules);
+        }
+    }
+
+    fn put_row(&mut self, name: &Name, chain: Name, rules: Vec<Rule>) {
+        self.draft.put_chain(&chain, None, rules);
+        if let Some(parts) = self.layer.rows.get_mut(name) {
+            parts.chain = Some(chain);
+        }
+    }
+
+    /// The chain of a row or a decision.
+    pub(super) fn chain_of(&self, name: &Name) -> Name {
+        let parts = self.layer.rows.get(name);
+        parts.and_then(|parts| parts.chain.clone()).unwrap_or_else(|| name.clone())
+    }
 }
+
 /// Ports by how they are looked up; numbers are indexes of decisions.
 #[derive(Default)]
 struct Row {
@@ -135,20 +215,39 @@ impl Row {
         row
     }
 
-    fn rules(&self, name: &str, chains: &[Name]) -> (Vec<Rule>, Vec<(Name, Set)>) {
-        let goto = |at: usize| chains.get(at).map(|chain| Verdict::Goto(chain.clone()));
+    /// Whether single ports are compared, not asked for in a map.
+    fn compares_ports(&self) -> bool {
+        self.exact.len() <= COMPARE_MAX
+    }
+
+    /// Whether ranges of ports are compared, not asked for in maps.
+    fn compares_ranges(&self) -> bool {
+        self.ranges.values().map(Vec::len).sum::<usize>() <= RANGES_MAX
+    }
+
+    /// Whether an element of a map leads to a decision.
+    fn is_led_by_map(&self, decision: usize) -> bool {
+        let mut ranges = self.ranges.values().flatten();
+        !self.compares_ports() && self.exact.values().any(|at| *at == decision)
+            || !self.compares_ranges() && ranges.any(|(_, _, at)| *at == decision)
+    }
+
+    /// The rules of a row of this name, and the maps that they ask. `ends` are the decisions, with the rules that lead there.
+    fn rules(&self, name: &str, ends: &[(Name, Rule)]) -> (Vec<Rule>, Vec<(Name, Set)>) {
+        let goto = |at: usize| ends.get(at).map(|(chain, _)| Verdict::Goto(chain.clone()));
+        let end =
+            |at: usize| ends.get(at).map_or_else(|| Rule::new(Vec::new()), |own| own.1.clone());
         let is = |number| Statement::Match {
             field: Field::Protocol,
             negate: false,
             value: Value::Protocol(number),
         };
         let (mut rules, mut sets) = (Vec::new(), Vec::new());
-        if self.exact.len() <= COMPARE_MAX {
+        if self.compares_ports() {
             for (&(number, port), &at) in &self.exact {
                 let value = Value::Port(port);
                 let port = Statement::Match { field: Field::DestinationPort, negate: false, value };
-                let end = goto(at).map(Statement::Verdict);
-                rules.push(Rule::new([is(number), port].into_iter().chain(end).collect()));
+                rules.push(only_if([is(number), port], end(at)));
             }
         } else {
             let size = u32::try_from(self.exact.len()).ok();
@@ -162,15 +261,13 @@ impl Row {
             let key = vec![Field::Protocol, Field::DestinationPort];
             rules.push(Rule::new(vec![Statement::Vmap { key, map }]));
         }
-        let few = self.ranges.values().map(Vec::len).sum::<usize>() <= RANGES_MAX;
         for (&number, ranges) in &self.ranges {
-            if few {
+            if self.compares_ranges() {
                 rules.extend(ranges.iter().map(|&(low, high, at)| {
                     let value = Value::Ports(low, high);
                     let ports =
                         Statement::Match { field: Field::DestinationPort, negate: false, value };
-                    let end = goto(at).map(Statement::Verdict);
-                    Rule::new([is(number), ports].into_iter().chain(end).collect())
+                    only_if([is(number), ports], end(at))
                 }));
                 continue;
             }
@@ -186,10 +283,9 @@ impl Row {
             rules.push(Rule::new(vec![is(number), Statement::Vmap { key, map }]));
         }
         for (&number, &at) in &self.whole {
-            let end = goto(at).map(Statement::Verdict);
-            rules.push(Rule::new([is(number)].into_iter().chain(end).collect()));
+            rules.push(only_if([is(number)], end(at)));
         }
-        rules.extend(goto(self.rest).map(verdict));
+        rules.push(end(self.rest));
         (rules, sets)
     }
 }

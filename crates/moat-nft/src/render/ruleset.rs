@@ -43,23 +43,41 @@ impl Dispatched {
         Self { node, pods, programs }
     }
 
+    /// The same pods at the same addresses, with the programs that they have now.
+    fn again(&self, bound: &Bound) -> Self {
+        Self::new(bound, self.node.clone(), self.pods.clone())
+    }
+
+    /// What becomes of addresses other than before, where the pods are the same.
+    fn other_programs(&self, old: &Self, retold: Retold<'_>) -> Vec<Lead> {
+        let mut changes = Vec::new();
+        let both = self.programs.iter().zip(&old.programs);
+        for (&(idx, address), (now, before)) in self.pods.iter().zip(both) {
+            for ((direction, &program), before) in DIRECTIONS.into_iter().zip(now).zip(before) {
+                if program != *before || retold.has(program) {
+                    let to = program.map(|program| (idx, program));
+                    changes.push(Lead { direction, address, to });
+                }
+            }
+        }
+        changes
+    }
+
     /// What becomes of addresses other than before.
-    fn changes(&self, old: &Self, policies: Retold<'_>) -> Vec<Lead> {
+    fn changes(&self, old: &Self, retold: Retold<'_>) -> Vec<Lead> {
+        if self.pods == old.pods {
+            return self.other_programs(old, retold);
+        }
         let of = |own: &Self| -> FxHashMap<IpAddr, [Option<ProgramId>; 2]> {
             let addresses = own.pods.iter().map(|(_, address)| *address);
             addresses.zip(own.programs.iter().copied()).collect()
         };
         let (before, after) = (of(old), of(self));
-        let is_retold = |program: Option<ProgramId>| match policies {
-            Retold::None => false,
-            Retold::These(programs) => program.is_some_and(|program| programs.contains(&program)),
-            Retold::All => true,
-        };
         let mut changes = Vec::new();
         for (&(idx, address), programs) in self.pods.iter().zip(&self.programs) {
             let before = before.get(&address);
             for (at, (direction, &program)) in DIRECTIONS.into_iter().zip(programs).enumerate() {
-                if before.and_then(|own| own.get(at)) != Some(&program) || is_retold(program) {
+                if before.and_then(|own| own.get(at)) != Some(&program) || retold.has(program) {
                     let to = program.map(|program| (idx, program));
                     changes.push(Lead { direction, address, to });
                 }
@@ -74,8 +92,9 @@ impl Dispatched {
 
     /// Whether the same addresses are local, whatever becomes of their packets.
     fn is_same_place(&self, other: &Self) -> bool {
-        let addresses = |of: &Self| of.pods.iter().map(|(_, address)| *address).collect::<Vec<_>>();
-        self.node.pod_addresses == other.node.pod_addresses && addresses(self) == addresses(other)
+        let address = |own: &(PodIdx, IpAddr)| own.1;
+        self.node.pod_addresses == other.node.pod_addresses
+            && self.pods.iter().map(address).eq(other.pods.iter().map(address))
     }
 
     /// Whether these addresses are those of pods elsewhere, as they were and as they are.
@@ -93,8 +112,19 @@ impl Dispatched {
 #[derive(Clone, Copy)]
 enum Retold<'a> {
     None,
+    /// In rising order.
     These(&'a [ProgramId]),
     All,
+}
+
+impl Retold<'_> {
+    fn has(self, program: Option<ProgramId>) -> bool {
+        match self {
+            Self::None => false,
+            Self::These(all) => program.is_some_and(|own| all.binary_search(&own).is_ok()),
+            Self::All => true,
+        }
+    }
 }
 
 /// What may differ from the state before.
@@ -129,11 +159,10 @@ impl Ruleset {
         base::entrances(&mut ruleset.draft, settings);
         if let Some(staged) = staged {
             let mut layer = Layer { staged: true, ..Layer::new(staged) };
-            let draft = &mut ruleset.draft;
-            let mut work = Work { bound: staged, settings, draft, layer: &mut layer };
+            let mut work = Work::new(staged, settings, &mut ruleset.draft, &mut layer);
             let all = Dispatched::new(staged, node.clone(), local(staged, node));
             let leads = all.changes(&Dispatched::default(), Retold::All);
-            work.dispatch(&leads, &all.pods, Some(bound));
+            work.dispatch(&leads, &all.pods, false, Some(bound));
             ruleset.refused_staged = work.refused();
             ruleset.staged = Some(layer);
         }
@@ -215,21 +244,22 @@ impl Ruleset {
     }
 
     fn work<'a>(&'a mut self, bound: &'a Bound) -> Work<'a> {
-        Work { bound, settings: &self.settings, draft: &mut self.draft, layer: &mut self.in_force }
+        Work::new(bound, &self.settings, &mut self.draft, &mut self.in_force)
     }
 
-    /// Leads local pods to their groups. Only `policies` are different if these are not none, and pods are the same.
-    fn dispatch(&mut self, bound: &Bound, node: &Node, policies: Retold<'_>) {
+    /// Leads local pods to their groups. Only `retold` are different if these are not none, and pods are the same.
+    fn dispatch(&mut self, bound: &Bound, node: &Node, retold: Retold<'_>) {
         let old = core::mem::take(&mut self.dispatched);
-        let now = if matches!(policies, Retold::None) || old.node != *node {
+        let now = if matches!(retold, Retold::None) || old.node != *node {
             Dispatched::new(bound, node.clone(), local(bound, node))
         } else {
-            Dispatched::new(bound, old.node.clone(), old.pods.clone())
+            old.again(bound)
         };
-        let changes = now.changes(&old, policies);
-        if !changes.is_empty() || !now.is_same_place(&old) || self.in_force.maps.is_empty() {
-            let is_other = self.work(bound).dispatch(&changes, &now.pods, None);
-            if is_other || !now.is_same_place(&old) {
+        let changes = now.changes(&old, retold);
+        let is_same_place = now.is_same_place(&old);
+        if !changes.is_empty() || !is_same_place || self.in_force.maps.is_empty() {
+            let is_other = self.work(bound).dispatch(&changes, &now.pods, is_same_place, None);
+            if is_other || !is_same_place {
                 let layers: Vec<&Layer> = self.staged.iter().chain([&self.in_force]).collect();
                 base::dispatchers(&mut self.draft, node, &now.pods, &layers, &mut self.dispatchers);
             }

@@ -74,12 +74,13 @@ impl<'a> Pairs<'a> {
 
     /// Whether it is a set of exact keys, looked into by rules that ask nothing else and end there, in chains that are led to.
     fn is_editable(&self, name: &Name) -> bool {
+        let notes = |own: &Statement| matches!(own, Statement::Log(_) | Statement::Counter);
         let plain = |rule: &Rule| match &*rule.statements {
-            [Statement::Lookup { set, negate: false, .. }, Statement::Verdict(end)]
-                if set == name =>
-            {
-                !matches!(end, Verdict::Jump(_))
-            }
+            [
+                Statement::Lookup { set, negate: false, .. },
+                between @ ..,
+                Statement::Verdict(end),
+            ] if set == name => between.iter().all(notes) && !matches!(end, Verdict::Jump(_)),
             _ => !looked_up(rule).any(|set| set == name),
         };
         let exact = |set: &Set| !set.map && !set.interval;
@@ -117,6 +118,43 @@ impl<'a> Pairs<'a> {
         self.edit.refill.contains_key(chain)
             || self.edit.make_chains.contains_key(chain)
             || self.edit.drop_chains.contains(chain)
+    }
+
+    /// Whether a chain is the same and one that it leads to, by the old rules or by the new ones, has other rules.
+    fn leads_to_others(&self, chain: &Name) -> bool {
+        if self.edit.refill.is_empty() {
+            return false;
+        }
+        let targets = |chain: &Name| {
+            let before = self.table.chains.get(chain).map(|chain| &chain.rules);
+            let rules = before.into_iter().chain(self.rules_after(chain)).flatten();
+            let statements = rules.flat_map(|rule| &rule.statements);
+            statements.flat_map(|own| self.led_by(own)).collect::<BTreeSet<&'a Name>>()
+        };
+        let mut seen: BTreeSet<&'a Name> = BTreeSet::new();
+        let mut open: Vec<&'a Name> = targets(chain).into_iter().collect();
+        while let Some(own) = open.pop() {
+            if self.edit.refill.contains_key(own) {
+                return true;
+            }
+            if seen.insert(own) {
+                open.extend(targets(own));
+            }
+        }
+        false
+    }
+
+    /// The chains that a statement leads to.
+    fn led_by(&self, statement: &'a Statement) -> Vec<&'a Name> {
+        match statement {
+            Statement::Verdict(end) => target(end).into_iter().collect(),
+            Statement::Vmap { map, .. } => {
+                let both = [self.table.sets.get(map), self.edit.make_sets.get(map)];
+                let elements = both.into_iter().flatten().flat_map(|set| set.elements.values());
+                elements.flatten().filter_map(target).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The dispatch maps that packets of the old rules meet.
@@ -196,6 +234,7 @@ impl<'a> Pairs<'a> {
                 let before = self.table.chains.get(*chain).map(|chain| &chain.rules);
                 self.edit.refill.contains_key(*chain)
                     && ends(before) != ends(self.edit.refill.get(*chain))
+                    || self.leads_to_others(chain)
             };
             chains.extend(self.users(set).filter(is_retold));
         }
@@ -239,7 +278,7 @@ impl<'a> Pairs<'a> {
             let refilled = before
                 .iter()
                 .filter_map(|verdict| target(verdict))
-                .any(|chain| self.edit.refill.contains_key(chain));
+                .any(|chain| self.edit.refill.contains_key(chain) || self.leads_to_others(chain));
             let moves = self.moved.iter().any(|(moved, ..)| *moved == address);
             stays.push((address, refilled || moves));
         }
@@ -326,11 +365,12 @@ impl<'a> Pairs<'a> {
 
     /// The elements that are removed with the switch, and those that are removed a grace later.
     pub(super) fn removals(&self) -> (BTreeMap<Name, Elements>, BTreeMap<Name, Elements>) {
+        let switches = |chain: &Name| self.is_switched(chain) || self.leads_to_others(chain);
+        let is_switched = |set: &&Name| self.users(set).any(switches);
+        let switched: BTreeSet<&Name> = self.edit.remove.keys().filter(is_switched).collect();
         let is_late = |set: &Name, element: &Element| {
             !self.is_shut(element)
-                && (self.users(set).any(|chain| self.is_switched(chain))
-                    || self.comes_before(set, element)
-                    || self.goes(element))
+                && (switched.contains(set) || self.comes_before(set, element) || self.goes(element))
         };
         let remove = &self.edit.remove;
         (part(remove, |set, key| !is_late(set, key)), part(remove, is_late))

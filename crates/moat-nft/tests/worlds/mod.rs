@@ -37,6 +37,8 @@ pub(crate) enum Names {
     Content,
     /// Dispatch maps are named by their content; groups, and sets of peers, keep their names whatever they say.
     Class,
+    /// So do the rows of a class, and one that allows is a rule without a chain.
+    Rows,
     /// Dispatch maps keep their names.
     InPlace,
 }
@@ -166,10 +168,11 @@ impl World {
                 for (&pod, &[class, _]) in self.pods.range(first..end) {
                     let program = &self.programs[direction][class];
                     let group: Name = match names {
-                        Names::Class => format!("{prefix}_c{class}").into(),
+                        Names::Class | Names::Rows => format!("{prefix}_c{class}").into(),
                         _ => format!("{prefix}_{}", content(program)).into(),
                     };
-                    self.group(&mut table, program, &group, peer, after());
+                    let keeps_rows = names == Names::Rows;
+                    self.group(&mut table, program, &group, keeps_rows, peer, after());
                     map.elements.insert(Element::V4(own(pod)), Some(Verdict::Goto(group)));
                 }
                 let name: Name = if names == Names::InPlace {
@@ -194,12 +197,30 @@ impl World {
         table
     }
 
-    fn group(&self, table: &mut Table, program: &Program, group: &Name, peer: Field, after: Rule) {
+    fn group(
+        &self,
+        table: &mut Table,
+        program: &Program,
+        group: &Name,
+        keeps_rows: bool,
+        peer: Field,
+        after: Rule,
+    ) {
         if table.chains.contains_key(group) {
             return;
         }
         let mut rules = Vec::new();
-        let row = |at: usize| row(peer, program.allows[at], at);
+        let row = |at: usize| {
+            if keeps_rows {
+                format!("{group}_row{at}").into()
+            } else {
+                row(peer, program.allows[at], at)
+            }
+        };
+        let lead = |at: usize| match (keeps_rows && at == 2, program.allows[at]) {
+            (true, true) => [vec![Statement::Counter], after.statements.clone()].concat(),
+            _ => vec![Statement::Verdict(Verdict::Goto(row(at)))],
+        };
         for at in 0..N_ROWS {
             let word = if program.allows[at] { after.clone() } else { end(Verdict::Drop) };
             chain(table, &row(at), None, vec![word]);
@@ -218,7 +239,7 @@ impl World {
             set.elements = elements;
             table.sets.insert(name.clone(), set);
             let known = Statement::Lookup { key: vec![peer], set: name, negate: false };
-            rules.push(Rule::new(vec![known, Statement::Verdict(Verdict::Goto(row(at)))]));
+            rules.push(Rule::new([vec![known], lead(at)].concat()));
         }
         if let Some(at) = program.elsewhere {
             let shape = SetShape { key: SetKey::V4, interval: true, map: true, size: None };

@@ -25,8 +25,12 @@ mod site;
 mod table;
 mod worlds;
 
+use mimalloc::MiMalloc;
 use std::process::ExitCode;
 use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// A name, and what it measures and prints.
 type Section = (&'static str, fn(&tokio::runtime::Runtime));
