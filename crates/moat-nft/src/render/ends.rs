@@ -16,6 +16,8 @@ pub(super) struct End {
     rules: Vec<Rule>,
     /// How many need its chain.
     n_led: usize,
+    /// Its chain; none if nobody needs one, or before it is known which.
+    chain: Option<Name>,
 }
 
 /// What leads somewhere.
@@ -65,14 +67,17 @@ impl Work<'_> {
         let Said { id, words, name } = self.say(direction, decision);
         if self.draft.hold(&name) {
             let rules = self.decided(direction, decision.allow, id, &words);
-            self.layer.ends.insert(name.clone(), End { id, rules, n_led: 0 });
+            self.layer.ends.insert(name.clone(), End { id, rules, n_led: 0, chain: None });
         }
         let Some(end) = self.layer.ends.get_mut(&name) else { return };
         if end.is_chain(by) {
             end.n_led += 1;
             if end.n_led == 1 {
-                self.draft.put_chain(&name, None, end.rules.clone());
+                self.layer.shifts.ends.coming.insert(name.clone(), ());
             }
+        }
+        if by == By::Map {
+            self.place_end(&name);
         }
     }
 
@@ -82,7 +87,7 @@ impl Work<'_> {
         if end.is_chain(by) {
             end.n_led -= 1;
             if end.n_led == 0 {
-                self.draft.drop_chain(name);
+                self.layer.shifts.ends.leave(name, end.chain.take());
             }
         }
         if self.draft.release(name)
@@ -90,6 +95,35 @@ impl Work<'_> {
         {
             self.layer.reasons.remove(&end.id);
         }
+    }
+
+    /// Gives a decision that needs a chain one now, if it has none yet: an element of a map is never changed, so it has to be known where it
+    /// leads.
+    pub(super) fn place_end(&mut self, name: &Name) {
+        let shifts = &mut self.layer.shifts.ends;
+        if shifts.coming.remove(name).is_some() {
+            let going = shifts.going.remove(name);
+            let chain = going.unwrap_or_else(|| self.draft.free_chain(name.clone()));
+            self.put_end(name, chain);
+        }
+    }
+
+    /// Makes a decision's chain.
+    pub(super) fn put_end(&mut self, name: &Name, chain: Name) {
+        if let Some(end) = self.layer.ends.get_mut(name) {
+            self.draft.put_chain(&chain, None, end.rules.clone());
+            end.chain = Some(chain);
+        }
+    }
+
+    /// The chain of a decision that has one.
+    pub(super) fn end_chain(&self, name: &Name) -> Option<Name> {
+        self.layer.ends.get(name)?.chain.clone()
+    }
+
+    /// Whether a decision takes more than a rule, so that it is a chain whatever leads there.
+    pub(super) fn is_long(&self, name: &Name) -> bool {
+        self.layer.ends.get(name).is_some_and(|end| end.rules.len() > 1)
     }
 
     /// A rule that leads to a row or a decision, or says it.

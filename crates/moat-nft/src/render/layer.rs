@@ -4,7 +4,8 @@ use super::draft::Draft;
 use super::ends::{End, Said};
 use super::group::{Group, Wanted, key};
 use super::peers::PodTable;
-use super::row::{RowParts, Shifts};
+use super::row::RowParts;
+use super::shifts::Shifts;
 use super::sum::Sum;
 use super::{DIRECTIONS, Settings, dispatch_name, host};
 use crate::model::{Name, Set, SetShape, Verdict};
@@ -200,7 +201,7 @@ impl Work<'_> {
 
     /// Writes what has to be written once it is known which rows there are.
     pub(super) fn finish(&mut self) {
-        self.finish_rows();
+        self.finish_shifts();
         for name in core::mem::take(&mut self.layer.unwritten) {
             self.write(&name);
         }

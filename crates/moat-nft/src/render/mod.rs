@@ -20,6 +20,7 @@ mod refused;
 mod renumber;
 mod row;
 mod ruleset;
+mod shifts;
 mod sum;
 
 pub use ruleset::{Ruleset, What};

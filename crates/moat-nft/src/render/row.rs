@@ -33,18 +33,6 @@ pub(super) struct RowParts {
     sets: Vec<Name>,
 }
 
-/// Rows that come and go while a ruleset changes. A row that comes in the place of one that goes takes over its chain, so that nothing that
-/// leads there changes.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Shifts {
-    /// The rules of rows that have no chain yet.
-    coming: BTreeMap<Name, Vec<Rule>>,
-    /// The chains of rows that are no more.
-    going: BTreeMap<Name, Name>,
-    /// In whose place a row comes.
-    after: BTreeMap<Name, Name>,
-}
-
 /// How many elements the sets of a row's chain have.
 pub(super) fn n_elements(ports: &Ports) -> usize {
     if let [_] = &ports[..] {
@@ -81,7 +69,6 @@ impl Work<'_> {
             ports.iter().for_each(|(_, decision)| drop(self.say(direction, decision)));
         }
         if by == By::Map {
-            // An element of a map is never changed, so it has to be known now where it leads.
             self.place_row(name);
         }
     }
@@ -94,15 +81,11 @@ impl Work<'_> {
             self.hold_decision(direction, decision, by);
             decisions.push((self.called(direction, decision).name, by));
         }
-        let leads: Vec<(Name, Rule)> =
-            decisions.iter().map(|(name, _)| (name.clone(), self.lead_to(name))).collect();
-        let (rules, made) = row.rules(name, &leads);
-        let mut sets = Vec::with_capacity(made.len());
-        for (set_name, set) in made {
-            self.draft.put_set(&set_name, set);
-            sets.push(set_name);
-        }
-        self.layer.shifts.coming.insert(name.clone(), rules);
+        let chains: Vec<Name> = decisions.iter().map(|(name, _)| self.chain_of(name)).collect();
+        let made = row.maps(name, &chains);
+        let sets = made.iter().map(|(name, _)| name.clone()).collect();
+        made.into_iter().for_each(|(name, set)| self.draft.put_set(&name, set));
+        self.layer.shifts.rows.coming.insert(name.clone(), row);
         self.layer.rows.insert(name.clone(), RowParts { chain: None, decisions, sets });
     }
 
@@ -115,71 +98,52 @@ impl Work<'_> {
             return;
         }
         let Some(parts) = self.layer.rows.remove(name) else { return };
-        let shifts = &mut self.layer.shifts;
-        shifts.coming.remove(name);
-        shifts.going.extend(parts.chain.map(|chain| (name.clone(), chain)));
+        self.layer.shifts.rows.leave(name, parts.chain);
         parts.sets.iter().for_each(|set| self.draft.drop_set(set));
         parts.decisions.iter().for_each(|(own, by)| self.release_decision(own, *by));
     }
 
-    /// Notes that a row comes in the place of another.
-    pub(super) fn replaces(&mut self, new: &Name, old: &Name) {
-        if new != old {
-            self.layer.shifts.after.entry(new.clone()).or_insert_with(|| old.clone());
-        }
-    }
-
-    /// Makes the chains of rows that came, and takes away those of rows that went.
-    pub(super) fn finish_rows(&mut self) {
-        let Shifts { coming, mut going, after } = core::mem::take(&mut self.layer.shifts);
-        let (same, mut others): (Vec<_>, Vec<_>) =
-            coming.into_iter().partition(|(name, _)| going.contains_key(name));
-        for (name, rules) in same {
-            let chain = going.remove(&name).unwrap_or_else(|| name.clone());
-            self.put_row(&name, chain, rules);
-        }
-        others.retain(|(name, rules)| {
-            let chain = after.get(name).and_then(|old| going.remove(old));
-            let is_taken = chain.is_some();
-            if let Some(chain) = chain {
-                self.put_row(name, chain, rules.clone());
-            }
-            !is_taken
-        });
-        going.values().for_each(|chain| self.draft.drop_chain(chain));
-        for (name, rules) in others {
-            let chain = self.draft.free_chain(name.clone());
-            self.put_row(&name, chain, rules);
-        }
-    }
-
-    /// Gives a row a chain, if it has none yet.
+    /// Gives a row a chain now, if it has none yet: an element of a map is never changed, so it has to be known where it leads.
     fn place_row(&mut self, name: &Name) {
-        let shifts = &mut self.layer.shifts;
-        if let Some(rules) = shifts.coming.remove(name) {
+        let shifts = &mut self.layer.shifts.rows;
+        if let Some(row) = shifts.coming.remove(name) {
             let going = shifts.going.remove(name);
             let chain = going.unwrap_or_else(|| self.draft.free_chain(name.clone()));
-            self.put_row(name, chain, rules);
+            // What its rules lead to is given one now as well.
+            let decisions = self.decisions_of(name);
+            decisions.iter().for_each(|own| self.place_end(own));
+            self.put_row(name, chain, &row);
         }
     }
 
-    fn put_row(&mut self, name: &Name, chain: Name, rules: Vec<Rule>) {
-        self.draft.put_chain(&chain, None, rules);
+    /// Makes a row's chain, once those of its decisions are known.
+    pub(super) fn put_row(&mut self, name: &Name, chain: Name, row: &Row) {
+        let decisions = self.decisions_of(name);
+        let leads: Vec<Rule> = decisions.iter().map(|own| self.lead_to(own)).collect();
+        self.draft.put_chain(&chain, None, row.rules(name, &leads));
         if let Some(parts) = self.layer.rows.get_mut(name) {
             parts.chain = Some(chain);
         }
     }
 
+    /// The decisions of a row, or a decision itself.
+    pub(super) fn decisions_of(&self, name: &Name) -> Vec<Name> {
+        match self.layer.rows.get(name) {
+            Some(parts) => parts.decisions.iter().map(|(own, _)| own.clone()).collect(),
+            None => vec![name.clone()],
+        }
+    }
+
     /// The chain of a row or a decision.
     pub(super) fn chain_of(&self, name: &Name) -> Name {
-        let parts = self.layer.rows.get(name);
-        parts.and_then(|parts| parts.chain.clone()).unwrap_or_else(|| name.clone())
+        let of_row = self.layer.rows.get(name).and_then(|parts| parts.chain.clone());
+        of_row.or_else(|| self.end_chain(name)).unwrap_or_else(|| name.clone())
     }
 }
 
 /// Ports by how they are looked up; numbers are indexes of decisions.
-#[derive(Default)]
-struct Row {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Row {
     /// Single ports.
     exact: BTreeMap<(u8, u16), usize>,
     /// Ranges of ports.
@@ -232,60 +196,66 @@ impl Row {
             || !self.compares_ranges() && ranges.any(|(_, _, at)| *at == decision)
     }
 
-    /// The rules of a row of this name, and the maps that they ask. `ends` are the decisions, with the rules that lead there.
-    fn rules(&self, name: &str, ends: &[(Name, Rule)]) -> (Vec<Rule>, Vec<(Name, Set)>) {
-        let goto = |at: usize| ends.get(at).map(|(chain, _)| Verdict::Goto(chain.clone()));
-        let end =
-            |at: usize| ends.get(at).map_or_else(|| Rule::new(Vec::new()), |own| own.1.clone());
-        let is = |number| Statement::Match {
-            field: Field::Protocol,
-            negate: false,
-            value: Value::Protocol(number),
-        };
-        let (mut rules, mut sets) = (Vec::new(), Vec::new());
-        if self.compares_ports() {
-            for (&(number, port), &at) in &self.exact {
-                let value = Value::Port(port);
-                let port = Statement::Match { field: Field::DestinationPort, negate: false, value };
-                rules.push(only_if([is(number), port], end(at)));
-            }
-        } else {
+    /// The map of ranges of ports of a protocol, of a row of this name. That of single ports has the row's own.
+    fn map_name(name: &str, protocol: u8) -> Name {
+        format!("{name}_{protocol}").into()
+    }
+
+    /// The maps that the rules of a row of this name ask; they lead to the chains of its decisions.
+    fn maps(&self, name: &Name, chains: &[Name]) -> Vec<(Name, Set)> {
+        let goto = |at: usize| chains.get(at).map(|chain| Verdict::Goto(chain.clone()));
+        let mut maps = Vec::new();
+        if !self.compares_ports() {
             let size = u32::try_from(self.exact.len()).ok();
             let shape = SetShape { key: SetKey::ProtocolPort, interval: false, map: true, size };
             let mut set = Set::new(shape);
             let element = |&(number, port): &(u8, u16)| Element::ProtocolPort(number, port);
-            set.elements =
-                self.exact.iter().map(|(point, at)| (element(point), goto(*at))).collect();
-            let map: Name = name.into();
-            sets.push((map.clone(), set));
+            let elements = self.exact.iter().map(|(point, at)| (element(point), goto(*at)));
+            set.elements = elements.collect();
+            maps.push((name.clone(), set));
+        }
+        for (&number, ranges) in self.ranges.iter().filter(|_| !self.compares_ranges()) {
+            let shape = SetShape { key: SetKey::Port, interval: true, map: true, size: None };
+            let mut set = Set::new(shape);
+            let elements = ranges.iter();
+            set.elements = elements
+                .map(|&(low, high, at)| (Element::PortRange(low, high), goto(at)))
+                .collect();
+            maps.push((Self::map_name(name, number), set));
+        }
+        maps
+    }
+
+    /// The rules of a row of this name. `leads` are rules that lead to its decisions.
+    fn rules(&self, name: &Name, leads: &[Rule]) -> Vec<Rule> {
+        let end = |at: usize| leads.get(at).cloned().unwrap_or_else(|| Rule::new(Vec::new()));
+        let field = |field, value| Statement::Match { field, negate: false, value };
+        let is = |number| field(Field::Protocol, Value::Protocol(number));
+        let mut rules = Vec::new();
+        if self.compares_ports() {
+            for (&(number, port), &at) in &self.exact {
+                let port = field(Field::DestinationPort, Value::Port(port));
+                rules.push(only_if([is(number), port], end(at)));
+            }
+        } else {
             let key = vec![Field::Protocol, Field::DestinationPort];
-            rules.push(Rule::new(vec![Statement::Vmap { key, map }]));
+            rules.push(Rule::new(vec![Statement::Vmap { key, map: name.clone() }]));
         }
         for (&number, ranges) in &self.ranges {
             if self.compares_ranges() {
                 rules.extend(ranges.iter().map(|&(low, high, at)| {
-                    let value = Value::Ports(low, high);
-                    let ports =
-                        Statement::Match { field: Field::DestinationPort, negate: false, value };
+                    let ports = field(Field::DestinationPort, Value::Ports(low, high));
                     only_if([is(number), ports], end(at))
                 }));
-                continue;
+            } else {
+                let (key, map) = (vec![Field::DestinationPort], Self::map_name(name, number));
+                rules.push(Rule::new(vec![is(number), Statement::Vmap { key, map }]));
             }
-            let mut set =
-                Set::new(SetShape { key: SetKey::Port, interval: true, map: true, size: None });
-            set.elements = ranges
-                .iter()
-                .map(|&(low, high, at)| (Element::PortRange(low, high), goto(at)))
-                .collect();
-            let map: Name = format!("{name}_{number}").into();
-            sets.push((map.clone(), set));
-            let key = vec![Field::DestinationPort];
-            rules.push(Rule::new(vec![is(number), Statement::Vmap { key, map }]));
         }
         for (&number, &at) in &self.whole {
             rules.push(only_if([is(number)], end(at)));
         }
         rules.push(end(self.rest));
-        (rules, sets)
+        rules
     }
 }
