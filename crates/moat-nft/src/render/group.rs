@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::ends::{By, only_if};
 use super::layer::{Outcomes, Told, Work};
-use super::nested::nested;
+use super::nested::{Nested, nested};
 use super::peers::{Peers, hosts, prefix};
 use super::row;
 use super::{Excess, dispatch_name, verdict};
@@ -30,6 +30,10 @@ pub(super) struct Group {
     pub(super) pods: Option<Name>,
     /// The chain of the row of each prefix, of which the first that holds decides.
     pub(super) prefixes: Vec<(Value, Name)>,
+    /// How many ranges of addresses it tells apart.
+    pub(super) n_ranges: usize,
+    /// Whether nothing but what is said of which peers decided what rules it has, and not, between equals, how rows are called.
+    pub(super) is_sole: bool,
     /// How many elements it needs beside those of pods' own addresses: ranges, and the ports of its rows.
     pub(super) n_others: usize,
     /// The map of ranges, in place of `prefixes` where these are too many.
@@ -135,6 +139,8 @@ impl Work<'_> {
             rows: BTreeMap::new(),
             pods: None,
             prefixes: Vec::new(),
+            n_ranges: 0,
+            is_sole: false,
             n_others: 0,
             cidrs: None,
             rest: "".into(),
@@ -147,6 +153,11 @@ impl Work<'_> {
             group.refused = Some(Excess::Rules);
             return group;
         };
+        if let Some(old) = old
+            && let Some(alike) = self.alike(group.clone(), &outcomes, old)
+        {
+            return alike;
+        }
         let Outcomes { cells, rows } = &*outcomes;
         let peers = Peers::new(self.bound, &self.layer.pods, cells, family, rows);
         let n_atoms = self.bound.atoms.len();
@@ -179,8 +190,11 @@ impl Work<'_> {
             Row::Made(addresses) => addresses.len(),
         };
         let of_ranges: BTreeSet<usize> = peers.ranges.values().copied().collect();
-        let prefixes = nested(&peers.ranges, peers.rest).into_iter();
-        let prefixes: Vec<(Value, Name)> = prefixes
+        let Nested { said, is_sole } = nested(&peers.ranges, peers.rest);
+        group.is_sole = is_sole && !peers.is_tied;
+        group.n_ranges = peers.ranges.len();
+        let prefixes: Vec<(Value, Name)> = said
+            .into_iter()
             .filter_map(|(cidr, at)| Some((prefix(&cidr), rows.get(at)?.clone())))
             .collect();
         let by = |is_map: bool| if is_map { By::Map } else { By::Rule };
@@ -193,7 +207,7 @@ impl Work<'_> {
             .collect();
         let of_ports = led.iter().map(|(at, _)| at).collect::<BTreeSet<_>>().into_iter();
         let of_ports = of_ports.filter_map(|&at| Some(row::n_elements(&cells.get(at)?.ports)));
-        group.n_others = peers.ranges.len() + of_ports.sum::<usize>();
+        group.n_others = group.n_ranges + of_ports.sum::<usize>();
         let n_elements = group.n_others + exact.values().map(n_made).sum::<usize>();
         if n_elements > self.settings.elements_max {
             group.refused = Some(Excess::Elements(n_elements));

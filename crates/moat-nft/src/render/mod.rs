@@ -8,6 +8,7 @@
 //! moment. Sets of peers, which change with every pod, are plain sets that change in place. Every other set and map has a name that
 //! follows from its content: another content is another set beside it, to which rules switch.
 
+mod alike;
 mod base;
 mod draft;
 mod ends;

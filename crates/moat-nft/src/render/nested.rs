@@ -11,8 +11,9 @@ use std::net::IpAddr;
 /// A block without some of its parts is many prefixes beside each other and few inside each other. This is the way of Draves, King,
 /// Venkatachary and Zill ("Constructing Optimal IP Routing Tables", 1999): from the leaves up, what each node may be said to be so that
 /// least needs to be said below it; then from the root down, what has to be said.
-pub(super) fn nested(ranges: &BTreeMap<Element, usize>, rest: usize) -> Vec<(Cidr, usize)> {
-    let Some(family) = ranges.keys().next().and_then(family_of) else { return Vec::new() };
+pub(super) fn nested(ranges: &BTreeMap<Element, usize>, rest: usize) -> Nested {
+    let mut found = Nested { said: Vec::new(), is_sole: true };
+    let Some(family) = ranges.keys().next().and_then(family_of) else { return found };
     let mut root = Node::default();
     for (range, &is) in ranges {
         cidrs(range).iter().for_each(|prefix| root.put(prefix, is));
@@ -22,10 +23,17 @@ pub(super) fn nested(ranges: &BTreeMap<Element, usize>, rest: usize) -> Vec<(Cid
         Family::V4 => Cidr::new(IpAddr::from([0; 4]), 0),
         Family::V6 => Cidr::new(IpAddr::from([0; 16]), 0),
     };
-    let mut found = Vec::new();
     root.say(any, rest, rest, &mut found);
-    found.sort_by_key(|(prefix, _)| (core::cmp::Reverse(prefix.length()), prefix.network()));
+    found.said.sort_by_key(|(prefix, _)| (core::cmp::Reverse(prefix.length()), prefix.network()));
     found
+}
+
+/// What is said of prefixes.
+pub(super) struct Nested {
+    /// Longest first.
+    pub(super) said: Vec<(Cidr, usize)>,
+    /// Whether as little could be said in no other way, so that what things are called made no difference.
+    pub(super) is_sole: bool,
 }
 
 /// The addresses of one prefix, all of which are the same unless there are halves.
@@ -65,14 +73,15 @@ impl Node {
     }
 
     /// Says what is not said by what it lies in.
-    fn say(&self, own: Cidr, told: usize, rest: usize, found: &mut Vec<(Cidr, usize)>) {
+    fn say(&self, own: Cidr, told: usize, rest: usize, found: &mut Nested) {
         let mut told = told;
         // Of all addresses the rule at the end says it.
         if own.length() > 0
             && !self.may.contains(&told)
             && let Some(&first) = self.may.first()
         {
-            found.push((own, first));
+            found.said.push((own, first));
+            found.is_sole &= self.may.len() == 1;
             told = first;
         }
         if self.is.is_some() || self.halves.iter().all(Option::is_none) {
@@ -82,7 +91,7 @@ impl Node {
             let prefix = half_of(own, upper);
             match half {
                 Some(node) => node.say(prefix, told, rest, found),
-                None if told != rest => found.push((prefix, rest)),
+                None if told != rest => found.said.push((prefix, rest)),
                 None => {}
             }
         }
@@ -129,8 +138,11 @@ mod tests {
             (v4([10, 8, 0, 0], [10, 255, 255, 255]), 1),
             (v4([169, 254, 169, 254], [169, 254, 169, 254]), 3),
         ];
-        let said: Vec<String> =
-            nested(&ranges.into(), 0).iter().map(|(prefix, is)| format!("{prefix} {is}")).collect();
+        let said: Vec<String> = nested(&ranges.into(), 0)
+            .said
+            .iter()
+            .map(|(prefix, is)| format!("{prefix} {is}"))
+            .collect();
         assert_eq!(said, ["169.254.169.254/32 3", "10.7.0.0/16 2", "10.0.0.0/8 1"]);
     }
 
@@ -159,7 +171,7 @@ mod tests {
                     (range, *is)
                 })
                 .collect();
-            let said = nested(&ranges, 0);
+            let said = nested(&ranges, 0).said;
             let apart: usize = ranges.keys().map(|range| cidrs(range).len()).sum();
             prop_assert!(said.len() <= apart);
             for n in 0..=255 {

@@ -67,6 +67,8 @@ pub(super) struct Peers<'a> {
     pub(super) ranges: BTreeMap<Element, usize>,
     /// The cell of everyone else: the one with most addresses.
     pub(super) rest: usize,
+    /// Whether another has as many.
+    pub(super) is_tied: bool,
     /// By address atom, the cell.
     of_address: Vec<usize>,
     /// Only pods of other cells than the rest, and pods that lie in addresses of other cells, can differ from what is around them.
@@ -86,6 +88,7 @@ impl<'a> Peers<'a> {
             cells.iter().map(|cell| bound.atoms.addresses(&cell.peers)).collect();
         let widths: Vec<u128> = addresses.iter().map(|set| width(set, family)).collect();
         let rest = (0..cells.len()).max_by_key(|&at| (widths.get(at), by.get(at))).unwrap_or(0);
+        let is_tied = widths.iter().filter(|own| Some(*own) == widths.get(rest)).count() > 1;
         let mut ranges = BTreeMap::new();
         for (at, set) in addresses.iter().enumerate().filter(|(at, _)| *at != rest) {
             ranges.extend(self::ranges(set, family).map(|range| (range, at)));
@@ -105,7 +108,7 @@ impl<'a> Peers<'a> {
             }
             candidates.union_with(&cell.peers.intersect(&IdSet::range(first, n_atoms)));
         }
-        Self { table, cells, family, ranges, rest, of_address, candidates }
+        Self { table, cells, family, ranges, rest, is_tied, of_address, candidates }
     }
 
     /// The addresses of pods of a cell that lie among addresses of others. Follows from the peers of the cell alone, whatever the other
