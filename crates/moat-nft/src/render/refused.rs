@@ -3,18 +3,26 @@
 use super::Refused;
 use super::layer::Work;
 use moat_ir::{Bound, PolicyIdx, Program, Why};
+use std::collections::BTreeSet;
 
 impl Work<'_> {
-    /// Programs that are too large.
+    /// Programs that are too large: all of those that led to a group, for those that say the same share one.
     pub(super) fn refused(&self) -> Vec<Refused> {
         let mut refused: Vec<Refused> = Vec::new();
-        for group in self.layer.groups.values() {
+        let staged = self.layer.staged;
+        for (name, group) in &self.layer.groups {
             let Some(excess) = group.refused else { continue };
-            let policies = policies(self.bound, self.bound.program(group.program));
-            let staged = self.layer.staged;
-            let own = Refused { program: group.program, policies, excess, staged };
-            if !refused.contains(&own) {
-                refused.push(own);
+            let led = self.layer.led.get(&(group.direction, group.family)).into_iter().flatten();
+            let pods = led.filter(|(_, to)| *to == name);
+            let pods = pods.filter_map(|(address, _)| self.bound.pod_by_address.get(address));
+            let programs =
+                pods.filter_map(|idx| self.bound.class_of(*idx).program(group.direction));
+            for program in programs.collect::<BTreeSet<_>>() {
+                let policies = policies(self.bound, self.bound.program(program));
+                let own = Refused { program, policies, excess, staged };
+                if !refused.contains(&own) {
+                    refused.push(own);
+                }
             }
         }
         refused

@@ -16,7 +16,7 @@ use moat_rig::verify::judge::{self, Judgement, Observed};
 use moat_rig::verify::questions::{Question, Scope};
 use moat_rig::verify::run::{Verified, ask};
 use moat_sets::Protocol;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use watched::Watched;
 
@@ -152,6 +152,9 @@ pub(crate) fn report(live: &Live, found: &Verified) -> Report {
             }
             format!("what {} decide is denied: it needs {}", policies.join(", "), refused.excess)
         })
+        // Nodes, directions and programs that say the same are one line.
+        .collect::<BTreeSet<String>>()
+        .into_iter()
         .collect();
     report
 }
