@@ -85,7 +85,7 @@ impl Work<'_> {
     pub(super) fn release_decision(&mut self, name: &Name, by: By) {
         let Some(end) = self.layer.ends.get_mut(name) else { return };
         if end.is_chain(by) {
-            end.n_led -= 1;
+            end.n_led = end.n_led.saturating_sub(1);
             if end.n_led == 0 {
                 self.layer.shifts.ends.leave(name, end.chain.take());
             }

@@ -58,7 +58,7 @@ impl Work<'_> {
         format!("{}ports_{direction}_{:016x}", self.prefix(), sum.finish()).into()
     }
 
-    /// Notes that something leads to a row, and makes its rules if it is the first; [`Self::finish_rows`] makes its chain.
+    /// Notes that something leads to a row, and learns what it says if it is the first; [`Self::finish_shifts`] makes its chain.
     pub(super) fn hold_row(&mut self, direction: Direction, name: &Name, ports: &Ports, by: By) {
         if let [(_, only)] = &ports[..] {
             return self.hold_decision(direction, only, by);

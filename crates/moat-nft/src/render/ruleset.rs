@@ -9,7 +9,6 @@ use crate::edit::Edit;
 use crate::model::Table;
 use crate::reason::Reasons;
 use moat_ir::{Bound, PodIdx, ProgramId, Splice, SymbolicIr};
-use rustc_hash::FxHashMap;
 use std::net::IpAddr;
 
 /// The ruleset of one node, which follows changes of pods and policies: after each it is what [`super::render`] makes of the new state,
@@ -68,14 +67,27 @@ impl Dispatched {
         if self.pods == old.pods {
             return self.other_programs(old, retold);
         }
-        let of = |own: &Self| -> FxHashMap<IpAddr, [Option<ProgramId>; 2]> {
-            let addresses = own.pods.iter().map(|(_, address)| *address);
-            addresses.zip(own.programs.iter().copied()).collect()
-        };
-        let (before, after) = (of(old), of(self));
+        let (mut before, mut after) = (old.all().peekable(), self.all().peekable());
+        let (mut went, mut came, mut stays) = (Vec::new(), Vec::new(), Vec::new());
+        // Both are in rising order of pods.
+        loop {
+            match (before.peek(), after.peek()) {
+                (Some(own), Some(now)) if own.0 == now.0 => {
+                    stays.push((*now, own.1));
+                    before.next();
+                    after.next();
+                }
+                (Some(own), Some(now)) if own.0.0 <= now.0.0 => went.extend(before.next()),
+                (Some(_), None) => went.extend(before.next()),
+                (_, Some(_)) => came.extend(after.next()),
+                (None, None) => break,
+            }
+        }
+        let had = |address: IpAddr| went.iter().find(|((_, own), _)| *own == address);
+        let came_from = came.iter().map(|now| (*now, had(now.0.1).map(|own| own.1)));
+        let known = stays.iter().map(|(now, before)| (*now, Some(*before)));
         let mut changes = Vec::new();
-        for (&(idx, address), programs) in self.pods.iter().zip(&self.programs) {
-            let before = before.get(&address);
+        for (((idx, address), programs), before) in known.chain(came_from) {
             for (at, (direction, &program)) in DIRECTIONS.into_iter().zip(programs).enumerate() {
                 if before.and_then(|own| own.get(at)) != Some(&program) || retold.has(program) {
                     let to = program.map(|program| (idx, program));
@@ -83,11 +95,16 @@ impl Dispatched {
                 }
             }
         }
-        for (_, address) in old.pods.iter().filter(|(_, address)| !after.contains_key(address)) {
-            let gone = |direction| Lead { direction, address: *address, to: None };
-            changes.extend(DIRECTIONS.map(gone));
+        let is_gone = |address: IpAddr| !came.iter().any(|((_, own), _)| *own == address);
+        for &((_, address), _) in went.iter().filter(|((_, address), _)| is_gone(*address)) {
+            changes.extend(DIRECTIONS.map(|direction| Lead { direction, address, to: None }));
         }
         changes
+    }
+
+    /// The pods by their addresses, each with its programs.
+    fn all(&self) -> impl Iterator<Item = ((PodIdx, IpAddr), &[Option<ProgramId>; 2])> {
+        self.pods.iter().copied().zip(&self.programs)
     }
 
     /// Whether the same addresses are local, whatever becomes of their packets.

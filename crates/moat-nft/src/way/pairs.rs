@@ -3,6 +3,7 @@
 use super::{Gates, Uses, gate, part};
 use crate::edit::{Edit, Elements, looked_up};
 use crate::model::{Element, Name, Rule, Set, Statement, Table, Verdict};
+use rustc_hash::FxHashSet;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A dispatch map, and what closes a pod in it.
@@ -15,6 +16,8 @@ pub(super) struct Pairs<'a> {
     uses: &'a Uses,
     /// Who looks into what by the new rules of this change.
     fresh: Uses,
+    /// Whether chains other than those that dispatch have other rules.
+    changes_below: bool,
     /// The dispatch maps that packets of the old rules meet, and what closes a pod in them; and those of the new rules.
     before: Vec<Dispatch<'a>>,
     after: Vec<Dispatch<'a>>,
@@ -39,6 +42,7 @@ impl<'a> Pairs<'a> {
             table,
             uses,
             fresh,
+            changes_below: false,
             before: Vec::new(),
             after: Vec::new(),
             added: BTreeMap::new(),
@@ -50,6 +54,7 @@ impl<'a> Pairs<'a> {
         if !pairs.is_possible() {
             return None;
         }
+        pairs.changes_below = !edit.refill.keys().all(|chain| pairs.dispatches(chain));
         for (set, elements) in &edit.add {
             for (element, _) in elements {
                 pairs.added.entry(element).or_default().insert(set);
@@ -122,38 +127,50 @@ impl<'a> Pairs<'a> {
 
     /// Whether a chain is the same and one that it leads to, by the old rules or by the new ones, has other rules.
     fn leads_to_others(&self, chain: &Name) -> bool {
-        if self.edit.refill.is_empty() {
+        if !self.changes_below {
             return false;
         }
-        let targets = |chain: &Name| {
+        let mut seen: FxHashSet<&Name> = FxHashSet::default();
+        let mut open: Vec<&'a Name> = Vec::new();
+        let lead = |chain: &Name, open: &mut Vec<&'a Name>| {
             let before = self.table.chains.get(chain).map(|chain| &chain.rules);
             let rules = before.into_iter().chain(self.rules_after(chain)).flatten();
-            let statements = rules.flat_map(|rule| &rule.statements);
-            statements.flat_map(|own| self.led_by(own)).collect::<BTreeSet<&'a Name>>()
+            for statement in rules.flat_map(|rule| &rule.statements) {
+                self.led_by(statement, open);
+            }
         };
-        let mut seen: BTreeSet<&'a Name> = BTreeSet::new();
-        let mut open: Vec<&'a Name> = targets(chain).into_iter().collect();
+        lead(chain, &mut open);
         while let Some(own) = open.pop() {
             if self.edit.refill.contains_key(own) {
                 return true;
             }
             if seen.insert(own) {
-                open.extend(targets(own));
+                lead(own, &mut open);
             }
         }
         false
     }
 
-    /// The chains that a statement leads to.
-    fn led_by(&self, statement: &'a Statement) -> Vec<&'a Name> {
+    /// Whether a chain asks for local pods by the old rules and by the new ones: then it is entered, and no group leads to it.
+    fn dispatches(&self, chain: &Name) -> bool {
+        let before = self.table.chains.get(chain).map(|chain| &chain.rules);
+        let asks = |rules: Option<&Vec<Rule>>| {
+            let mut asked = rules.into_iter().flatten().flat_map(looked_up);
+            asked.any(|set| gate(self.uses.gates(), set).is_some())
+        };
+        asks(before) && asks(self.edit.refill.get(chain))
+    }
+
+    /// Adds the chains that a statement leads to.
+    fn led_by(&self, statement: &'a Statement, to: &mut Vec<&'a Name>) {
         match statement {
-            Statement::Verdict(end) => target(end).into_iter().collect(),
+            Statement::Verdict(end) => to.extend(target(end)),
             Statement::Vmap { map, .. } => {
                 let both = [self.table.sets.get(map), self.edit.make_sets.get(map)];
                 let elements = both.into_iter().flatten().flat_map(|set| set.elements.values());
-                elements.flatten().filter_map(target).collect()
+                to.extend(elements.flatten().filter_map(target));
             }
-            _ => Vec::new(),
+            _ => {}
         }
     }
 

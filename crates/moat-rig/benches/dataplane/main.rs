@@ -1,7 +1,7 @@
 //! The data plane's table: what packets, changes and logs cost in the kernel, beside the layouts that others use.
 //!
-//! `cargo bench -p moat-rig --bench dataplane` prints everything; words after `--` choose sections: `packets`, `parts`, `change`, `leak`,
-//! `churn`, `log`. Runs in namespaces of its own and needs no root.
+//! `cargo bench -p moat-rig --bench dataplane` prints everything; words after `--` choose sections: `packets`, `parts`, `change`, `verify`,
+//! `leak`, `churn`, `log`. Runs in namespaces of its own and needs no root.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,6 +23,7 @@ mod parts;
 mod reader;
 mod site;
 mod table;
+mod verify;
 mod worlds;
 
 use mimalloc::MiMalloc;
@@ -44,11 +45,12 @@ fn main() -> ExitCode {
         std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     table::head();
-    let sections: [Section; 7] = [
+    let sections: [Section; 8] = [
         ("packets", packet::established),
         ("packets", packet::new_connections),
         ("parts", parts::run),
         ("change", change::run),
+        ("verify", verify::run),
         ("leak", leak::run),
         ("churn", churn::run),
         ("log", log::run),
