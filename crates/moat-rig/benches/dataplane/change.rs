@@ -256,6 +256,7 @@ fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
         // Before anybody watches: then the kernel would write notes on what is done here, too.
         floors(&cluster.render(&Settings::default()).table).await;
         let mut agent = Agent::new(cluster, &netns).await;
+        let chosen = (agent.peer.clone(), agent.local.clone(), agent.policy.clone());
         let (n_chains, n_elements) = size(agent.ruleset.table());
         section(&format!(
             "one change, event to kernel commit, {} pods, {} policies ({what}), {} pods here; {} programs, {n_chains} chains, {n_elements} elements",
@@ -267,6 +268,8 @@ fn changes(runtime: &Runtime, what: &str, cluster: Cluster) {
         // `MOAT_BENCH_CHANGES` names those that are wanted, by a part of their names.
         let wanted = std::env::var("MOAT_BENCH_CHANGES").unwrap_or_default();
         for (kind, name) in KINDS.into_iter().filter(|(_, name)| name.contains(&wanted)) {
+            // Others may have been drawn.
+            (agent.peer, agent.local, agent.policy) = chosen.clone();
             let mut cpu: Vec<f64> = Vec::new();
             let mut parts: [Vec<f64>; 3] = Default::default();
             let (mut wall, mut waited, mut tidied) = (Vec::new(), Vec::new(), Vec::new());
