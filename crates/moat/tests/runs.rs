@@ -119,7 +119,7 @@ fn what_forbids_a_run_is_named() {
     let dir = demo("runs-forbidden");
     // In a user namespace of its own the setting can be made without anybody else knowing, and the right to make others be given away.
     let script = "echo 0 >/proc/sys/user/max_user_namespaces && \
-                  exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin \"$0\" verify -f k8s";
+                  exec setpriv --bounding-set=-sys_admin \"$0\" verify -f k8s";
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "sh", "-c", script])
         .arg(moat())
