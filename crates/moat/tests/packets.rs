@@ -9,10 +9,9 @@
     reason = "a test that cannot go on has failed"
 )]
 
-#[allow(dead_code, reason = "other tests use more of it")]
 mod common;
 
-use common::Dir;
+use common::{Dir, demo};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::Path;
@@ -25,14 +24,6 @@ fn run(dir: &Dir, args: &[&str]) -> (i32, String, String) {
     let output = common::run(&dir.0, args, "", Some("100"));
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-/// The demo's manifests in a directory.
-fn demo(name: &str) -> Dir {
-    let dir = Dir::new(name, &[]);
-    let (code, _, errors) = run(&dir, &["demo", "--write", "k8s"]);
-    assert_eq!(code, 0, "{errors}");
-    dir
 }
 
 #[test]

@@ -7,10 +7,9 @@
     reason = "a test that cannot go on has failed"
 )]
 
-#[allow(dead_code, reason = "other tests use more of it")]
 mod common;
 
-use common::Dir;
+use common::{Dir, demo};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -22,14 +21,6 @@ use std::time::Duration;
 
 /// `nobody` of every distribution.
 const NOBODY: u32 = 65534;
-
-/// The demo's manifests in a directory.
-fn demo(name: &str) -> Dir {
-    let dir = Dir::new(name, &[]);
-    let output = common::run(&dir.0, &["demo", "--write", "k8s"], "", None);
-    assert!(output.status.success(), "{output:?}");
-    dir
-}
 
 /// `moat verify` of them, whose temporary files go to a directory of their own.
 fn verify(dir: &Dir, program: &Path) -> Command {

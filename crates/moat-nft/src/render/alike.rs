@@ -3,10 +3,8 @@
 use super::ends::By;
 use super::group::Group;
 use super::layer::{Outcomes, Work};
-use super::row;
 use crate::model::Name;
 use rustc_hash::FxHashMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Work<'_> {
@@ -40,20 +38,13 @@ impl Work<'_> {
         }
         let held = old.held.iter().map(|(name, by)| Some((*to.get(name)?, *by)));
         let held: Vec<(usize, By)> = held.collect::<Option<_>>()?;
-        let of_ports = held.iter().map(|(at, _)| at).collect::<BTreeSet<_>>().into_iter();
-        let of_ports =
-            of_ports.filter_map(|&at| Some(row::n_elements(&outcomes.cells.get(at)?.ports)));
         group.n_ranges = old.n_ranges;
-        group.n_others = old.n_ranges + of_ports.sum::<usize>();
+        group.n_others = old.n_ranges + outcomes.n_of_ports(&held);
         let of_pods: usize = group.rows.values().map(|set| self.n_in(set)).sum();
         if group.n_others + of_pods > self.settings.elements_max {
             return None;
         }
-        for (at, by) in held {
-            let (cell, row) = (outcomes.cells.get(at)?, outcomes.rows.get(at)?);
-            self.hold_row(group.direction, row, &cell.ports, by);
-            group.held.push((row.clone(), by));
-        }
+        self.hold(&mut group, outcomes, &held);
         group.n_atoms = n_atoms;
         group.is_sole = true;
         group.made_of = Some(outcomes.clone());

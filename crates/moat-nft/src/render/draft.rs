@@ -16,19 +16,11 @@ pub(super) struct Draft {
     sets: BTreeMap<Name, Option<Set>>,
     /// Elements that were touched in sets that are older than the first change, as they were.
     elements: BTreeMap<Name, BTreeMap<Element, Option<Option<Verdict>>>>,
-    /// How many chains and groups lead to a shared chain.
-    uses: BTreeMap<Name, usize>,
 }
 
 impl Draft {
     pub(super) fn new(table: Table) -> Self {
-        Self {
-            table,
-            chains: BTreeMap::new(),
-            sets: BTreeMap::new(),
-            elements: BTreeMap::new(),
-            uses: BTreeMap::new(),
-        }
+        Self { table, chains: BTreeMap::new(), sets: BTreeMap::new(), elements: BTreeMap::new() }
     }
 
     pub(super) fn table(&self) -> &Table {
@@ -129,24 +121,6 @@ impl Draft {
             let own = self.elements.entry(name.clone()).or_default();
             own.entry(element).or_insert(old);
         }
-    }
-
-    /// Notes that something more leads to a chain; whether it is the first.
-    pub(super) fn hold(&mut self, name: &Name) -> bool {
-        let count = self.uses.entry(name.clone()).or_default();
-        *count += 1;
-        *count == 1
-    }
-
-    /// Notes that something less leads to a chain; whether it was the last.
-    pub(super) fn release(&mut self, name: &Name) -> bool {
-        let Some(count) = self.uses.get_mut(name) else { return false };
-        *count = count.saturating_sub(1);
-        let last = *count == 0;
-        if last {
-            self.uses.remove(name);
-        }
-        last
     }
 
     /// Forgets what it was before.

@@ -14,7 +14,9 @@ use std::sync::Arc;
 pub(super) struct End {
     id: ReasonId,
     rules: Vec<Rule>,
-    /// How many need its chain.
+    /// How many lead to it.
+    n_held: usize,
+    /// How many of them need its chain.
     n_led: usize,
     /// Its chain; none if nobody needs one, or before it is known which.
     chain: Option<Name>,
@@ -65,15 +67,17 @@ impl Work<'_> {
     /// Notes that something leads to a decision.
     pub(super) fn hold_decision(&mut self, direction: Direction, decision: &Decision, by: By) {
         let Said { id, words, name } = self.say(direction, decision);
-        if self.draft.hold(&name) {
+        if !self.layer.ends.contains_key(&name) {
             let rules = self.decided(direction, decision.allow, id, &words);
-            self.layer.ends.insert(name.clone(), End { id, rules, n_led: 0, chain: None });
+            let end = End { id, rules, n_held: 0, n_led: 0, chain: None };
+            self.layer.ends.insert(name.clone(), end);
         }
         let Some(end) = self.layer.ends.get_mut(&name) else { return };
+        end.n_held += 1;
         if end.is_chain(by) {
             end.n_led += 1;
             if end.n_led == 1 {
-                self.layer.shifts.ends.coming.insert(name.clone(), ());
+                self.shifts.ends.coming.insert(name.clone(), ());
             }
         }
         if by == By::Map {
@@ -87,23 +91,20 @@ impl Work<'_> {
         if end.is_chain(by) {
             end.n_led = end.n_led.saturating_sub(1);
             if end.n_led == 0 {
-                self.layer.shifts.ends.leave(name, end.chain.take());
+                self.shifts.ends.leave(name, end.chain.take());
             }
         }
-        if self.draft.release(name)
-            && let Some(end) = self.layer.ends.remove(name)
-        {
+        end.n_held = end.n_held.saturating_sub(1);
+        if end.n_held == 0 {
             self.layer.reasons.remove(&end.id);
+            self.layer.ends.remove(name);
         }
     }
 
     /// Gives a decision that needs a chain one now, if it has none yet: an element of a map is never changed, so it has to be known where it
     /// leads.
     pub(super) fn place_end(&mut self, name: &Name) {
-        let shifts = &mut self.layer.shifts.ends;
-        if shifts.coming.remove(name).is_some() {
-            let going = shifts.going.remove(name);
-            let chain = going.unwrap_or_else(|| self.draft.free_chain(name.clone()));
+        if let Some(((), chain)) = self.shifts.ends.place(name, self.draft) {
             self.put_end(name, chain);
         }
     }

@@ -5,7 +5,6 @@ use super::ends::{By, only_if};
 use super::layer::{Outcomes, Told, Work};
 use super::nested::{Nested, nested};
 use super::peers::{Peers, hosts, prefix};
-use super::row;
 use super::{Excess, dispatch_name, verdict};
 use crate::model::{Element, Field, Name, Rule, Set, SetKey, SetShape, Statement, Value, Verdict};
 use moat_ir::{Direction, OutcomeCell, ProgramId};
@@ -24,11 +23,11 @@ pub(super) struct Group {
     pub(super) meaning: u64,
     /// How many addresses are led to it.
     pub(super) n_pods: usize,
-    /// The set of each row that is told by pods' own addresses, by the row's chain.
+    /// The set of each row that is told by pods' own addresses.
     pub(super) rows: BTreeMap<Name, Name>,
     /// The map of pods' own addresses, in place of `rows` where these are too many.
     pub(super) pods: Option<Name>,
-    /// The chain of the row of each prefix, of which the first that holds decides.
+    /// The row of each prefix, of which the first that holds decides.
     pub(super) prefixes: Vec<(Value, Name)>,
     /// How many ranges of addresses it tells apart.
     pub(super) n_ranges: usize,
@@ -38,7 +37,7 @@ pub(super) struct Group {
     pub(super) n_others: usize,
     /// The map of ranges, in place of `prefixes` where these are too many.
     pub(super) cidrs: Option<Name>,
-    /// The chain of the row of everyone else.
+    /// The row of everyone else.
     pub(super) rest: Name,
     /// The rows that it leads to, once for each time, and what does.
     pub(super) held: Vec<(Name, By)>,
@@ -106,7 +105,7 @@ impl Work<'_> {
             self.leave(old, Some(&group));
         }
         self.layer.groups.insert(name.clone(), group);
-        self.layer.unwritten.insert(name.clone());
+        self.unwritten.insert(name.clone());
     }
 
     /// Takes a group away with all that only it leads to.
@@ -205,9 +204,7 @@ impl Work<'_> {
             .chain(of_ranges.into_iter().map(|at| (at, by_range)))
             .chain(exact.keys().map(|&at| (at, by_address)))
             .collect();
-        let of_ports = led.iter().map(|(at, _)| at).collect::<BTreeSet<_>>().into_iter();
-        let of_ports = of_ports.filter_map(|&at| Some(row::n_elements(&cells.get(at)?.ports)));
-        group.n_others = group.n_ranges + of_ports.sum::<usize>();
+        group.n_others = group.n_ranges + outcomes.n_of_ports(&led);
         let n_elements = group.n_others + exact.values().map(n_made).sum::<usize>();
         if n_elements > self.settings.elements_max {
             group.refused = Some(Excess::Elements(n_elements));
@@ -218,11 +215,7 @@ impl Work<'_> {
             By::Rule => Vec::new(),
         };
         let Peers { rest, ranges, .. } = peers;
-        for (at, by) in led {
-            let (Some(cell), Some(row)) = (cells.get(at), rows.get(at)) else { continue };
-            self.hold_row(direction, row, &cell.ports, by);
-            group.held.push((row.clone(), by));
-        }
+        self.hold(&mut group, &outcomes, &led);
         let goto =
             |work: &Self, at: usize| rows.get(at).map(|row| Verdict::Goto(work.chain_of(row)));
         group.rest = rows.get(rest).cloned().unwrap_or_default();
@@ -266,6 +259,16 @@ impl Work<'_> {
         group.n_atoms = n_atoms;
         group.made_of = Some(outcomes);
         group
+    }
+
+    /// Notes what a group leads to.
+    pub(super) fn hold(&mut self, group: &mut Group, outcomes: &Outcomes, led: &[(usize, By)]) {
+        for &(at, by) in led {
+            let cell = (outcomes.cells.get(at), outcomes.rows.get(at));
+            let (Some(cell), Some(row)) = cell else { continue };
+            self.hold_row(group.direction, row, &cell.ports, by);
+            group.held.push((row.clone(), by));
+        }
     }
 
     /// What a program comes to; `None` if it is too large to be told apart.

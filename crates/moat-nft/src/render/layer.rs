@@ -1,10 +1,10 @@
 //! Programs as groups, dispatched to by local address: once for what is in force, and once for what is staged.
 
 use super::draft::Draft;
-use super::ends::{End, Said};
+use super::ends::{By, End, Said};
 use super::group::{Group, Wanted, key};
 use super::peers::PodTable;
-use super::row::RowParts;
+use super::row::{self, RowParts};
 use super::shifts::Shifts;
 use super::sum::Sum;
 use super::{DIRECTIONS, Settings, dispatch_name, host};
@@ -30,12 +30,9 @@ pub(super) struct Layer {
     pub(super) pods: PodTable,
     pub(super) groups: BTreeMap<Name, Group>,
     pub(super) rows: BTreeMap<Name, RowParts>,
-    pub(super) shifts: Shifts,
     /// The decisions that something leads to.
     pub(super) ends: BTreeMap<Name, End>,
-    /// Groups whose rules are to be written.
-    pub(super) unwritten: BTreeSet<Name>,
-    /// The reasons of the decisions that there are chains for.
+    /// Their reasons.
     pub(super) reasons: Reasons,
     /// The dispatch maps of each direction and family by the prefixes that they are asked for, and what is in them.
     pub(super) maps: BTreeMap<(Direction, Family), Vec<(Cidr, Name)>>,
@@ -93,6 +90,9 @@ pub(super) struct Work<'a> {
     pub(super) said: FxHashMap<(Direction, Decision), Said>,
     /// What programs come to, each once for both families.
     pub(super) outcomes: FxHashMap<ProgramId, Option<Arc<Outcomes>>>,
+    pub(super) shifts: Shifts,
+    /// Groups whose rules are to be written.
+    pub(super) unwritten: BTreeSet<Name>,
 }
 
 /// What a program comes to.
@@ -104,6 +104,14 @@ pub(super) struct Outcomes {
     pub(super) rows: Vec<Name>,
 }
 
+impl Outcomes {
+    /// How many elements the ports of some rows need.
+    pub(super) fn n_of_ports(&self, led: &[(usize, By)]) -> usize {
+        let rows: BTreeSet<usize> = led.iter().map(|(at, _)| *at).collect();
+        rows.iter().filter_map(|&at| Some(row::n_elements(&self.cells.get(at)?.ports))).sum()
+    }
+}
+
 impl<'a> Work<'a> {
     pub(super) fn new(
         bound: &'a Bound,
@@ -111,8 +119,8 @@ impl<'a> Work<'a> {
         draft: &'a mut Draft,
         layer: &'a mut Layer,
     ) -> Self {
-        let (said, outcomes) = Default::default();
-        Self { bound, settings, draft, layer, said, outcomes }
+        let (said, outcomes, shifts, unwritten) = Default::default();
+        Self { bound, settings, draft, layer, said, outcomes, shifts, unwritten }
     }
 }
 
@@ -202,7 +210,7 @@ impl Work<'_> {
     /// Writes what has to be written once it is known which rows there are.
     pub(super) fn finish(&mut self) {
         self.finish_shifts();
-        for name in core::mem::take(&mut self.layer.unwritten) {
+        for name in core::mem::take(&mut self.unwritten) {
             self.write(&name);
         }
     }

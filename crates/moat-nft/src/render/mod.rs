@@ -1,4 +1,4 @@
-//! The ruleset of one node: base chains, dispatch by local pod address, a chain for each distinct program, one for each reason.
+//! The ruleset of one node: base chains, dispatch by local pod address, a chain for each distinct program.
 //!
 //! A packet is looked up by its local pod (`eg4`, `in4` ...), then in that pod's group chain by its peer, then in a row chain by its
 //! port, and ends by a rule that names the reason. The number of steps depends neither on how many pods nor on how many policies there

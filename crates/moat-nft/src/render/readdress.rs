@@ -110,7 +110,7 @@ impl Work<'_> {
             }
         }
         if refill {
-            self.layer.unwritten.insert(name.clone());
+            self.unwritten.insert(name.clone());
         }
     }
 

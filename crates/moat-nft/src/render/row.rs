@@ -26,6 +26,8 @@ pub(super) type Ports = Vec<(PortSet, Decision)>;
 /// What there is for a row.
 #[derive(Clone, Debug)]
 pub(super) struct RowParts {
+    /// How many lead to it.
+    n_held: usize,
     /// Its chain; none before it is known which.
     chain: Option<Name>,
     /// The decisions that it leads to.
@@ -63,10 +65,11 @@ impl Work<'_> {
         if let [(_, only)] = &ports[..] {
             return self.hold_decision(direction, only, by);
         }
-        if self.draft.hold(name) {
-            self.make_row(direction, name, ports);
-        } else {
+        if let Some(parts) = self.layer.rows.get_mut(name) {
+            parts.n_held += 1;
             ports.iter().for_each(|(_, decision)| drop(self.say(direction, decision)));
+        } else {
+            self.make_row(direction, name, ports);
         }
         if by == By::Map {
             self.place_row(name);
@@ -85,30 +88,28 @@ impl Work<'_> {
         let made = row.maps(name, &chains);
         let sets = made.iter().map(|(name, _)| name.clone()).collect();
         made.into_iter().for_each(|(name, set)| self.draft.put_set(&name, set));
-        self.layer.shifts.rows.coming.insert(name.clone(), row);
-        self.layer.rows.insert(name.clone(), RowParts { chain: None, decisions, sets });
+        self.shifts.rows.coming.insert(name.clone(), row);
+        self.layer.rows.insert(name.clone(), RowParts { n_held: 1, chain: None, decisions, sets });
     }
 
     /// Notes that something does not lead to a row any more.
     pub(super) fn release_row(&mut self, name: &Name, by: By) {
-        if !self.layer.rows.contains_key(name) {
+        let Some(parts) = self.layer.rows.get_mut(name) else {
             return self.release_decision(name, by);
-        }
-        if !self.draft.release(name) {
+        };
+        parts.n_held = parts.n_held.saturating_sub(1);
+        if parts.n_held > 0 {
             return;
         }
         let Some(parts) = self.layer.rows.remove(name) else { return };
-        self.layer.shifts.rows.leave(name, parts.chain);
+        self.shifts.rows.leave(name, parts.chain);
         parts.sets.iter().for_each(|set| self.draft.drop_set(set));
         parts.decisions.iter().for_each(|(own, by)| self.release_decision(own, *by));
     }
 
     /// Gives a row a chain now, if it has none yet: an element of a map is never changed, so it has to be known where it leads.
     fn place_row(&mut self, name: &Name) {
-        let shifts = &mut self.layer.shifts.rows;
-        if let Some(row) = shifts.coming.remove(name) {
-            let going = shifts.going.remove(name);
-            let chain = going.unwrap_or_else(|| self.draft.free_chain(name.clone()));
+        if let Some((row, chain)) = self.shifts.rows.place(name, self.draft) {
             // What its rules lead to is given one now as well.
             let decisions = self.decisions_of(name);
             decisions.iter().for_each(|own| self.place_end(own));
@@ -142,7 +143,7 @@ impl Work<'_> {
 }
 
 /// Ports by how they are looked up; numbers are indexes of decisions.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Row {
     /// Single ports.
     exact: BTreeMap<(u8, u16), usize>,

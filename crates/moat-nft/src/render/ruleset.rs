@@ -47,26 +47,8 @@ impl Dispatched {
         Self::new(bound, self.node.clone(), self.pods.clone())
     }
 
-    /// What becomes of addresses other than before, where the pods are the same.
-    fn other_programs(&self, old: &Self, retold: Retold<'_>) -> Vec<Lead> {
-        let mut changes = Vec::new();
-        let both = self.programs.iter().zip(&old.programs);
-        for (&(idx, address), (now, before)) in self.pods.iter().zip(both) {
-            for ((direction, &program), before) in DIRECTIONS.into_iter().zip(now).zip(before) {
-                if program != *before || retold.has(program) {
-                    let to = program.map(|program| (idx, program));
-                    changes.push(Lead { direction, address, to });
-                }
-            }
-        }
-        changes
-    }
-
     /// What becomes of addresses other than before.
     fn changes(&self, old: &Self, retold: Retold<'_>) -> Vec<Lead> {
-        if self.pods == old.pods {
-            return self.other_programs(old, retold);
-        }
         let (mut before, mut after) = (old.all().peekable(), self.all().peekable());
         let (mut went, mut came, mut stays) = (Vec::new(), Vec::new(), Vec::new());
         // Both are in rising order of pods.

@@ -1,12 +1,13 @@
 //! Chains that come in the place of others take over theirs, so that nothing that leads there changes.
 
+use super::draft::Draft;
 use super::layer::Work;
 use super::row::Row;
 use crate::model::Name;
 use std::collections::BTreeMap;
 
 /// Rows and decisions that come and go while a ruleset changes.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Shifts {
     pub(super) rows: Shift<Row>,
     pub(super) ends: Shift<()>,
@@ -15,7 +16,7 @@ pub(super) struct Shifts {
 }
 
 /// Those of a kind.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Shift<T> {
     /// That have no chain yet.
     pub(super) coming: BTreeMap<Name, T>,
@@ -36,27 +37,31 @@ impl<T> Shift<T> {
         self.going.extend(chain.map(|chain| (name.clone(), chain)));
     }
 
-    /// The chains for those that come: their own, or those of whom they come after; and those that still need one. Chains that are left are
-    /// `going`.
-    fn take_over(
-        &mut self,
-        after: &BTreeMap<Name, Name>,
-    ) -> (Vec<(Name, Name, T)>, Vec<(Name, T)>) {
-        let (mut placed, mut others) = (Vec::new(), Vec::new());
-        for (name, what) in core::mem::take(&mut self.coming) {
-            match self.going.remove(&name) {
-                Some(chain) => placed.push((name, chain, what)),
-                None => others.push((name, what)),
-            }
+    /// One that comes, now, with the chain that it had or another.
+    pub(super) fn place(&mut self, name: &Name, draft: &Draft) -> Option<(T, Name)> {
+        let what = self.coming.remove(name)?;
+        let chain = self.going.remove(name).unwrap_or_else(|| draft.free_chain(name.clone()));
+        Some((what, chain))
+    }
+
+    /// Those that come, with their chains: what they had, or what those had whom they come after, or others. Chains that are left are dropped.
+    fn finish(mut self, after: &BTreeMap<Name, Name>, draft: &mut Draft) -> Vec<(Name, Name, T)> {
+        let had = |own: &BTreeMap<Name, Name>, name: &Name| own.contains_key(name);
+        let (same, mut others): (Vec<_>, Vec<_>) =
+            self.coming.into_iter().partition(|(name, _)| had(&self.going, name));
+        let mut chains: BTreeMap<Name, Name> = BTreeMap::new();
+        let of_same = same.iter().map(|(name, _)| (name, name));
+        let of_others = others.iter().filter_map(|(name, _)| Some((name, after.get(name)?)));
+        for (name, old) in of_same.chain(of_others) {
+            chains.extend(self.going.remove(old).map(|chain| (name.clone(), chain)));
         }
-        let mut left = Vec::new();
-        for (name, what) in others {
-            match after.get(&name).and_then(|old| self.going.remove(old)) {
-                Some(chain) => placed.push((name, chain, what)),
-                None => left.push((name, what)),
-            }
-        }
-        (placed, left)
+        self.going.values().for_each(|chain| draft.drop_chain(chain));
+        others.extend(same);
+        let placed = others.into_iter().map(|(name, what)| {
+            let chain = chains.remove(&name).unwrap_or_else(|| draft.free_chain(name.clone()));
+            (name, chain, what)
+        });
+        placed.collect()
     }
 }
 
@@ -69,29 +74,17 @@ impl Work<'_> {
         };
         let pairs = [Some((new.clone(), old.clone())), denial(new).zip(denial(old))];
         for (new, old) in pairs.into_iter().flatten().filter(|(new, old)| new != old) {
-            self.layer.shifts.after.entry(new).or_insert(old);
+            self.shifts.after.entry(new).or_insert(old);
         }
     }
 
     /// Makes the chains of what came, and takes away those of what went: first those of decisions, to which rows lead.
     pub(super) fn finish_shifts(&mut self) {
-        let Shifts { mut rows, mut ends, after } = core::mem::take(&mut self.layer.shifts);
-        let (placed, left) = ends.take_over(&after);
-        for (name, chain, ()) in placed {
+        let Shifts { rows, ends, after } = core::mem::take(&mut self.shifts);
+        for (name, chain, ()) in ends.finish(&after, self.draft) {
             self.put_end(&name, chain);
         }
-        ends.going.values().for_each(|chain| self.draft.drop_chain(chain));
-        for (name, ()) in left {
-            let chain = self.draft.free_chain(name.clone());
-            self.put_end(&name, chain);
-        }
-        let (placed, left) = rows.take_over(&after);
-        for (name, chain, row) in placed {
-            self.put_row(&name, chain, &row);
-        }
-        rows.going.values().for_each(|chain| self.draft.drop_chain(chain));
-        for (name, row) in left {
-            let chain = self.draft.free_chain(name.clone());
+        for (name, chain, row) in rows.finish(&after, self.draft) {
             self.put_row(&name, chain, &row);
         }
     }

@@ -94,11 +94,7 @@ impl<'a> Pairs<'a> {
             chains.into_iter().flatten().all(|chain| chain.base.is_none())
         };
         self.table.sets.get(name).is_some_and(exact)
-            && self.users(name).all(|chain| {
-                let before = self.table.chains.get(chain).map(|chain| &chain.rules);
-                let mut rules = before.into_iter().chain(self.rules_after(chain)).flatten();
-                led_to(chain) && rules.all(plain)
-            })
+            && self.users(name).all(|chain| led_to(chain) && self.rules(chain).all(plain))
     }
 
     /// The chains that look into a set by the old rules or by the new ones.
@@ -111,11 +107,20 @@ impl<'a> Pairs<'a> {
         self.uses.of(set).filter(|chain| !self.is_switched(chain)).chain(self.fresh.of(set))
     }
 
+    /// The rules of a chain, the old ones and the new ones.
+    fn rules(&self, chain: &Name) -> impl Iterator<Item = &'a Rule> {
+        self.rules_before(chain).into_iter().chain(self.rules_after(chain)).flatten()
+    }
+
+    fn rules_before(&self, chain: &Name) -> Option<&'a Vec<Rule>> {
+        self.table.chains.get(chain).map(|chain| &chain.rules)
+    }
+
     /// The rules that a chain has in the end.
     pub(super) fn rules_after(&self, chain: &Name) -> Option<&'a Vec<Rule>> {
         let made = self.edit.make_chains.get(chain).map(|chain| &chain.rules);
         let refilled = || self.edit.refill.get(chain);
-        let stays = || self.table.chains.get(chain).map(|chain| &chain.rules);
+        let stays = || self.rules_before(chain);
         made.or_else(refilled).or_else(stays)
     }
 
@@ -133,9 +138,7 @@ impl<'a> Pairs<'a> {
         let mut seen: FxHashSet<&Name> = FxHashSet::default();
         let mut open: Vec<&'a Name> = Vec::new();
         let lead = |chain: &Name, open: &mut Vec<&'a Name>| {
-            let before = self.table.chains.get(chain).map(|chain| &chain.rules);
-            let rules = before.into_iter().chain(self.rules_after(chain)).flatten();
-            for statement in rules.flat_map(|rule| &rule.statements) {
+            for statement in self.rules(chain).flat_map(|rule| &rule.statements) {
                 self.led_by(statement, open);
             }
         };
@@ -153,12 +156,11 @@ impl<'a> Pairs<'a> {
 
     /// Whether a chain asks for local pods by the old rules and by the new ones: then it is entered, and no group leads to it.
     fn dispatches(&self, chain: &Name) -> bool {
-        let before = self.table.chains.get(chain).map(|chain| &chain.rules);
         let asks = |rules: Option<&Vec<Rule>>| {
             let mut asked = rules.into_iter().flatten().flat_map(looked_up);
             asked.any(|set| gate(self.uses.gates(), set).is_some())
         };
-        asks(before) && asks(self.edit.refill.get(chain))
+        asks(self.rules_before(chain)) && asks(self.edit.refill.get(chain))
     }
 
     /// Adds the chains that a statement leads to.
@@ -248,9 +250,8 @@ impl<'a> Pairs<'a> {
                 end.cloned()
             };
             let is_retold = |chain: &&Name| {
-                let before = self.table.chains.get(*chain).map(|chain| &chain.rules);
                 self.edit.refill.contains_key(*chain)
-                    && ends(before) != ends(self.edit.refill.get(*chain))
+                    && ends(self.rules_before(chain)) != ends(self.edit.refill.get(*chain))
                     || self.leads_to_others(chain)
             };
             chains.extend(self.users(set).filter(is_retold));
@@ -397,8 +398,7 @@ impl<'a> Pairs<'a> {
     fn comes_before(&self, set: &Name, element: &Element) -> bool {
         let Some(added) = self.added.get(element) else { return false };
         self.users(set).any(|chain| {
-            let rules = self.table.chains.get(chain).map(|chain| &chain.rules);
-            let asked = rules.into_iter().flatten().flat_map(looked_up);
+            let asked = self.rules_before(chain).into_iter().flatten().flat_map(looked_up);
             asked.take_while(|asked| *asked != set).any(|asked| added.contains(asked))
         })
     }

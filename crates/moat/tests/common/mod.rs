@@ -1,5 +1,7 @@
 //! The binary as its users run it: in a directory of its own, with what it prints and how it ends.
 
+#![allow(dead_code, reason = "no test uses all of it")]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -23,6 +25,14 @@ impl Drop for Dir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// The demo's manifests, as `k8s` in a directory.
+pub(crate) fn demo(name: &str) -> Dir {
+    let dir = Dir::new(name, &[]);
+    let output = run(&dir.0, &["demo", "--write", "k8s"], "", None);
+    assert!(output.status.success(), "{output:?}");
+    dir
 }
 
 pub(crate) fn run(dir: &Path, args: &[&str], input: &str, columns: Option<&str>) -> Output {
