@@ -28,9 +28,9 @@ pub struct Filter {
 /// Which ends are wanted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Who {
-    /// The pod of this name.
+    /// The pod of this name, or the workload of whatever kind that it stands for.
     Pod(String),
-    /// Pods whose names begin so.
+    /// Pods whose names, with the kinds of workloads or without, begin so.
     Pods(String),
     /// Pods of this namespace, or the node of this name.
     Word(String),
@@ -63,8 +63,16 @@ impl Who {
         match self {
             Self::Addresses(cidr) => cidr.contains(end.address),
             Self::Outside => end.kind == EndKind::Outside,
-            Self::Pod(name) => end.kind == EndKind::Pod && end.name == name,
-            Self::Pods(start) => end.kind == EndKind::Pod && end.name.starts_with(start.as_str()),
+            Self::Pod(name) => {
+                let alike = |own: &str, wanted: &str| own == wanted;
+                end.kind == EndKind::Pod && (end.name == name || by_name(end.name, name, alike))
+            }
+            Self::Pods(start) => {
+                let start = start.as_str();
+                let begins = |own: &str, wanted: &str| own.starts_with(wanted);
+                end.kind == EndKind::Pod
+                    && (end.name.starts_with(start) || by_name(end.name, start, begins))
+            }
             Self::Word(word) => match end.kind {
                 EndKind::Pod => end.name.split_once('/').is_some_and(|(own, _)| own == word),
                 EndKind::Node => end.name == word,
@@ -72,6 +80,15 @@ impl Who {
             },
         }
     }
+}
+
+/// Whether a workload, whose name is `ns/kind/name`, is wanted without its kind, as in questions to the engine.
+fn by_name(own: &str, wanted: &str, is: impl Fn(&str, &str) -> bool) -> bool {
+    let mut parts = own.split('/');
+    let (namespace, _, name) = (parts.next(), parts.next(), parts.next());
+    wanted.split_once('/').is_some_and(|(of, wanted)| {
+        namespace == Some(of) && name.is_some_and(|name| is(name, wanted))
+    })
 }
 
 /// An end, as far as filters look.

@@ -1,7 +1,7 @@
 use crate::rows::records;
 use crate::world::{DB, NOON, record, world};
 use expect_test::expect;
-use moat_flow::{Filter, Flags, Reader, Record, Time, Verdict};
+use moat_flow::{Filter, Flags, Name, Reader, Record, Time, Verdict};
 use moat_ir::Direction::{Egress, Ingress};
 use proptest::prelude::*;
 use std::fmt::Write as _;
@@ -99,6 +99,28 @@ fn takes_what_meets_each_condition() {
         Flags { to: Some("shop/db:80/TCP"), verdict: Some("denied"), ..flags("from", "shop") };
     assert!(filter(all).matches(&denied));
     assert!(!filter(Flags { from: Some("mon"), ..all }).matches(&denied));
+}
+
+/// A workload is recorded as `ns/kind/name`, and asked for as in other questions: with its kind, or by its name alone.
+#[test]
+fn workloads_are_named_with_their_kinds_or_without() {
+    let mut flow = record(&world(&[]), Ingress, "10.0.0.1", "10.0.0.2", 80);
+    flow.source.name = Name::Pod("shop/deployment/web".into());
+    for text in
+        ["shop/deployment/web", "shop/web", "shop/w*", "shop/deployment/*", "shop/*", "shop"]
+    {
+        assert!(filter(flags("from", text)).matches(&flow), "{text}");
+    }
+    for text in [
+        "shop/deployment",
+        "shop/we",
+        "shop/x*",
+        "shop/statefulset/web",
+        "mon/web",
+        "deployment/web",
+    ] {
+        assert!(!filter(flags("from", text)).matches(&flow), "{text}");
+    }
 }
 
 #[test]
